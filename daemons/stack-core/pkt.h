@@ -1,0 +1,53 @@
+/* pkt: one packet on its way through a worker. Buffers come from a per-worker LIFO pool that stays in cache; nothing here
+ * is shared between workers. Data lies at buf + off with room in front for tunnel headers and behind for ESP trailers.
+ * A super-packet (gso_size != 0) is at most 64 KiB of TCP or UDP segments and lives in a large buffer. */
+#pragma once
+#include "lib/base/addr.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PKT_HEADROOM = 128, PKT_TAILROOM = 64, PKT_SMALL = 2048, PKT_LARGE = 65536 + 512, PKT_BATCH = 256 };
+
+enum pkt_scope { PKT_LOCAL = 1, PKT_ROUTED = 2 };
+
+struct pkt {
+	uint8_t *buf;
+	uint32_t size;	/* of buf */
+	uint32_t off;	/* IP header starts at buf + off once the link stage has stripped its own */
+	uint32_t len;	/* of the IP packet */
+	/* set by the parse stage; the classifier reads nothing else */
+	uint8_t family; /* 4 or 6 */
+	uint8_t proto;	/* upper-layer protocol after IPv6 extension headers (the one filters match) */
+	uint8_t icmp_type, icmp_code;
+	uint16_t l4_off;	/* from the IP header */
+	uint16_t sport, dport;	/* host order; 0 when not there */
+	bool fragment;		/* any fragment */
+	bool opaque;		/* upper-layer selectors not in this packet: later fragment, or encrypted */
+	struct addr src, dst;
+	/* context */
+	bool inbound;
+	uint8_t scope;	    /* enum pkt_scope */
+	uint8_t secclass;
+	uint8_t tos;
+	uint16_t in_link, out_link;
+	uint16_t gso_size, gso_type; /* virtio_net_hdr terms; 0: an ordinary packet */
+	bool csum_partial;	     /* L4 checksum still to be filled in */
+	uint16_t csum_start, csum_offset;
+	uint32_t sa_in;		     /* index+1 of the SA that decapsulated it, 0: came in clear */
+	struct addr next_hop;
+	uint16_t drop;		     /* enum drop_reason, 0: alive */
+	struct pkt *next;	     /* for the pool and for lists */
+};
+
+static inline uint8_t *pkt_data(const struct pkt *p)
+{
+	return p->buf + p->off;
+}
+static inline uint32_t pkt_headroom(const struct pkt *p)
+{
+	return p->off;
+}
+static inline uint32_t pkt_tailroom(const struct pkt *p)
+{
+	return p->size - p->off - p->len;
+}
