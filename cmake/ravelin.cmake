@@ -124,3 +124,12 @@ function(rv_fuzz name)
 	endif()
 	target_link_libraries(${target} PRIVATE ${A_USES})
 endfunction()
+
+# rv_subdirectories(a b ...): those that exist, in this order.
+function(rv_subdirectories)
+	foreach(dir ${ARGN})
+		if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${dir}/CMakeLists.txt)
+			add_subdirectory(${dir})
+		endif()
+	endforeach()
+endfunction()
