@@ -18,7 +18,8 @@ struct audit;
 enum { AUDIT_RACF = 80, AUDIT_TCPIP = 119 };
 
 /* Opens or creates @path (mode 0640), verifies and resumes its chain (a torn last line is set aside in a record that says
- * so). 0 or -errno. */
+ * so; a shortened or edited file is resumed in a way that verification goes on finding it). 0 or -errno; -EBUSY: another
+ * process writes it. */
 int audit_open(const char *path, const char *component, struct audit **ret);
 void audit_close(struct audit *a); /* NULL allowed */
 /* Starts a record and returns the writer for its own fields (json_kv_...); audit_commit ends and writes it. NULL @a is
@@ -27,6 +28,8 @@ struct json *audit_begin(struct audit *a, unsigned type, unsigned subtype, unsig
 int audit_commit(struct audit *a);
 uint64_t audit_seq(const struct audit *a);
 uint64_t audit_lost(const struct audit *a);
+/* @fn runs when writing starts to fail (@err = errno) and when it works again (@err 0), so that a daemon can say so on the bus. */
+void audit_on_failure(struct audit *a, void (*fn)(void *arg, int err), void *arg);
 
 enum audit_verdict { AUDIT_OK = 0, AUDIT_EDITED = 1, AUDIT_TRUNCATED = 2, AUDIT_GAP = 3 };
 /* Checks a whole file; *@ret_line and *@ret_seq say where. 0, a verdict, or -errno. */

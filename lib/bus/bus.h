@@ -10,7 +10,7 @@
  * without a row and a row without a resource stop the daemon at start.
  *
  * Sequence numbers are per topic, with a random boot id per publisher start; "PKG.heartbeat" carries the last sequence of
- * every topic each second, so that a lost tail is visible. Subscriptions are authorised per topic by SAF; when a
+ * every topic each second, so that a lost tail is visible (the heartbeat needs no row, and whoever may see one topic may see it). Subscriptions are authorised per topic by SAF; when a
  * permission is withdrawn the events socket is recycled and everyone subscribes anew. */
 #pragma once
 #include "lib/audit/audit.h"
@@ -44,7 +44,8 @@ typedef void (*bus_handler)(struct bus_call *call, const ProtobufCMessage *reque
 struct bus_method {
 	const char *name;	  /* rpc name in the service ("Add") */
 	const char *class_name;  /* SAF class, mostly "SERVAUTH" */
-	/* Resource template: "EZB.IPSECCMD.{sysname}.{stack|DMD_GLOBAL}.CONTROL". {sysname}, {instance} (of this daemon), or
+	/* Resource template: "EZB.IPSECCMD.{sysname}.{stack|DMD_GLOBAL}.CONTROL". {sysname}, {instance} (of this daemon), {name}
+	 * (the instance, or the daemon's name where it has none; upper case), or
 	 * {field} = a string field of the request, upper-cased; {field|X}: X when it is absent or empty. A field value that is
 	 * not one qualifier (1-24 of A-Z 0-9 @ # $ _ -) is refused as invalid. The word "ANY" alone as template = no authority
 	 * needed (allowed only for Ping and the like; shown as such by the method list). */
@@ -57,7 +58,7 @@ struct bus_method {
 struct bus_event {
 	const char *topic; /* "defmgr.filter.added"; no topic may be a prefix of another */
 	const ProtobufCMessageDescriptor *body;
-	const char *class_name, *resource; /* READ needed to subscribe; template with {sysname} and {instance} */
+	const char *class_name, *resource; /* READ needed to subscribe; template with {sysname}, {instance}, {name} */
 };
 
 struct bus_server_spec {
@@ -66,9 +67,14 @@ struct bus_server_spec {
 	const ProtobufCServiceDescriptor *service;
 	const struct bus_method *methods; /* ends with .name NULL */
 	const struct bus_event *events;	  /* ends with .topic NULL; NULL: none */
+	/* A second service that the skeleton answers in every daemon (common.Daemon): same rules, own user. NULL: none. */
+	const ProtobufCServiceDescriptor *extra_service;
+	const struct bus_method *extra_methods;
+	const struct bus_event *extra_events;
+	void *extra_user; /* bus_call_user() in handlers of .extra_methods */
 	struct saf *saf;
 	struct audit *audit;
-	void *user;	     /* bus_call_user() */
+	void *user;	     /* bus_call_user() in handlers of .methods */
 	loop_fn flush; /* NULL, or called after each burst of requests: commit what they collected; arg = .user */
 };
 
@@ -76,6 +82,7 @@ struct bus_server;
 /* Binds under a lock file. -EADDRINUSE: another instance runs; -EINVAL: tables and service do not agree (text says how). */
 int bus_server_new(struct loop *l, const struct bus_server_spec *spec, struct bus_server **ret, struct errbuf *e);
 void bus_server_free(struct bus_server *b);
+uint64_t bus_server_boot_id(const struct bus_server *b);
 
 void *bus_call_user(const struct bus_call *c);
 const struct saf_subject *bus_call_subject(const struct bus_call *c);
