@@ -4,7 +4,11 @@
  * blocks closed by an END keyword, statements with repeated entries (PORT). Policy form (pagent files, dmd.conf,
  * iked.conf): "Statement [name] { Parameter value ... }", comments from '#', parameters ended by the end of the line, by
  * a brace, or by a following sibling keyword once they have all they need. Keywords are case-insensitive, names are not.
- * Strings may be quoted with ' or ". Text is at most 64 MiB, a token 1024 bytes, nesting 8 deep.
+ * Strings may be quoted with ' or " (on one line; a quoted token is never a keyword). Text is at most 64 MiB, a token 1024
+ * bytes, nesting 8 deep.
+ *
+ * Abbreviations, profile form only: a keyword or word that the table spells with at least three capitals and then small
+ * letters ("LOGENable", "DESTport") may be shortened down to its capitals, as z/OS files do.
  *
  * A daemon declares its statements in a static table. From it come the parser, --check, --print-defaults and the manual
  * page's table. Parsing gives a tree of nodes whose operand values are typed, range-checked, and filled with defaults; the
@@ -29,7 +33,7 @@ enum conf_type {
 	CONF_STRING,  /* any token or quoted string, at most .max bytes (0: 1024) */
 	CONF_ADDR,    /* IP address */
 	CONF_PREFIX,  /* addr or addr/len; with .words = "*|all" those words give an unset prefix (family 0) */
-	CONF_RANGE,   /* n, n-m, or n m where the next token is a number; or one of .words ("*|all" gives min..max) */
+	CONF_RANGE,   /* n, n-m, n:m, or (policy form) n m where the next token is a number; or one of .words ("*|all" gives min..max) */
 	CONF_HEX,     /* hex digits with or without 0x: s holds the digits; .max bytes at most. Never echoed in errors */
 };
 
@@ -37,6 +41,8 @@ enum { /* struct conf_operand .flags */
 	CONF_OPTIONAL = 1, /* may be left out; then .dflt (text, parsed like input) or absent */
 	CONF_KEYWORD = 2,  /* introduced by its name ("ROUTING LOCAL"); without this flag: positional, in table order */
 	CONF_SECRET = 4,   /* value never printed */
+	CONF_REPEAT = 8,   /* may be given again; further values hang on conf_value.next */
+	CONF_HOSTBITS = 16, /* CONF_PREFIX: an interface address, "192.0.2.1/24": host bits are kept */
 };
 
 struct conf_operand {
@@ -52,8 +58,10 @@ struct conf_operand {
 enum { /* struct conf_stmt .flags */
 	CONF_ONCE = 1,	     /* a second one is an error ("last wins" statements leave it out) */
 	CONF_REQUIRED = 2,   /* missing is an error */
-	CONF_BLOCK = 4,	     /* policy form: has { } with .children; profile form: children until .end */
-	CONF_ENTRIES = 8,    /* profile form: operand groups repeat until the next statement keyword (PORT, ROUTE, HOME) */
+	CONF_BLOCK = 4,	     /* policy form: has { } with .children; profile form: children until .end (NULL: until a word that
+			      * is no child) */
+	CONF_ENTRIES = 8,    /* profile form: operand groups repeat until the next statement keyword (PORT, ROUTE, HOME); each is
+			      * a node. Inside PORT an entry "UNRSV ..." belongs to the statement "PORT UNRSV" if there is one */
 	CONF_ANYNUMBER = 16, /* documentation only: may repeat */
 };
 
@@ -81,6 +89,7 @@ struct conf_value {
 	uint64_t u, u2; /* UINT: u; WORD: index; FLAG: 1 or index; RANGE: u..u2 */
 	const char *s;	/* token text (canonical spelling for words) */
 	struct prefix prefix; /* CONF_ADDR: full length */
+	const struct conf_value *next; /* CONF_REPEAT */
 };
 
 struct conf_node {
@@ -102,7 +111,12 @@ struct conf_node *conf_root(struct conf *c); /* first top-level node */
 unsigned conf_error_count(const struct conf *c);
 const char *conf_error(const struct conf *c, unsigned i); /* one message, no newline */
 
-/* First child (or top-level sibling, from @from) with that statement name; NULL. */
+/* First top-level node, first child, last child with that statement name; NULL when there is none. conf_find: the first child
+ * when @from's statement declares such a child, else the first sibling from @from on. Names compare without case; @from NULL
+ * gives NULL. */
+struct conf_node *conf_top(struct conf *c, const char *stmt_name);
+struct conf_node *conf_child(const struct conf_node *n, const char *stmt_name);
+struct conf_node *conf_child_last(const struct conf_node *n, const char *stmt_name); /* "last wins" statements */
 struct conf_node *conf_find(struct conf_node *from, const char *stmt_name);
 struct conf_node *conf_next(struct conf_node *after, const char *stmt_name);
 /* The value of operand @name; NULL when neither given nor defaulted. Asserts that the table has such an operand. */
@@ -111,6 +125,9 @@ uint64_t conf_uint(const struct conf_node *n, const char *operand_name);	/* 0 wh
 const char *conf_str(const struct conf_node *n, const char *operand_name); /* NULL when absent */
 /* Records an error at @n's place and returns -EINVAL. */
 int conf_node_error(struct conf_node *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same without a place, for what no statement stands for. */
+int conf_file_error(struct conf *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const char *conf_name(const struct conf *c); /* as given to conf_parse */
 
 /* Every statement with every default, commented with its help: a file that parses. */
 void conf_print_defaults(const struct conf_spec *spec, FILE *out);
