@@ -1,0 +1,14 @@
+/* Every reason to drop a packet, once: the enum, the counters' names and what stackctl says come from this list.
+ * X(NAME, "stage", "help"). A drop sets p->drop; the worker counts it. */
+#pragma once
+#include "daemons/stack-core/ipsec/drops.h"
+
+#define DROP_REASONS(X) IPSEC_DROP_REASONS(X)
+
+enum drop_reason {
+	DROP_NONE = 0,
+#define DROP_ENUM(name, stage, help) DROP_##name,
+	DROP_REASONS(DROP_ENUM)
+#undef DROP_ENUM
+	DROP_MAX
+};
