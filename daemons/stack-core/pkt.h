@@ -36,6 +36,13 @@ struct pkt {
 	uint32_t sa_in;		     /* index+1 of the SA that decapsulated it, 0: came in clear */
 	struct addr next_hop;
 	uint16_t drop;		     /* enum drop_reason, 0: alive */
+	/* link layer */
+	uint16_t ethertype;	     /* of the frame it came in */
+	bool l2_group;		     /* the frame was a broadcast or multicast */
+	uint8_t mac[6];		     /* in: the sender's; out: the next hop's */
+	/* route stage */
+	uint32_t nexthop;	     /* index into the route table's next hops */
+	uint64_t since_ms;	     /* when it began to wait for its next hop's link address */
 	struct pkt *next;	     /* for the pool and for lists */
 };
 
@@ -51,3 +58,12 @@ static inline uint32_t pkt_tailroom(const struct pkt *p)
 {
 	return p->size - p->off - p->len;
 }
+
+/* The pool of one worker. pkt_alloc gives a packet whose fields are zero and whose off is PKT_HEADROOM; NULL: none left. */
+struct pkt_pool;
+struct pkt_pool *pkt_pool_new(unsigned small, unsigned large);
+void pkt_pool_free(struct pkt_pool *pool);
+struct pkt *pkt_alloc(struct pkt_pool *pool);
+struct pkt *pkt_alloc_large(struct pkt_pool *pool);
+void pkt_free(struct pkt_pool *pool, struct pkt *p);
+unsigned pkt_pool_available(const struct pkt_pool *pool); /* small ones */

@@ -1,0 +1,79 @@
+/* pkt pool: buffers in one mapping, descriptors in another, two LIFO lists. The last buffer freed is the next one given out,
+ * so that a worker at low load touches a few cache-warm buffers only. */
+#include "daemons/stack-core/pkt.h"
+#include "lib/base/xalloc.h"
+
+struct pkt_pool {
+	struct pkt *small, *large; /* free lists */
+	unsigned small_free;
+	struct pkt *pkts;
+	uint8_t *memory;
+};
+
+struct pkt_pool *pkt_pool_new(unsigned small, unsigned large)
+{
+	struct pkt_pool *pool = xnew(struct pkt_pool);
+	size_t bytes = (size_t)small * PKT_SMALL + (size_t)large * PKT_LARGE;
+
+	pool->memory = xcheck(aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095));
+	pool->pkts = xcalloc((size_t)small + large, sizeof(struct pkt));
+	uint8_t *at = pool->memory;
+	for (unsigned i = 0; i < small + large; i++) {
+		struct pkt *p = &pool->pkts[i];
+		bool big = i >= small;
+		p->buf = at;
+		p->size = big ? PKT_LARGE : PKT_SMALL;
+		at += p->size;
+		pkt_free(pool, p);
+	}
+	return pool;
+}
+
+void pkt_pool_free(struct pkt_pool *pool)
+{
+	if (!pool)
+		return;
+	free(pool->memory);
+	free(pool->pkts);
+	free(pool);
+}
+
+static struct pkt *take(struct pkt **list)
+{
+	struct pkt *p = *list;
+	if (!p)
+		return NULL;
+	*list = p->next;
+	uint8_t *buf = p->buf;
+	uint32_t size = p->size;
+	memset(p, 0, sizeof(*p));
+	p->buf = buf;
+	p->size = size;
+	p->off = PKT_HEADROOM;
+	return p;
+}
+
+struct pkt *pkt_alloc(struct pkt_pool *pool)
+{
+	struct pkt *p = take(&pool->small);
+	pool->small_free -= p != NULL;
+	return p;
+}
+
+struct pkt *pkt_alloc_large(struct pkt_pool *pool)
+{
+	return take(&pool->large);
+}
+
+void pkt_free(struct pkt_pool *pool, struct pkt *p)
+{
+	struct pkt **list = p->size == PKT_SMALL ? &pool->small : &pool->large;
+	pool->small_free += p->size == PKT_SMALL;
+	p->next = *list;
+	*list = p;
+}
+
+unsigned pkt_pool_available(const struct pkt_pool *pool)
+{
+	return pool->small_free;
+}
