@@ -38,7 +38,9 @@ enum conf_type {
 };
 
 enum { /* struct conf_operand .flags */
-	CONF_OPTIONAL = 1, /* may be left out; then .dflt (text, parsed like input) or absent */
+	CONF_OPTIONAL = 1, /* may be left out; then .dflt (text, parsed like input) or absent. Flags, and keyword operands with
+			    * a .dflt, always may. A positional operand's .dflt without this flag is the default of the whole
+			    * statement: whoever writes the statement writes the value */
 	CONF_KEYWORD = 2,  /* introduced by its name ("ROUTING LOCAL"); without this flag: positional, in table order */
 	CONF_SECRET = 4,   /* value never printed */
 	CONF_REPEAT = 8,   /* may be given again; further values hang on conf_value.next */
