@@ -5,6 +5,10 @@
 #include "daemons/stack-core/ipsec/drops.h"
 
 #define DROP_REASONS(X) IP_DROP_REASONS(X) IPSEC_DROP_REASONS(X)
+#include "daemons/stack-core/filter/drops.h"
+#include "daemons/stack-core/ipsec/drops.h"
+
+#define DROP_REASONS(X) IPSEC_DROP_REASONS(X) FILTER_DROP_REASONS(X)
 
 enum drop_reason {
 	DROP_NONE = 0,

@@ -1,0 +1,36 @@
+/* policy: filters as people write them. Two sources, zos.md section 6:
+ *
+ * the profile's IPSEC ... ENDIPSEC block, whose IPSECRule and IPSEC6Rule statements each permit and make an outbound filter and its
+ * inbound mirror, SYSDEFAULTRULE.n; and a policy file of IpFilterPolicy, IpFilterRule and the reusable objects they name, in
+ * which a rule with sets, groups or several services is complex and is split into simple filters that share its name and are
+ * told apart by their extension (1, 2, ...; the only simple filter of a rule has extension 0... see policy.c). */
+#pragma once
+#include "daemons/stack-core/filter/filter.h"
+#include "daemons/stack-core/ipsec/manual.h"
+#include "lib/conf/conf.h"
+
+/* Children of the profile's IPSEC statement: { "IPSEC", profile_ipsec_operands, profile_ipsec_children, "ENDIPSEC", CONF_BLOCK }. */
+extern const struct conf_operand profile_ipsec_operands[];
+extern const struct conf_stmt profile_ipsec_children[];
+
+struct profile_filters {
+	struct filter_spec *rules;
+	size_t n;
+	bool dvipsec, logging, log_implicit;
+};
+/* @node is an IPSEC statement (NULL: none, no rules). 0, or -EINVAL with every error recorded. Release with profile_filters_fini. */
+int profile_filters_build(struct conf_node *node, struct profile_filters *ret);
+void profile_filters_fini(struct profile_filters *f);
+
+/* The whole file: filters and manual tunnels. */
+extern const struct conf_spec policy_spec;
+struct policy {
+	struct filter_spec *rules; /* in order of search */
+	size_t n;
+	bool loaded, logging, predecap;
+	struct manual_action *tunnels;
+	size_t n_tunnels;
+};
+/* @c was parsed with policy_spec. 0, or -EINVAL with every error recorded in @c. */
+int policy_build(struct conf *c, struct policy *ret);
+void policy_fini(struct policy *p); /* cleanses the keys */
