@@ -3,7 +3,7 @@
  * the profile's IPSEC ... ENDIPSEC block, whose IPSECRule and IPSEC6Rule statements each permit and make an outbound filter and its
  * inbound mirror, SYSDEFAULTRULE.n; and a policy file of IpFilterPolicy, IpFilterRule and the reusable objects they name, in
  * which a rule with sets, groups or several services is complex and is split into simple filters that share its name and are
- * told apart by their extension (1, 2, ...; the only simple filter of a rule has extension 0... see policy.c). */
+ * told apart by their FilterNameExtension, from 1 in order of search. */
 #pragma once
 #include "daemons/stack-core/filter/filter.h"
 #include "daemons/stack-core/ipsec/manual.h"

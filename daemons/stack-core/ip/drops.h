@@ -41,10 +41,4 @@
 	X(ND_IGNORED, "neighbour", "neighbour discovery message that does not concern us")                \
 	X(NEIGH_QUEUE, "neighbour", "queue of packets waiting for a link address is full")                \
 	X(NEIGH_TIMEOUT, "neighbour", "the next hop did not answer")                                      \
-	X(NEIGH_RING, "neighbour", "the control thread is behind: neighbour message lost")                \
-	X(FILTER_DENY, "filter", "denied by a filter rule")                                               \
-	X(FILTER_IMPLICIT, "filter", "denied: no filter rule permits it")                                 \
-	X(FILTER_DEFENSIVE, "filter", "denied by a defensive filter")                                     \
-	X(FILTER_CLEAR, "filter", "came in clear where the rule asks for IPSec (RFC 4301 5.2)")           \
-	X(FILTER_TUNNEL, "filter", "came through another tunnel than its rule names (RFC 4301 5.2)")      \
-	X(FILTER_NO_TUNNEL, "filter", "the rule's tunnel does not exist or is not active")
+	X(NEIGH_RING, "neighbour", "the control thread is behind: neighbour message lost")
