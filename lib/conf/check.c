@@ -311,7 +311,9 @@ static void profile_stmt(struct conf *c, struct level *l, const struct conf_stmt
 		lex_take(c);
 	bool good = parse_operands(c, l, n);
 	const struct token *t = lex_peek(c, 0);
-	if (good && t->kind == TOKEN_WORD && !at_keyword(c, l, stmt) && !(t->first && match_stmt(c, c->spec->stmts, NULL))) {
+	bool inside = t->first && stmt->flags & CONF_BLOCK && stmt->end; /* the block's business */
+	if (good && t->kind == TOKEN_WORD && !inside && !at_keyword(c, l, stmt) &&
+		!(t->first && match_stmt(c, c->spec->stmts, NULL))) {
 		stray_word(c, l, n);
 		good = false;
 	}
