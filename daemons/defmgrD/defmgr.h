@@ -1,0 +1,157 @@
+/* defmgr: the Defense Manager daemon. One per host; it keeps defensive filters for all stacks (zos.md section 4).
+ *
+ *   methods.c   the requests: checked and applied to memory and to the open transaction at once
+ *   batch.c     what one burst of requests changed: committed together, sent to the stacks together, answered together
+ *   stacks.c    the stacks: which run, what they hold, installation anew when they come back
+ *   filter.c table.c store.c conf.c   one filter; the filters of a scope; the disk; dmd.conf
+ *
+ * A request is acknowledged only when its change is on the disk and each running stack concerned has answered, or one second has
+ * passed: then the stack is named as pending, and gets everything when it is back. */
+#pragma once
+#include "daemons/defmgrD/filter.h"
+#include "daemons/defmgrD/store.h"
+#include "daemons/defmgrD/table.h"
+#include "lib/daemon/daemon.h"
+#include <limits.h>
+
+enum { DM_STACKS_MAX = 32, DM_EXCLUDES_MAX = 10, DM_STACK_NAME_MAX = 8, DM_DEADLINE_MS = 1000 };
+
+enum dm_mode { DM_ACTIVE, DM_SIMULATE, DM_INACTIVE };
+
+enum { DM_LOG_ERRORS = 1, DM_LOG_STATES = 2, DM_LOG_FILTERS = 4 }; /* bits of SyslogLevel */
+
+struct dm_stack_conf {
+	char name[DM_STACK_NAME_MAX + 1];
+	enum dm_mode mode;
+	struct filter_limits limits;
+	struct prefix excludes[DM_EXCLUDES_MAX];
+	unsigned nexcludes;
+};
+
+struct dm_conf {
+	unsigned log_level;
+	char directory[PATH_MAX];
+	struct dm_stack_conf stacks[DM_STACKS_MAX];
+	unsigned nstacks;
+};
+
+extern const struct conf_spec dm_conf_spec;
+int dm_conf_build(struct conf *c, const char *instance, void **ret_built);
+void dm_conf_free(void *built);
+const char *dm_mode_text(enum dm_mode m);
+
+struct defmgr;
+
+/* A configured stack and the filters that are meant to be in it. */
+struct dm_stack {
+	struct defmgr *dm;
+	struct dm_stack_conf conf;
+	struct table table;
+	unsigned index; /* its bit in masks of stacks */
+	bool forced;	/* FORCE_INACTIVE until the next refresh */
+	bool running, installed;
+	bool refuses;	  /* it runs, but takes no filters (not configured for IP security) */
+	bool pinging;
+	uint64_t boot_id; /* of the stack's run that holds our filters or is getting them */
+	uint64_t retry_ms;
+	/* installation of everything, in chunks */
+	bool syncing;
+	uint64_t sync_id;
+	struct filter *sync_next;
+	struct bus_client *client;
+	struct bus_subscriber *events;
+};
+
+/* One thing that a request did to one filter of one scope. */
+enum op_kind { OP_ADD, OP_UPDATE, OP_DELETE };
+struct op {
+	enum op_kind kind;
+	struct dm_stack *stack; /* NULL: the globals */
+	struct filter *filter;
+	struct filter old; /* OP_UPDATE: what it was */
+	struct request *request;
+};
+
+struct request {
+	struct bus_call *call;
+	enum op_kind kind;
+	bool global;
+	struct dm_stack *stack; /* NULL: global */
+	uint32_t changed;
+	uint32_t stacks; /* mask of those it reaches */
+	struct request *next;
+};
+
+struct batch {
+	struct defmgr *dm;
+	struct request *first, **last;
+	struct op *ops;
+	size_t nops, cap;
+	unsigned waiting; /* calls to stacks not answered yet */
+	uint32_t pending; /* mask of stacks that did not take it */
+	uint32_t refused; /* mask of stacks that answered no */
+	bool sent, failed;
+	char why[200];
+	struct batch *next;
+};
+
+struct dm_counters {
+	uint64_t added, updated, deleted, expired, refused, commits, commit_failures, installs, pushes, push_failures;
+};
+
+struct defmgr {
+	struct daemon *daemon;
+	struct dm_conf *conf;
+	struct store *store;
+	struct table globals;
+	struct dm_stack *stacks[DM_STACKS_MAX];
+	unsigned nstacks;
+	struct dm_stack *retired[DM_STACKS_MAX]; /* no longer configured; batches may still name them */
+	unsigned nretired;
+	struct batch *open;			/* collecting */
+	struct batch *sent_first, **sent_last;	/* waiting for stacks, in order */
+	uint64_t last_id, stamp;
+	struct loop_timer *expiry, *tick;
+	struct dm_counters counters;
+};
+
+extern const struct daemon_spec dm_spec;
+extern const struct bus_method dm_methods[];
+extern const struct bus_event dm_events[];
+
+uint64_t dm_now_us(void); /* wall clock */
+uint64_t dm_new_id(struct defmgr *dm);
+bool dm_logs(const struct defmgr *dm, unsigned bit);
+struct table *dm_table(struct defmgr *dm, struct dm_stack *s);	/* NULL: globals */
+const char *dm_scope(const struct dm_stack *s);			/* name in the store */
+enum dm_mode dm_stack_mode(const struct dm_stack *s);
+struct dm_stack *dm_stack_find(struct defmgr *dm, const char *name); /* any case */
+void dm_filter_event(struct defmgr *dm, const struct dm_stack *s, const struct filter *f, enum filter_message msg);
+
+/* batch.c */
+struct batch *batch_open(struct defmgr *dm); /* the collecting one, with a transaction; NULL: the store refuses */
+struct request *batch_request(struct batch *b, struct bus_call *call, enum op_kind kind, struct dm_stack *s);
+struct op *batch_op(struct batch *b, struct request *r, enum op_kind kind, struct dm_stack *s, struct filter *f);
+/* Takes back the ops from @from on, newest first, and forgets them. */
+void batch_undo(struct batch *b, size_t from);
+/* Writes the ops from @from on into the transaction. */
+int batch_write(struct batch *b, size_t from);
+void batch_flush(void *daemon);
+void batch_answered(struct batch *b, struct dm_stack *s, enum bus_code code, const char *text);
+
+/* stacks.c */
+/* A configured stack with its filters from the store. */
+int dm_stack_new(struct defmgr *dm, const struct dm_stack_conf *c, struct dm_stack **ret, struct errbuf *e);
+int dm_load(struct defmgr *dm, struct dm_stack *s, struct errbuf *e); /* NULL: the globals */
+void dm_stack_free(struct dm_stack *s);
+/* No longer configured: the stack is told to forget its filters; @s is freed when nothing refers to it. */
+void dm_stack_retire(struct dm_stack *s);
+void dm_retired_free(struct defmgr *dm);
+void dm_stack_install(struct dm_stack *s);   /* everything, from the start */
+void dm_stacks_tick(void *arg);
+/* Sends the ops of @b that concern @s. */
+void dm_stack_push(struct dm_stack *s, struct batch *b);
+void dm_stack_unlinked(struct dm_stack *s, const struct filter *f); /* before a filter leaves the table */
+int dm_stack_copy_globals(struct dm_stack *s);
+void dm_expire(void *arg);
+void dm_expiry_arm(struct defmgr *dm);
