@@ -1,4 +1,5 @@
 #include "lib/base/json.h"
+#include "lib/base/utf8.h"
 #include "lib/base/xalloc.h"
 #include <inttypes.h>
 #include <math.h>
@@ -58,21 +59,6 @@ void json_key(struct json *j, const char *key)
 	json_str(j, key);
 	put(j, ":", 1);
 	j->comma = false;
-}
-
-/* Length of the well-formed UTF-8 sequence at @s (RFC 3629), 0 if there is none. */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-	if (n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if (n >= 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-			      (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)))
-		return 0;
-	return n;
 }
 
 void json_strn(struct json *j, const char *s, size_t len)

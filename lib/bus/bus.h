@@ -131,7 +131,8 @@ void bus_subscriber_free(struct bus_subscriber *s);
 /* The names of daemons whose run directory has an rpc socket with a live lock: callback per name. */
 void bus_discover(void (*fn)(void *arg, const char *name), void *arg);
 
-/* Unpacks into one allocation-budgeted arena (8 x len + 4 KiB, at most 8 MiB) and validates; NULL with text in @e. Free with bus_unpack_free. */
+/* Unpacks into one allocation-budgeted arena (64 x len + 4 KiB, at most 8 MiB: an unpacked repeated number costs 2 bytes on
+ * the wire and up to 72 while it is unpacked) and validates; NULL with text in @e. Free with bus_unpack_free. */
 ProtobufCMessage *bus_unpack(const ProtobufCMessageDescriptor *d, const void *data, size_t len, struct errbuf *e);
 void bus_unpack_free(ProtobufCMessage *m);
 /* The message as JSON through its descriptor (enums by name, bytes as hex, 64-bit as numbers). */
