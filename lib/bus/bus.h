@@ -120,8 +120,10 @@ struct bus_event_info {
 	const char *publisher, *topic, *stack;
 	uint64_t boot_id, seq, time_us;
 	uint64_t lost; /* events of this topic missed just before this one (or seen missing by the heartbeat: body NULL) */
-	bool restarted; /* first event of a new boot id: catch up by List */
+	bool restarted; /* first event of another boot id than before: catch up by List */
 };
+/* Also called with @body NULL: for a loss that a heartbeat shows, and for the first heartbeat of a boot id (topic
+ * "PKG.heartbeat", lost 0), so that a publisher's start is noticed when it has nothing else to say. */
 typedef void (*bus_event_fn)(void *arg, const struct bus_event_info *info, const void *body, size_t len);
 struct bus_subscriber;
 /* Subscribes to @topic prefix of daemon @name ("" = all one may see); reconnects by itself. */

@@ -69,6 +69,19 @@ static uint64_t advance(struct seen *t, uint64_t boot_id, uint64_t seq, bool arr
 	return lost;
 }
 
+/* A publisher that (re)started is told of by its first heartbeat at the latest. */
+static void new_boot(struct bus_subscriber *s, struct bus_event_info *info, zmq_msg_t *topic)
+{
+	char text[64];
+	if (s->boot_id == info->boot_id)
+		return;
+	(void)snprintf(text, sizeof(text), "%.*s", (int)zmq_msg_size(topic), (const char *)zmq_msg_data(topic));
+	s->boot_id = info->boot_id;
+	info->topic = text;
+	s->fn(s->arg, info, NULL, 0);
+	info->restarted = false;
+}
+
 static void on_heartbeat(struct bus_subscriber *s, struct bus_event_info *info, zmq_msg_t *body)
 {
 	struct errbuf e;
@@ -83,7 +96,6 @@ static void on_heartbeat(struct bus_subscriber *s, struct bus_event_info *info, 
 		info->seq = h->topics[i]->seq;
 		info->lost = advance(t, info->boot_id, info->seq, false);
 		s->fn(s->arg, info, NULL, 0);
-		info->restarted = false;
 	}
 	bus_unpack_free((ProtobufCMessage *)h);
 }
@@ -101,9 +113,8 @@ static void deliver(struct bus_subscriber *s, zmq_msg_t part[PARTS], const Commo
 	struct bus_event_info info = {.publisher = s->name, .stack = h->stack, .boot_id = h->boot_id, .seq = h->seq,
 		.time_us = h->time_us, .restarted = s->boot_id && s->boot_id != h->boot_id};
 	if (is_heartbeat(topic, len)) {
+		new_boot(s, &info, &part[0]);
 		on_heartbeat(s, &info, &part[2]);
-		if (!info.restarted) /* else the first event says it */
-			s->boot_id = h->boot_id;
 		return;
 	}
 	struct seen *t = seen_of(s, topic, len, true);
