@@ -1,0 +1,60 @@
+#include "lib/daemon/notify.h"
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct sockaddr_un manager;
+static socklen_t manager_len;
+static uint64_t watchdog_ms;
+
+/* A path, or '@' and a name in the abstract namespace (a leading NUL instead, and no NUL behind). */
+static void set_address(const char *path)
+{
+	size_t len = strlen(path);
+	manager_len = 0;
+	if ((path[0] != '/' && path[0] != '@') || len < 2 || len >= sizeof(manager.sun_path))
+		return;
+	memset(&manager, 0, sizeof(manager));
+	manager.sun_family = AF_UNIX;
+	memcpy(manager.sun_path, path, len);
+	bool abstract = path[0] == '@';
+	if (abstract)
+		manager.sun_path[0] = '\0';
+	manager_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + !abstract);
+}
+
+void notify_init(void)
+{
+	const char *path = secure_getenv("NOTIFY_SOCKET"), *usec = secure_getenv("WATCHDOG_USEC");
+	const char *pid = secure_getenv("WATCHDOG_PID");
+	set_address(path ? path : "");
+	watchdog_ms = 0;
+	if (usec && (!pid || strtol(pid, NULL, 10) == (long)getpid()))
+		watchdog_ms = strtoull(usec, NULL, 10) / 2000;
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+}
+
+int notify_send(const char *text)
+{
+	if (!manager_len)
+		return 0;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	ssize_t n = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&manager, manager_len);
+	int err = n < 0 ? errno : 0;
+	close(fd);
+	return err ? -err : 1;
+}
+
+uint64_t notify_watchdog_ms(void)
+{
+	return watchdog_ms;
+}
