@@ -1,0 +1,29 @@
+/* run: what a parsed ipsec command does: one call, or a few, to defmgrD or to a stack, and the report of the answer. Each returns
+ * the exit status: 0 done, 1 failed, 2 usage, 3 not authorised. */
+#pragma once
+#include "cli/ipsec/command.h"
+#include "lib/bus/bus.h"
+#include <stdio.h>
+
+enum { RUN_DONE = 0, RUN_FAILED = 1, RUN_USAGE = 2, RUN_NOT_AUTHORIZED = 3, RUN_DEADLINE_MS = 10000 };
+
+int run_command(struct ipsec_command *c);
+int run_batch(FILE *in); /* lines of ipsec commands; adds are sent many at once */
+
+int run_defence(struct ipsec_command *c);
+int run_filter(struct ipsec_command *c);
+int run_manual(struct ipsec_command *c);
+int run_traffic(struct ipsec_command *c);
+int run_interface(struct ipsec_command *c);
+
+/* Prints the text and gives the exit status for a reply that is not OK. */
+int run_failed(enum bus_code code, const char *text);
+/* One call to @daemon; *@ret_reply owned by the caller when RUN_DONE. */
+int run_call(const char *daemon, const char *method, const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
+	ProtobufCMessage **ret_reply);
+/* The stack a command goes to when it names none: of defmgrD, or the only one that runs. */
+int run_default_stack(struct ipsec_command *c, bool defence);
+/* A call to the stack of @c. */
+int run_stack_call(struct ipsec_command *c, const char *method, const ProtobufCMessage *request,
+	const ProtobufCMessageDescriptor *reply, ProtobufCMessage **ret_reply);
+void run_json(const ProtobufCMessage *m);
