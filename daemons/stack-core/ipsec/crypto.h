@@ -1,8 +1,8 @@
 /* crypto: encrypt-and-authenticate jobs in batches; one interface, two backends.
  *
  * intel-ipsec-mb works on many packets at once with the widest vectors of the CPU; OpenSSL EVP goes everywhere else. Both
- * fill in the same job, and the tests hold one against the other. A backend always *computes* the ICV into job.tag; the
- * caller sends it, or compares it in constant time. Nothing here knows ESP.
+ * fill in the same job, and the tests hold one against the other. Encrypting leaves the ICV in job.tag, decrypting compares
+ * with job.expect in constant time and sets job.bad. Nothing here knows ESP.
  *
  * Order is encrypt-then-MAC when encrypting and MAC over the ciphertext when decrypting. */
 #pragma once
@@ -58,9 +58,11 @@ struct crypto_job {
 	uint32_t aad_len;
 	bool encrypt;
 	bool failed;		  /* out: the library refused the job */
+	bool bad;		  /* out, decrypting: the ICV is not job.expect; the data is garbage */
 	uint8_t iv[16];		  /* CBC: the block; GCM: salt and IV, 12 bytes */
 	uint8_t aad[12];	  /* AEAD: SPI and sequence number */
-	uint8_t tag[CRYPTO_TAG_MAX] __attribute__((aligned(16))); /* out: the truncated ICV */
+	uint8_t tag[CRYPTO_TAG_MAX] __attribute__((aligned(16))); /* out: the ICV, truncated */
+	uint8_t expect[CRYPTO_TAG_MAX];				  /* in, decrypting: the ICV received */
 };
 
 /* What one thread needs: a multi-buffer manager, scratch, a source of unpredictable IVs. */

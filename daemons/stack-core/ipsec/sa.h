@@ -72,6 +72,7 @@ void sa_sum(const struct sa *sa, struct sa_counters *ret);
 uint32_t sa_overhead(const struct sa *sa, uint8_t inner_family);
 /* The longest packet which, protected, is at most @link_mtu long. */
 uint32_t sa_mtu(const struct sa *sa, uint32_t link_mtu, uint8_t inner_family);
+uint32_t sa_ah_len(const struct sa *sa, uint8_t outer_family); /* of the AH header with its ICV */
 const char *sa_cipher_text(const struct sa *sa);
 const char *sa_auth_text(const struct sa *sa);
 

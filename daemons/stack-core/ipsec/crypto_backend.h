@@ -1,0 +1,35 @@
+/* What crypto.c shares with its two backends, and nobody else includes. */
+#pragma once
+#include "daemons/stack-core/ipsec/crypto.h"
+
+struct imb_key;
+struct openssl_key;
+
+struct crypto_key {
+	enum crypto_backend backend; /* CRYPTO_IMB or CRYPTO_OPENSSL */
+	enum crypto_cipher cipher;
+	enum crypto_auth auth;
+	uint8_t key_len;
+	uint8_t icv; /* of the AEAD or the MAC */
+	union {
+		struct imb_key *imb;
+		struct openssl_key *openssl;
+	};
+};
+
+struct crypto_key_bytes {
+	const uint8_t *key, *auth_key; /* DES keys come here as 3DES keys */
+	size_t key_len, auth_len;
+};
+
+struct IMB_MGR;
+
+int imb_key_new(struct crypto_key *k, const struct crypto_key_bytes *b, struct errbuf *err);
+void imb_key_free(struct crypto_key *k);
+struct IMB_MGR *imb_manager_new(void); /* NULL: not on this CPU */
+void imb_manager_free(struct IMB_MGR *m);
+void imb_run(struct IMB_MGR *m, struct crypto_job *const *jobs, size_t n);
+
+int openssl_key_new(struct crypto_key *k, const struct crypto_key_bytes *b, struct errbuf *err);
+void openssl_key_free(struct crypto_key *k);
+void openssl_run(unsigned worker, struct crypto_job *job);

@@ -1,0 +1,237 @@
+/* esp_in: opening packets (RFC 4303 section 3.4): find the SA, refuse what was seen before, check the ICV and decrypt, move
+ * the replay window, then look at the trailer. Nothing in the packet but the SPI and the number is believed before the ICV
+ * has been checked. */
+#include "daemons/stack-core/ipsec/outer.h"
+#include "daemons/stack-core/ipsec/worker.h"
+#include <sched.h>
+#include <string.h>
+
+enum { NEXT_IPV4 = 4, NEXT_IPV6 = 41, NEXT_NONE = 59 };
+
+/* Packets of one SA mostly come to one worker (fanout by outer addresses), but need not: the window has a lock of one flag. It is
+ * held for a few nanoseconds and practically never contended. */
+static void window_lock(struct sa *sa)
+{
+	for (unsigned spins = 1; atomic_flag_test_and_set_explicit(&sa->replay_lock, memory_order_acquire); spins++) {
+		if (spins % 1024 == 0)
+			(void)sched_yield(); /* its holder was descheduled */
+	}
+}
+
+static void window_unlock(struct sa *sa)
+{
+	atomic_flag_clear_explicit(&sa->replay_lock, memory_order_release);
+}
+
+static bool needs_window(const struct sa *sa)
+{
+	return sa->replay.size || sa->esn;
+}
+
+int check_number(struct ipsec_worker *w, struct work *k, uint32_t low)
+{
+	int verdict = REPLAY_OK;
+
+	k->seq = low;
+	if (needs_window(k->sa)) {
+		window_lock(k->sa);
+		k->seq = replay_infer(&k->sa->replay, low);
+		verdict = replay_check(&k->sa->replay, k->seq);
+		window_unlock(k->sa);
+	}
+	if (verdict == REPLAY_OK)
+		return 0;
+	count(&k->sa->counters[w->index].replayed, 1);
+	return verdict == REPLAY_OLD ? DROP_ESP_REPLAY_OLD : DROP_ESP_REPLAY;
+}
+
+static int accept_number(struct ipsec_worker *w, struct work *k)
+{
+	int verdict = REPLAY_OK;
+
+	if (needs_window(k->sa)) {
+		window_lock(k->sa);
+		verdict = replay_update(&k->sa->replay, k->seq);
+		window_unlock(k->sa);
+	}
+	if (verdict == REPLAY_OK)
+		return 0;
+	count(&k->sa->counters[w->index].replayed, 1);
+	return verdict == REPLAY_OLD ? DROP_ESP_REPLAY_OLD : DROP_ESP_REPLAY;
+}
+
+static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
+{
+	const struct sa *sa = k->sa;
+	uint32_t front = 8U + sa->iv_len, left = k->l.total - k->l.hdr_len;
+	uint8_t *esp = pkt_data(k->p) + k->l.hdr_len;
+
+	if (left < front + sa->block + sa->icv_len || (left - front - sa->icv_len) % sa->block)
+		return DROP_ESP_MALFORMED;
+	int drop = check_number(w, k, get32(esp + 4));
+	if (drop)
+		return drop;
+	job->base = esp;
+	job->cipher_off = front;
+	job->cipher_len = left - front - sa->icv_len;
+	job->hash_len = front + job->cipher_len;
+	memcpy(job->expect, esp + job->hash_len, sa->icv_len);
+	if (sa->aead) {
+		memcpy(job->iv, sa->salt, CRYPTO_SALT);
+		memcpy(job->iv + CRYPTO_SALT, esp + 8, 8);
+		put32(job->aad, sa->spi);
+		if (sa->esn)
+			put64(job->aad + 4, k->seq);
+		else
+			put32(job->aad + 4, (uint32_t)k->seq);
+		job->aad_len = sa->esn ? 12 : 8;
+		return 0;
+	}
+	memcpy(job->iv, esp + 8, sa->iv_len);
+	if (sa->esn) { /* covered but not sent; the ICV has been copied, its place is free */
+		put32(esp + job->hash_len, (uint32_t)(k->seq >> 32));
+		job->hash_len += 4;
+	}
+	return 0;
+}
+
+/* The length of the inner packet that is said to be in the @avail bytes at @d; 0: there is none. What follows it is padding
+ * for traffic flow confidentiality (RFC 4303 section 2.7). */
+static uint32_t inner_length(const uint8_t *d, uint32_t avail, uint8_t next)
+{
+	struct iphdr_layout l;
+
+	if (!avail || (next == NEXT_IPV4 && d[0] >> 4 != 4) || (next == NEXT_IPV6 && d[0] >> 4 != 6) ||
+		!iphdr_outgoing(d, avail, &l))
+		return 0;
+	return l.total;
+}
+
+static int close_tunnel(struct work *k, uint32_t gap, uint32_t payload, uint8_t next)
+{
+	struct pkt *p = k->p;
+	uint8_t *outer = pkt_data(p), *inner = outer + k->l.hdr_len + gap;
+
+	if (next != NEXT_IPV4 && next != NEXT_IPV6)
+		return DROP_ESP_INNER;
+	uint32_t len = inner_length(inner, payload, next);
+	if (!len)
+		return DROP_ESP_INNER;
+	if (!outer_ecn(iphdr_tos(outer), inner))
+		return DROP_ESP_ECN;
+	p->off += k->l.hdr_len + gap;
+	p->len = len;
+	return 0;
+}
+
+static int close_transport(struct work *k, uint32_t gap, uint32_t payload, uint8_t next)
+{
+	struct pkt *p = k->p;
+	uint8_t *d = pkt_data(p);
+
+	memmove(d + gap, d, k->l.hdr_len);
+	p->off += gap;
+	p->len = k->l.hdr_len + payload;
+	d += gap;
+	d[k->l.next_off] = next;
+	iphdr_set_total(d, &k->l, p->len);
+	return 0;
+}
+
+int close_gap(struct work *k, uint32_t gap, uint32_t payload, uint8_t next)
+{
+	if (next == NEXT_NONE && k->sa->proto == SA_ESP)
+		return DROP_ESP_DUMMY; /* RFC 4303 section 2.6 */
+	if (k->sa->mode == SA_TUNNEL)
+		return close_tunnel(k, gap, payload, next);
+	return close_transport(k, gap, payload, next);
+}
+
+static int esp_finish(struct work *k, const struct crypto_job *job)
+{
+	const uint8_t *data = job->base + job->cipher_off;
+	uint32_t len = job->cipher_len, pad = data[len - 2];
+
+	if (pad + 2 > len)
+		return DROP_ESP_PADDING;
+	for (uint32_t i = 0; i < pad; i++) {
+		if (data[len - 2 - pad + i] != i + 1)
+			return DROP_ESP_PADDING;
+	}
+	return close_gap(k, job->cipher_off, len - 2 - pad, data[len - 1]);
+}
+
+static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job, struct sa **last)
+{
+	struct pkt *p = k->p;
+	uint8_t *d = pkt_data(p);
+	struct addr src, dst;
+
+	if (!iphdr_incoming(d, p->len, &k->l))
+		return DROP_ESP_MALFORMED;
+	if (k->l.fragment)
+		return DROP_ESP_FRAGMENT;
+	if ((k->l.proto != SA_ESP && k->l.proto != SA_AH) || k->l.total - k->l.hdr_len < 12)
+		return DROP_ESP_MALFORMED;
+	uint32_t spi = get32(d + k->l.hdr_len + (k->l.proto == SA_AH ? 4 : 0));
+	iphdr_addresses(d, &src, &dst);
+	struct sa *sa = *last;
+	if (!sa || sa->spi != spi || sa->proto != k->l.proto || !addr_equal(&sa->dst, &dst))
+		sa = sadb_lookup(w->db, &dst, k->l.proto, spi);
+	if (!sa || !atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed))
+		return DROP_ESP_NO_SA;
+	*last = k->sa = sa;
+	p->len = k->l.total;
+	job->key = sa->key;
+	job->encrypt = false;
+	int drop = sa->proto == SA_AH ? ah_prepare_in(w, k, job) : esp_prepare(w, k, job);
+	if (drop == DROP_ESP_MALFORMED)
+		count(&sa->counters[w->index].malformed, 1);
+	return drop;
+}
+
+
+static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
+{
+	struct sa_counters *c = &k->sa->counters[w->index];
+	uint32_t len = k->p->len;
+
+	if (job->failed)
+		return DROP_ESP_CRYPTO;
+	if (job->bad) {
+		count(&c->auth_failed, 1);
+		return DROP_ESP_AUTH;
+	}
+	int drop = accept_number(w, k);
+	if (drop)
+		return drop;
+	count(&c->packets, 1);
+	count(&c->bytes, len);
+	drop = k->sa->proto == SA_AH ? ah_finish_in(k) : esp_finish(k, job);
+	if (drop) {
+		if (drop != DROP_ESP_DUMMY)
+			count(&c->malformed, 1);
+		return drop;
+	}
+	k->p->sa_in = k->sa->tunnel->index + 1;
+	k->p->opaque = false;
+	return 0;
+}
+
+void ipsec_in(struct ipsec_worker *w, struct pkt **pkts, unsigned n)
+{
+	struct sa *last = NULL;
+
+	for (unsigned at = 0; at < n; at += CHUNK) {
+		unsigned end = n - at < CHUNK ? n : at + CHUNK, jobs = 0;
+		for (unsigned i = at; i < end; i++) {
+			w->work[jobs].p = pkts[i];
+			pkts[i]->drop = (uint16_t)prepare(w, &w->work[jobs], &w->jobs[jobs], &last);
+			if (!pkts[i]->drop)
+				jobs++;
+		}
+		crypto_run(w->crypto, w->jobs, jobs);
+		for (unsigned i = 0; i < jobs; i++)
+			w->work[i].p->drop = (uint16_t)finish(w, &w->work[i], &w->jobs[i]);
+	}
+}

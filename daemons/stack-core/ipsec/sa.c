@@ -1,0 +1,188 @@
+/* sa: making an SA of its parameters.
+ *
+ * AEAD IVs. RFC 4106 asks that no IV is ever used twice with a key. Within the life of an SA the sequence number, which
+ * workers take from one atomic counter, cannot repeat, so IV = iv_base + sequence number cannot either. Manual keys live longer
+ * than an SA, though: after a restart numbers begin at 1 again under the same key. So iv_base is the wall clock in ns at
+ * the moment the SA is made: an earlier life that sent less than one packet a nanosecond stayed below it. This holds as long
+ * as the clock is not set back across a restart; who cannot promise that uses CBC with HMAC for manual tunnels, or IKE. */
+#include "daemons/stack-core/ipsec/sa.h"
+#include "lib/base/secret.h"
+#include "lib/base/xalloc.h"
+#include <time.h>
+
+static uint64_t wall_clock_ns(void)
+{
+	struct timespec ts;
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+static int check_addresses(const struct sa_params *p, struct errbuf *err)
+{
+	if (p->src.family && p->dst.family && p->src.family != p->dst.family)
+		return err_set(err, EINVAL, "the security endpoints are of different address families");
+	if (p->mode == SA_TUNNEL && (!p->src.family || !p->dst.family))
+		return err_set(err, EINVAL, "tunnel mode needs both security endpoint addresses");
+	return 0;
+}
+
+static int check(const struct sa_params *p, struct errbuf *err)
+{
+	if (p->proto != SA_ESP && p->proto != SA_AH)
+		return err_set(err, EINVAL, "protocol is neither ESP nor AH");
+	if (p->mode != SA_TUNNEL && p->mode != SA_TRANSPORT)
+		return err_set(err, EINVAL, "mode is neither tunnel nor transport");
+	if (p->spi < 256)
+		return err_set(err, EINVAL, "SPI %u is reserved: the lowest is 256", p->spi);
+	if (p->proto == SA_AH && p->cipher != CIPHER_NULL)
+		return err_set(err, EINVAL, "AH does not encrypt");
+	if (p->replay && (p->replay < REPLAY_MIN || p->replay > REPLAY_MAX))
+		return err_set(err, EINVAL, "replay window %u is not 0 or %d to %d", p->replay, REPLAY_MIN,
+			REPLAY_MAX);
+	if (p->key_len > SA_KEY_MAX || p->auth_len > SA_KEY_MAX)
+		return err_set(err, EINVAL, "key too long");
+	return check_addresses(p, err);
+}
+
+static int make_key(const struct sa_params *p, struct errbuf *err, struct crypto_key **ret)
+{
+	size_t key_len = p->key_len;
+
+	if ((unsigned)p->cipher >= CIPHER_COUNT)
+		return err_set(err, EINVAL, "no such algorithm");
+	if (crypto_cipher_info(p->cipher)->icv) {
+		if (key_len < CRYPTO_SALT)
+			return err_set(err, EINVAL, "the key has no salt");
+		key_len -= CRYPTO_SALT;
+	}
+	return crypto_key_new(p->backend, p->cipher, p->key, key_len, p->auth, p->auth_key, p->auth_len, err,
+		ret);
+}
+
+static void fill(struct sa *sa, const struct sa_params *p)
+{
+	const struct crypto_cipher_info *c = crypto_cipher_info(p->cipher);
+
+	sa->spi = p->spi;
+	sa->proto = (uint8_t)p->proto;
+	sa->mode = (uint8_t)p->mode;
+	sa->iv_len = c->iv;
+	sa->block = c->block < 4 ? 4 : c->block;
+	sa->aead = c->icv != 0;
+	sa->icv_len = c->icv ? c->icv : crypto_auth_info(p->auth)->icv;
+	sa->esn = p->esn;
+	sa->df = (uint8_t)p->df;
+	sa->keep_dscp = p->keep_dscp;
+	sa->src = p->src;
+	sa->dst = p->dst;
+	if (sa->aead)
+		memcpy(sa->salt, p->key + p->key_len - CRYPTO_SALT, CRYPTO_SALT);
+	sa->iv_base = p->iv_base ? p->iv_base : wall_clock_ns();
+	/* Far from the end of 64 bits: numbers are taken before they are checked. */
+	sa->seq_limit = p->esn ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+	atomic_store(&sa->seq, p->first_seq);
+}
+
+int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err, struct sa **ret)
+{
+	struct crypto_key *key;
+	int r = check(p, err);
+
+	if (r < 0)
+		return r;
+	if (!workers || workers > CRYPTO_WORKERS_MAX)
+		return err_set(err, EINVAL, "%u workers", workers);
+	r = make_key(p, err, &key);
+	if (r < 0)
+		return r;
+	struct sa *sa = xcheck(aligned_alloc(64, (sizeof(*sa) + 63) / 64 * 64));
+	memset(sa, 0, sizeof(*sa));
+	sa->key = key;
+	sa->inbound = inbound;
+	sa->workers = workers;
+	sa->counters = xcheck(aligned_alloc(64, sizeof(*sa->counters) * workers));
+	memset(sa->counters, 0, sizeof(*sa->counters) * workers);
+	atomic_flag_clear(&sa->replay_lock);
+	replay_init(&sa->replay, inbound ? p->replay : 0, p->esn);
+	if (inbound)
+		sa->replay.last = p->first_seq;
+	fill(sa, p);
+	sa->params = xnew(struct sa_params);
+	*sa->params = *p;
+	*ret = sa;
+	return 0;
+}
+
+void sa_free(struct sa *sa)
+{
+	if (!sa)
+		return;
+	crypto_key_free((struct crypto_key *)(uintptr_t)sa->key);
+	secret_wipe(sa->params, sizeof(*sa->params));
+	free(sa->params);
+	free(sa->counters);
+	secret_wipe(sa, sizeof(*sa));
+	free(sa);
+}
+
+void sa_sum(const struct sa *sa, struct sa_counters *ret)
+{
+	struct sa_counters sum = {0};
+
+	for (unsigned i = 0; i < sa->workers; i++) {
+		struct sa_counters *c = &sa->counters[i];
+		sum.packets += atomic_load_explicit(&c->packets, memory_order_relaxed);
+		sum.bytes += atomic_load_explicit(&c->bytes, memory_order_relaxed);
+		sum.auth_failed += atomic_load_explicit(&c->auth_failed, memory_order_relaxed);
+		sum.replayed += atomic_load_explicit(&c->replayed, memory_order_relaxed);
+		sum.malformed += atomic_load_explicit(&c->malformed, memory_order_relaxed);
+	}
+	*ret = sum;
+}
+
+static uint32_t header_len(uint8_t family)
+{
+	return family == 6 ? 40 : 20;
+}
+
+uint32_t sa_ah_len(const struct sa *sa, uint8_t outer_family)
+{
+	uint32_t align = outer_family == 6 ? 8 : 4; /* RFC 4302 2.2 */
+	return (12U + sa->icv_len + align - 1) / align * align;
+}
+
+uint32_t sa_overhead(const struct sa *sa, uint8_t inner_family)
+{
+	uint8_t outer = sa->mode == SA_TUNNEL ? sa->dst.family : inner_family;
+	uint32_t bytes = sa->mode == SA_TUNNEL ? header_len(outer) : 0;
+
+	if (sa->proto == SA_AH)
+		return bytes + sa_ah_len(sa, outer);
+	return bytes + 8 + sa->iv_len + 2 + (sa->block - 1U) + sa->icv_len;
+}
+
+uint32_t sa_mtu(const struct sa *sa, uint32_t link_mtu, uint8_t inner_family)
+{
+	uint8_t outer = sa->mode == SA_TUNNEL ? sa->dst.family : inner_family;
+	uint32_t clear = header_len(outer); /* travels in front of ESP */
+	uint32_t back = sa->mode == SA_TUNNEL ? 0 : clear;
+
+	if (sa->proto == SA_AH) {
+		uint32_t fixed = sa_overhead(sa, inner_family);
+		return link_mtu > fixed ? link_mtu - fixed : 0;
+	}
+	uint32_t fixed = clear + 8 + sa->iv_len + sa->icv_len;
+	if (link_mtu < fixed + sa->block)
+		return 0;
+	return (link_mtu - fixed) / sa->block * sa->block - 2 + back;
+}
+
+const char *sa_cipher_text(const struct sa *sa)
+{
+	return crypto_cipher_info(sa->params->cipher)->name;
+}
+
+const char *sa_auth_text(const struct sa *sa)
+{
+	return sa->aead ? "NULL" : crypto_auth_info(sa->params->auth)->name;
+}
