@@ -51,6 +51,7 @@ static void add_own_stats(struct runtime *r, struct stat_list *l)
 		{"daemon_reloads_refused_total", "Reloads that kept the old configuration.", r->reloads_refused},
 		{"bus_requests_total", "Requests taken.", b.requests},
 		{"bus_refused_total", "Requests refused by SAF.", b.refused},
+		{"bus_unauthorized_total", "Requests and subscriptions refused, by SAF.", b.unauthorized},
 		{"bus_malformed_total", "Requests that did not parse.", b.malformed},
 		{"bus_oversized_total", "Requests above the size limit.", b.oversized},
 		{"bus_unknown_peer_total", "Requests whose sender the kernel did not name.", b.unknown_peer},
