@@ -36,13 +36,13 @@ void metrics_print(const Common__StatsReply *stats, const char *label, FILE *out
 		size_t len = strlen(s->name), suffix = sizeof(total) - 1;
 		bool counter = len > suffix && !strcmp(s->name + len - suffix, total);
 		int family = (int)(counter ? len - suffix : len);
-		fprintf(out, "# TYPE %.*s %s\n", family, s->name, counter ? "counter" : "gauge");
+		fprintf(out, "# TYPE ravelin_%.*s %s\n", family, s->name, counter ? "counter" : "gauge");
 		if (s->help && *s->help) {
-			fprintf(out, "# HELP %.*s ", family, s->name);
+			fprintf(out, "# HELP ravelin_%.*s ", family, s->name);
 			escaped(s->help, out);
 			fputc('\n', out);
 		}
-		fputs(s->name, out);
+		fprintf(out, "ravelin_%s", s->name);
 		if (label) {
 			fputs("{daemon=\"", out);
 			escaped(label, out);

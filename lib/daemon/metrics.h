@@ -3,5 +3,5 @@
 #include "proto/common.pb-c.h"
 #include <stdio.h>
 
-/* Names ending in _total are counters, the others gauges. @label NULL, or a daemon's name put on every sample. */
+/* Names get the prefix "ravelin_"; those ending in _total are counters, the others gauges. @label NULL, or a daemon's name put on every sample. */
 void metrics_print(const Common__StatsReply *stats, const char *label, FILE *out);

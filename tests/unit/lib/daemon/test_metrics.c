@@ -45,9 +45,9 @@ START_TEST(counters_and_gauges)
 	Common__StatsReply__Stat s[] = {stat_of("bus_requests_total", "Requests \"taken\"\nhere.", 18446744073709551615ull),
 		stat_of("filters", NULL, 0)};
 	char *text = printed(s, 2, "defmgrD");
-	ck_assert_str_eq(text, "# TYPE bus_requests counter\n# HELP bus_requests Requests \\\"taken\\\"\\nhere.\n"
-			       "bus_requests_total{daemon=\"defmgrD\"} 18446744073709551615\n"
-			       "# TYPE filters gauge\nfilters{daemon=\"defmgrD\"} 0\n# EOF\n");
+	ck_assert_str_eq(text, "# TYPE ravelin_bus_requests counter\n# HELP ravelin_bus_requests Requests \\\"taken\\\"\\nhere.\n"
+			       "ravelin_bus_requests_total{daemon=\"defmgrD\"} 18446744073709551615\n"
+			       "# TYPE ravelin_filters gauge\nravelin_filters{daemon=\"defmgrD\"} 0\n# EOF\n");
 	free(text);
 }
 END_TEST
