@@ -40,8 +40,6 @@ struct filter_range {
 /* What a simple filter is: one family, one direction. filter_spec_init gives "every packet of that family and direction". */
 struct filter_spec {
 	uint64_t id;	 /* of a defence: chosen by defmgrD. Others: ignored */
-	char name[FILTER_NAME_MAX];
-	uint32_t ext;	 /* FilterNameExtension */
 	uint8_t action;	 /* enum filter_action */
 	uint8_t family;	 /* 4 or 6 */
 	bool inbound;
@@ -58,6 +56,8 @@ struct filter_spec {
 	 * limits either does not match an opaque packet. */
 	struct filter_range a, b;
 	uint64_t expires_us; /* wall clock; 0: never */
+	uint32_t ext;	 /* FilterNameExtension */
+	char name[FILTER_NAME_MAX];
 	char vpn[FILTER_NAME_MAX]; /* FILTER_IPSEC: IpManVpnAction */
 };
 

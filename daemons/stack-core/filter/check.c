@@ -1,0 +1,164 @@
+/* The decision over one packet: flow cache, else defences, filters in force and the implicit deny, in this order. */
+#include "daemons/stack-core/filter/set.h"
+#include "daemons/stack-core/drop.h"
+#include "lib/base/xalloc.h"
+
+struct filter_worker *filter_worker_new(struct filter_set *fs, uint32_t cache_entries)
+{
+	unsigned n = atomic_load(&fs->n_workers);
+	if (n == FILTER_WORKERS_MAX)
+		return NULL;
+	struct filter_worker *w = xcheck(aligned_alloc(64, (sizeof(*w) + 63) / 64 * 64));
+	memset(w, 0, sizeof(*w));
+	w->set = fs;
+	w->flows = cache_entries ? flow_cache_new(cache_entries) : NULL;
+	w->matches = xcalloc(FILTER_SLOTS, sizeof(*w->matches));
+	log_ring_init(&w->ring);
+	fs->worker[n] = w;
+	atomic_store(&fs->n_workers, n + 1);
+	return w;
+}
+
+void filter_worker_now(struct filter_worker *w, uint64_t now_us)
+{
+	w->now_us = now_us;
+}
+
+struct found {
+	struct filter_rule *rule, *simulated;
+};
+
+static bool excluded(const struct filter_set *fs, const struct pkt *p)
+{
+	const struct exclude_list *l = atomic_load_explicit(&fs->excludes, memory_order_acquire);
+	for (size_t i = 0; i < l->n; i++)
+		if (prefix_covers(&l->prefix[i], &p->src) || prefix_covers(&l->prefix[i], &p->dst))
+			return true;
+	return false;
+}
+
+/* One list in order of age, kept as two: the newest block filter, and the newest simulating one above it. */
+static void defences(const struct filter_worker *w, const struct pkt *p, const struct cls_key *k, struct found *ret)
+{
+	struct filter_set *fs = w->set;
+	unsigned side = filter_side(p->family, p->inbound);
+	unsigned mode = atomic_load_explicit(&fs->mode, memory_order_relaxed);
+	if (mode == FILTER_MODE_INACTIVE || excluded(fs, p))
+		return;
+	struct filter_rule *block = classifier_find(&fs->block[side], k, p, w->now_us, 0);
+	ret->simulated = classifier_find(&fs->simulate[side], k, p, w->now_us, block ? block->prio : 0);
+	if (mode == FILTER_MODE_ACTIVE)
+		ret->rule = block;
+	else if (!ret->simulated)
+		ret->simulated = block;
+}
+
+static void classify(const struct filter_worker *w, const struct pkt *p, struct found *ret)
+{
+	struct cls_key k;
+	classifier_key(p, &k);
+	defences(w, p, &k, ret);
+	if (ret->rule)
+		return;
+	struct rule_set *s = atomic_load_explicit(&w->set->in_force, memory_order_acquire);
+	unsigned side = filter_side(p->family, p->inbound);
+	ret->rule = classifier_find(&s->side[side], &k, p, w->now_us, 0);
+	if (!ret->rule)
+		ret->rule = &s->implicit[side];
+}
+
+/* When the first of the rules expires; 0: none does. */
+static uint64_t expiry(const struct found *f)
+{
+	uint64_t a = f->rule->spec.expires_us, b = f->simulated ? f->simulated->spec.expires_us : 0;
+	return !a || (b && b < a) ? b : a;
+}
+
+static void look_up(struct filter_worker *w, const struct pkt *p, struct found *f, bool *ret_cached)
+{
+	/* Read before anything that it vouches for: a change in between makes this entry void. */
+	uint64_t generation = atomic_load_explicit(&w->set->generation, memory_order_acquire);
+	if (!w->flows) {
+		filter_count(&w->misses);
+		classify(w, p, f);
+		return;
+	}
+	struct flow_key k;
+	flow_key(p, &k);
+	uint64_t hash = flow_hash(w->flows, &k);
+	const struct flow_entry *e = flow_find(w->flows, &k, hash, generation, w->now_us);
+	if (e) {
+		filter_count(&w->hits);
+		*f = (struct found){e->rule, e->simulated};
+		*ret_cached = true;
+		return;
+	}
+	filter_count(&w->misses);
+	classify(w, p, f);
+	flow_put(w->flows, &k, hash, generation, expiry(f), f->rule, f->simulated);
+}
+
+static void deny(struct pkt *p, struct filter_verdict *v, enum drop_reason why)
+{
+	v->action = FILTER_DENY;
+	v->drop = (uint16_t)why;
+	p->drop = (uint16_t)why;
+}
+
+/* The rule's action, with RFC 4301 section 5.2: traffic must have come the way its rule says. */
+static enum filter_msg apply(const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
+{
+	uint32_t tunnel = atomic_load_explicit(&r->tunnel, memory_order_relaxed); /* + 1, like p->sa_in */
+	bool ipsec = r->spec.action == FILTER_IPSEC;
+	if (r->kind == FILTER_DEFENSIVE) {
+		deny(p, v, DROP_FILTER_DEFENSIVE);
+		return FILTER_MSG_DEFENCE;
+	}
+	if (r->spec.action != FILTER_PERMIT && !ipsec) {
+		deny(p, v, r->kind == FILTER_IMPLICIT ? DROP_FILTER_IMPLICIT : DROP_FILTER_DENY);
+		return FILTER_MSG_DENIED;
+	}
+	if (ipsec && !tunnel) {
+		deny(p, v, DROP_FILTER_NO_TUNNEL);
+		return FILTER_MSG_NO_TUNNEL;
+	}
+	if (p->inbound && p->sa_in != (ipsec ? tunnel : 0)) {
+		deny(p, v, p->sa_in ? DROP_FILTER_TUNNEL : DROP_FILTER_CLEAR);
+		return FILTER_MSG_MISMATCH;
+	}
+	v->action = ipsec ? FILTER_IPSEC : FILTER_PERMIT;
+	v->tunnel = ipsec ? tunnel - 1 : UINT32_MAX;
+	return FILTER_MSG_PERMITTED;
+}
+
+void filter_check(struct filter_worker *w, struct pkt *p, struct filter_verdict *ret)
+{
+	struct found f = {0};
+	*ret = (struct filter_verdict){.action = FILTER_DENY, .tunnel = UINT32_MAX};
+	look_up(w, p, &f, &ret->cached);
+	ret->rule = f.rule;
+	ret->simulated = f.simulated;
+	if (f.simulated) {
+		filter_count(&w->matches[f.simulated->slot]);
+		filter_count(&w->simulated);
+		filter_log_packet(w, f.simulated, p, FILTER_MSG_SIMULATED);
+	}
+	filter_count(&w->matches[f.rule->slot]);
+	enum filter_msg msg = apply(f.rule, p, ret);
+	filter_count(ret->action == FILTER_PERMIT ? &w->permitted : ret->action == FILTER_IPSEC ? &w->ipsec : &w->denied);
+	if (f.rule->log_on)
+		filter_log_packet(w, f.rule, p, msg);
+}
+
+void filter_worker_stats(const struct filter_worker *w, struct filter_worker_stats *ret)
+{
+	*ret = (struct filter_worker_stats){
+		.hits = atomic_load_explicit(&w->hits, memory_order_relaxed),
+		.misses = atomic_load_explicit(&w->misses, memory_order_relaxed),
+		.permitted = atomic_load_explicit(&w->permitted, memory_order_relaxed),
+		.denied = atomic_load_explicit(&w->denied, memory_order_relaxed),
+		.ipsec = atomic_load_explicit(&w->ipsec, memory_order_relaxed),
+		.simulated = atomic_load_explicit(&w->simulated, memory_order_relaxed),
+		.log_lost = atomic_load_explicit(&w->ring.lost, memory_order_relaxed),
+	};
+}

@@ -1,0 +1,80 @@
+/* set: all filters of a stack. Inside filter/ only. */
+#pragma once
+#include "daemons/stack-core/filter/classifier.h"
+#include "daemons/stack-core/filter/flow.h"
+#include "daemons/stack-core/filter/ring.h"
+#include <pthread.h>
+
+enum { FILTER_SIDES = 4, FILTER_SLOTS = 1 << 20 };
+
+static inline unsigned filter_side(uint8_t family, bool inbound)
+{
+	return (family == 6 ? 2u : 0u) + (inbound ? 1u : 0u);
+}
+
+/* The filters of one source; immutable but for counters and tunnels. */
+struct rule_set {
+	struct classifier side[FILTER_SIDES];
+	struct filter_rule *rules;
+	size_t n;
+	struct filter_rule implicit[FILTER_SIDES];
+	bool loaded, predecap;
+	struct filter_set *set;
+	struct rcu_head rcu;
+};
+
+struct exclude_list {
+	size_t n;
+	struct prefix prefix[FILTER_EXCLUDES_MAX];
+	struct rcu_head rcu;
+};
+
+struct filter_set {
+	/* read by workers */
+	_Atomic uint64_t generation; /* changes after every change: what a flow cache knows from before is void */
+	_Atomic(struct rule_set *) in_force;
+	_Atomic(struct exclude_list *) excludes;
+	atomic_uint mode;
+	struct classifier block[FILTER_SIDES], simulate[FILTER_SIDES];
+	/* control thread */
+	struct rule_set *source[2];
+	enum filter_source want;
+	struct filter_rule *newest, *oldest; /* defences */
+	uint32_t n_defences;
+	uint64_t last_prio;
+	void *by_id; /* tsearch tree of defences */
+	struct filter_rule **heap; /* those that expire, the next one first */
+	uint32_t n_heap, heap_size;
+	struct filter_worker *worker[FILTER_WORKERS_MAX];
+	_Atomic unsigned n_workers;
+	uint64_t report_us; /* when the five-minute interval ends */
+	struct filter_log *pending; /* reports of defences that went */
+	size_t n_pending;
+	/* counter slots, given back by RCU callbacks */
+	pthread_mutex_t slot_lock;
+	uint32_t *free_slots, n_free, next_slot;
+};
+
+struct filter_worker {
+	struct filter_set *set;
+	uint64_t now_us;
+	struct flow_cache *flows;
+	_Atomic uint64_t *matches; /* by slot */
+	_Atomic uint64_t hits, misses, permitted, denied, ipsec, simulated;
+	struct log_ring ring;
+};
+
+/* Single writer: no locked instruction. */
+static inline void filter_count(_Atomic uint64_t *c)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+void filter_changed(struct filter_set *fs); /* bumps the generation */
+void filter_slot_take(struct filter_set *fs, struct filter_rule *r);
+void filter_slot_give(struct filter_set *fs, uint32_t slot); /* any thread, after a grace period */
+void filter_defences_fini(struct filter_set *fs);
+/* Keeps a report about what @r held back, if it did; for a defence that goes. */
+void filter_log_pending(struct filter_set *fs, struct filter_rule *r, uint64_t now_us);
+/* Log a packet on behalf of @r, if it may. */
+void filter_log_packet(struct filter_worker *w, struct filter_rule *r, const struct pkt *p, enum filter_msg msg);
