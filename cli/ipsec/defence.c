@@ -38,7 +38,7 @@ static int print_changed(const struct ipsec_command *c, ProtobufCMessage *reply,
 	if (c->json) {
 		run_json(reply);
 	} else {
-		(void)printf("%u filters %s%s\n", r->changed, verb, c->global ? " (global)" : "");
+		(void)printf("%u filter%s %s%s\n", r->changed, r->changed == 1 ? "" : "s", verb, c->global ? " (global)" : "");
 		print_pending(r->n_pending, r->pending);
 	}
 	protobuf_c_message_free_unpacked(reply, NULL);

@@ -65,7 +65,7 @@ static void undo_one(struct defmgr *dm, struct op *op)
 	case OP_ADD:
 		if (op->stack)
 			dm_stack_unlinked(op->stack, f);
-		table_remove(t, f);
+		ftable_remove(t, f);
 		filter_unref(f);
 		break;
 	case OP_UPDATE:
@@ -75,10 +75,10 @@ static void undo_one(struct defmgr *dm, struct op *op)
 		f->lifetime_min = op->old.lifetime_min;
 		f->updated_us = op->old.updated_us;
 		f->expires_us = op->old.expires_us;
-		table_rearm(t, f);
+		ftable_rearm(t, f);
 		break;
 	case OP_DELETE:
-		table_restore(t, f);
+		ftable_restore(t, f);
 		break;
 	}
 }
@@ -179,7 +179,7 @@ static void take_back(struct batch *b)
 		if (op->kind != OP_ADD || op->request->global || op->filter->dead || !(b->refused & 1u << op->stack->index))
 			continue;
 		dm_stack_unlinked(op->stack, op->filter);
-		table_remove(&op->stack->table, op->filter);
+		ftable_remove(&op->stack->table, op->filter);
 		(void)store_delete(dm->store, op->filter->id);
 	}
 	if (own && store_commit(dm->store))

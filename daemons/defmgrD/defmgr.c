@@ -82,7 +82,7 @@ static int dm_start(struct daemon *d, void *built, struct errbuf *e)
 	dm->daemon = d;
 	dm->conf = built;
 	dm->sent_last = &dm->sent_first;
-	table_init(&dm->globals);
+	ftable_init(&dm->globals);
 	int rc = store_open(dm->conf->directory, &dm->store, e);
 	if (rc)
 		return rc;
@@ -126,40 +126,16 @@ static void refresh_stack(struct dm_stack *s, const struct dm_stack_conf *c)
 		dm_stack_install(s);
 }
 
-static int dm_reload(struct daemon *d, void *built, struct errbuf *e)
+/* New ones take their place in the order of the file, which decides what the default stack is. */
+static void add_new_stacks(struct defmgr *dm)
 {
-	struct defmgr *dm = d->state;
-	struct dm_conf *c = built;
-	struct dm_stack *old[DM_STACKS_MAX];
-	unsigned nold = dm->nstacks;
-	if (strcmp(c->directory, dm->conf->directory))
-		return err_set(e, EINVAL, "DefensiveFilterDirectory: found '%.100s', expected '%.100s': it cannot change while the "
-			"daemon runs", c->directory, dm->conf->directory);
-	if (dm->nretired)
-		return err_set(e, EBUSY, "an earlier refresh is not finished yet");
-	memcpy(old, dm->stacks, sizeof(old));
-	free(dm->conf);
-	dm->conf = c;
-	unsigned n = 0;
-	for (unsigned i = 0; i < c->nstacks; i++) {
-		struct dm_stack *s = take(old, nold, c->stacks[i].name);
-		if (s)
-			refresh_stack(s, &c->stacks[i]);
-		dm->stacks[n] = s;
-		n += s != NULL;
-	}
-	dm->nstacks = n;
-	for (unsigned i = 0; i < nold; i++)
-		if (old[i])
-			dm_stack_retire(old[i]);
-	/* new ones take their place in the order of the file, which decides what the default stack is */
-	for (unsigned i = 0; i < c->nstacks; i++) {
+	for (unsigned i = 0; i < dm->conf->nstacks; i++) {
 		struct dm_stack *s;
 		struct errbuf why;
-		if (dm_stack_find(dm, c->stacks[i].name))
+		if (dm_stack_find(dm, dm->conf->stacks[i].name))
 			continue;
-		if (dm_stack_new(dm, &c->stacks[i], &s, &why)) {
-			log_error("stack cannot be added", "stack", c->stacks[i].name, "error", why.text);
+		if (dm_stack_new(dm, &dm->conf->stacks[i], &s, &why)) {
+			log_error("stack cannot be added", "stack", dm->conf->stacks[i].name, "error", why.text);
 			continue;
 		}
 		unsigned at = i < dm->nstacks ? i : dm->nstacks;
@@ -167,7 +143,46 @@ static int dm_reload(struct daemon *d, void *built, struct errbuf *e)
 		dm->stacks[at] = s;
 		dm->nstacks++;
 	}
+}
+
+static int check_reload(const struct defmgr *dm, const struct dm_conf *c, struct errbuf *e)
+{
+	if (strcmp(c->directory, dm->conf->directory))
+		return err_set(e, EINVAL, "DefensiveFilterDirectory: found '%.80s', expected '%.80s': it cannot change while the "
+			"daemon runs", c->directory, dm->conf->directory);
+	if (dm->nretired)
+		return err_set(e, EBUSY, "an earlier refresh is not finished yet");
+	return 0;
+}
+
+/* MODIFY REFRESH: the new file replaces the old one completely. Takes @built whatever it answers. */
+static int dm_reload(struct daemon *d, void *built, struct errbuf *e)
+{
+	struct defmgr *dm = d->state;
+	struct dm_stack *old[DM_STACKS_MAX];
+	unsigned nold = dm->nstacks;
+	int rc = check_reload(dm, built, e);
+	if (rc) {
+		free(built);
+		return rc;
+	}
+	memcpy(old, dm->stacks, sizeof(old));
+	free(dm->conf);
+	dm->conf = built;
+	dm->nstacks = 0;
+	for (unsigned i = 0; i < dm->conf->nstacks; i++) {
+		struct dm_stack *s = take(old, nold, dm->conf->stacks[i].name);
+		if (!s)
+			continue;
+		dm->stacks[dm->nstacks++] = s;
+		refresh_stack(s, &dm->conf->stacks[i]);
+	}
+	for (unsigned i = 0; i < nold; i++)
+		if (old[i])
+			dm_stack_retire(old[i]);
+	add_new_stacks(dm);
 	dm_expiry_arm(dm);
+	dm_stacks_tick(dm);
 	log_notice("EZD1622I DEFENSE MANAGER DAEMON CONFIGURATION PROCESSING IS COMPLETE", "stacks", log_u64(dm->nstacks));
 	return 0;
 }
@@ -185,7 +200,7 @@ static void dm_stop(struct daemon *d)
 		dm_stack_free(dm->stacks[--dm->nstacks]);
 	dm_retired_free(dm);
 	if (dm->globals.buckets)
-		table_fini(&dm->globals);
+		ftable_fini(&dm->globals);
 	if (dm->tick) {
 		loop_timer_free(dm->expiry);
 		loop_timer_free(dm->tick);

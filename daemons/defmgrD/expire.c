@@ -7,10 +7,10 @@ enum { EXPIRE_BURST = 2000, EXPIRE_LONGEST_MS = 60000 };
 
 static struct filter *next_of_all(struct defmgr *dm, struct dm_stack **ret_stack)
 {
-	struct filter *best = table_next_expiry(&dm->globals);
+	struct filter *best = ftable_next_expiry(&dm->globals);
 	*ret_stack = NULL;
 	for (unsigned i = 0; i < dm->nstacks; i++) {
-		struct filter *f = table_next_expiry(&dm->stacks[i]->table);
+		struct filter *f = ftable_next_expiry(&dm->stacks[i]->table);
 		if (f && (!best || f->expires_us < best->expires_us)) {
 			best = f;
 			*ret_stack = dm->stacks[i];
@@ -47,7 +47,7 @@ void dm_expire(void *arg)
 		gone[n] = f;
 		if (of[n])
 			dm_stack_unlinked(of[n], f);
-		table_remove(dm_table(dm, of[n]), f);
+		ftable_remove(dm_table(dm, of[n]), f);
 		rc = rc ? rc : store_delete(dm->store, f->id);
 	}
 	/* a row that stays on the disk is not revived either: loading looks at the time */

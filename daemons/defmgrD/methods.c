@@ -64,7 +64,7 @@ static struct filter *insert(struct batch *b, struct request *r, struct dm_stack
 	struct filter *f = xnew(struct filter);
 	*f = *model;
 	f->id = dm_new_id(b->dm);
-	table_insert(dm_table(b->dm, s), f);
+	ftable_insert(dm_table(b->dm, s), f);
 	(void)batch_op(b, r, OP_ADD, s, f);
 	return f;
 }
@@ -73,7 +73,7 @@ static struct filter *insert(struct batch *b, struct request *r, struct dm_stack
 static enum bus_code room_for(struct defmgr *dm, struct dm_stack *s, const struct filter *f, struct errbuf *e)
 {
 	const struct table *t = dm_table(dm, s);
-	if (table_find(t, f->name)) {
+	if (ftable_find(t, f->name)) {
 		(void)err_set(e, EEXIST, "filter %s exists already in %s", f->name, s ? s->conf.name : "the global filters");
 		return BUS_EXISTS;
 	}
@@ -170,7 +170,7 @@ static void update_one(struct batch *b, struct request *r, struct dm_stack *s, s
 	static const struct filter_limits widest = {FILTER_LIFETIME_MAX, 0};
 	(void)batch_op(b, r, OP_UPDATE, s, f);
 	filter_update(f, q, s ? &s->conf.limits : &widest, now);
-	table_rearm(dm_table(b->dm, s), f);
+	ftable_rearm(dm_table(b->dm, s), f);
 }
 
 /* A copy follows its global in everything that an update can change, whatever was changed in the copy alone before. */
@@ -183,7 +183,7 @@ static void update_copies(struct batch *b, struct request *r, const struct filte
 	all.lifetime_min = g->lifetime_min;
 	for (unsigned i = 0; i < b->dm->nstacks; i++) {
 		struct dm_stack *s = b->dm->stacks[i];
-		struct filter *f = table_find(&s->table, g->name);
+		struct filter *f = ftable_find(&s->table, g->name);
 		if (f && f->global)
 			update_one(b, r, s, f, &all, now);
 	}
@@ -197,7 +197,7 @@ static void update(struct bus_call *call, const Defmgr__UpdateRequest *q, struct
 		bus_fail(call, BUS_INVALID, "%s", e.text);
 		return;
 	}
-	struct filter *f = table_find(dm_table(dm, s), q->name);
+	struct filter *f = ftable_find(dm_table(dm, s), q->name);
 	if (!f) {
 		bus_fail(call, BUS_NOT_FOUND, "filter %s is not in %s", q->name, s ? s->conf.name : "the global filters");
 		return;
@@ -236,7 +236,7 @@ static void delete_one(struct batch *b, struct request *r, struct dm_stack *s, s
 	(void)batch_op(b, r, OP_DELETE, s, f);
 	if (s)
 		dm_stack_unlinked(s, f);
-	table_remove(dm_table(b->dm, s), f);
+	ftable_remove(dm_table(b->dm, s), f);
 }
 
 /* With the copies, when it is a global. */
@@ -245,7 +245,7 @@ static void delete_whole(struct batch *b, struct request *r, struct filter *f)
 	r->changed++;
 	delete_one(b, r, r->stack, f);
 	for (unsigned i = 0; !r->stack && i < b->dm->nstacks; i++) {
-		struct filter *copy = table_find(&b->dm->stacks[i]->table, f->name);
+		struct filter *copy = ftable_find(&b->dm->stacks[i]->table, f->name);
 		if (copy && copy->global)
 			delete_one(b, r, b->dm->stacks[i], copy);
 	}
@@ -255,7 +255,7 @@ static void delete_whole(struct batch *b, struct request *r, struct filter *f)
 static const char *missing_name(const struct table *t, const Defmgr__DeleteRequest *q)
 {
 	for (size_t i = 0; i < q->n_names; i++)
-		if (!table_find(t, q->names[i]))
+		if (!ftable_find(t, q->names[i]))
 			return q->names[i];
 	return NULL;
 }
@@ -279,7 +279,7 @@ static void delete(struct bus_call *call, const Defmgr__DeleteRequest *q, struct
 	struct request *r = batch_request(b, call, OP_DELETE, s);
 	size_t from = b->nops;
 	for (size_t i = 0; i < q->n_names; i++) {
-		struct filter *f = table_find(t, q->names[i]);
+		struct filter *f = ftable_find(t, q->names[i]);
 		if (f) /* else the name was given twice */
 			delete_whole(b, r, f);
 	}
@@ -423,13 +423,13 @@ static void list_count(struct list *l)
 static void list_pages(struct list *l, const struct table *t, const Defmgr__ListRequest *q, size_t limit)
 {
 	for (size_t i = 0; i < q->n_names && l->n < limit; i++) {
-		struct filter *f = table_find(t, q->names[i]);
+		struct filter *f = ftable_find(t, q->names[i]);
 		if (f)
 			list_take(l, f);
 	}
 	if (q->n_names)
 		return;
-	struct filter *f = table_below(t, q->has_after ? q->after : 0);
+	struct filter *f = ftable_below(t, q->has_after ? q->after : 0);
 	for (; f && l->n < limit; f = f->older)
 		list_take(l, f);
 	if (f)

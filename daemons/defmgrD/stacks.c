@@ -300,13 +300,13 @@ struct load {
 static void load_one(void *arg, const struct filter *f)
 {
 	struct load *l = arg;
-	if (f->expires_us <= l->now || l->table->count >= TABLE_MAX || table_find(l->table, f->name)) {
+	if (f->expires_us <= l->now || l->table->count >= TABLE_MAX || ftable_find(l->table, f->name)) {
 		l->dropped++;
 		return;
 	}
 	struct filter *copy = xnew(struct filter);
 	*copy = *f;
-	table_insert(l->table, copy);
+	ftable_insert(l->table, copy);
 }
 
 int dm_load(struct defmgr *dm, struct dm_stack *s, struct errbuf *e)
@@ -328,7 +328,7 @@ int dm_stack_copy_globals(struct dm_stack *s)
 		return 0;
 	int rc = store_begin(dm->store);
 	for (struct filter *g = dm->globals.oldest; g && !rc; g = g->newer) {
-		if (table_find(&s->table, g->name) || s->table.count >= TABLE_MAX)
+		if (ftable_find(&s->table, g->name) || s->table.count >= TABLE_MAX)
 			continue;
 		struct filter *f = xnew(struct filter);
 		*f = *g;
@@ -339,7 +339,7 @@ int dm_stack_copy_globals(struct dm_stack *s)
 			f->expires_us = latest;
 		if (!f->loglimit)
 			f->loglimit = s->conf.limits.default_loglimit;
-		table_insert(&s->table, f);
+		ftable_insert(&s->table, f);
 		rc = store_put(dm->store, s->conf.name, f);
 	}
 	if (!rc)
@@ -368,12 +368,12 @@ int dm_stack_new(struct defmgr *dm, const struct dm_stack_conf *c, struct dm_sta
 	s->dm = dm;
 	s->conf = *c;
 	s->index = free_index(dm);
-	table_init(&s->table);
+	ftable_init(&s->table);
 	int rc = dm_load(dm, s, e);
 	if (!rc && dm_stack_copy_globals(s))
 		rc = err_set(e, EIO, "global filters cannot be stored for %s: %s", c->name, store_error(dm->store));
 	if (rc) {
-		table_fini(&s->table);
+		ftable_fini(&s->table);
 		free(s);
 		return rc;
 	}
@@ -411,7 +411,7 @@ void dm_stack_retire(struct dm_stack *s)
 void dm_stack_free(struct dm_stack *s)
 {
 	disconnect(s);
-	table_fini(&s->table);
+	ftable_fini(&s->table);
 	free(s);
 }
 

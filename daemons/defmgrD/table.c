@@ -44,7 +44,7 @@ static uint64_t hash_name(const uint64_t key[2], const char *name)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-void table_init(struct table *t)
+void ftable_init(struct table *t)
 {
 	*t = (struct table){.mask = 1023};
 	t->buckets = xcalloc(t->mask + 1u, sizeof(*t->buckets));
@@ -52,7 +52,7 @@ void table_init(struct table *t)
 		abort();
 }
 
-void table_fini(struct table *t)
+void ftable_fini(struct table *t)
 {
 	struct filter *next;
 	for (struct filter *f = t->newest; f; f = next) {
@@ -76,7 +76,7 @@ static struct filter **bucket(const struct table *t, const char *name)
 	return &t->buckets[hash_name(t->key, name) & t->mask];
 }
 
-struct filter *table_find(const struct table *t, const char *name)
+struct filter *ftable_find(const struct table *t, const char *name)
 {
 	struct filter *f = *bucket(t, name);
 	while (f && strcmp(f->name, name))
@@ -157,7 +157,7 @@ static void index_add(struct table *t, struct filter *f)
 	f->dead = false;
 }
 
-void table_insert(struct table *t, struct filter *f)
+void ftable_insert(struct table *t, struct filter *f)
 {
 	index_add(t, f);
 	f->older = t->newest;
@@ -169,38 +169,38 @@ void table_insert(struct table *t, struct filter *f)
 	t->newest = f;
 }
 
-void table_remove(struct table *t, struct filter *f)
+void ftable_remove(struct table *t, struct filter *f)
 {
 	struct filter **b = bucket(t, f->name);
 	while (*b != f)
 		b = &(*b)->hash_next;
 	*b = f->hash_next;
 	heap_remove(t, f);
-	/* f keeps its own links: table_restore needs them */
+	/* f keeps its own links: ftable_restore needs them */
 	*(f->newer ? &f->newer->older : &t->newest) = f->older;
 	*(f->older ? &f->older->newer : &t->oldest) = f->newer;
 	t->count--;
 	f->dead = true;
 }
 
-void table_restore(struct table *t, struct filter *f)
+void ftable_restore(struct table *t, struct filter *f)
 {
 	index_add(t, f);
 	*(f->newer ? &f->newer->older : &t->newest) = f;
 	*(f->older ? &f->older->newer : &t->oldest) = f;
 }
 
-void table_rearm(struct table *t, struct filter *f)
+void ftable_rearm(struct table *t, struct filter *f)
 {
 	heap_fix(t, f->heap_pos);
 }
 
-struct filter *table_next_expiry(const struct table *t)
+struct filter *ftable_next_expiry(const struct table *t)
 {
 	return t->heap_count ? t->heap[1] : NULL;
 }
 
-struct filter *table_below(const struct table *t, uint64_t id)
+struct filter *ftable_below(const struct table *t, uint64_t id)
 {
 	struct filter *f = t->newest;
 	while (id && f && f->id >= id)

@@ -14,18 +14,18 @@ struct table {
 	uint64_t key[2];
 };
 
-void table_init(struct table *t);
-void table_fini(struct table *t); /* frees the filters too */
-struct filter *table_find(const struct table *t, const char *name);
+void ftable_init(struct table *t);
+void ftable_fini(struct table *t); /* frees the filters too */
+struct filter *ftable_find(const struct table *t, const char *name);
 /* Takes @f, which is newer than all that are there. The caller has checked the name and the limit. */
-void table_insert(struct table *t, struct filter *f);
+void ftable_insert(struct table *t, struct filter *f);
 /* Unlinks; f->dead is set and @f is the caller's. */
-void table_remove(struct table *t, struct filter *f);
+void ftable_remove(struct table *t, struct filter *f);
 /* Undoes the latest of the removes that were not undone yet: back where it was. */
-void table_restore(struct table *t, struct filter *f);
+void ftable_restore(struct table *t, struct filter *f);
 /* After f->expires_us changed. */
-void table_rearm(struct table *t, struct filter *f);
-struct filter *table_next_expiry(const struct table *t); /* NULL: none */
+void ftable_rearm(struct table *t, struct filter *f);
+struct filter *ftable_next_expiry(const struct table *t); /* NULL: none */
 /* Newest filter whose id is below @id (0: of all). */
-struct filter *table_below(const struct table *t, uint64_t id);
+struct filter *ftable_below(const struct table *t, uint64_t id);
 void filter_unref(struct filter *f); /* frees when dead and unreferenced */
