@@ -2,6 +2,7 @@
 #include "cli/ipsec/command.h"
 #include "lib/base/xalloc.h"
 #include "lib/bus/bus.h"
+#include "lib/daemon/metrics.h"
 #include "proto/common.pb-c.h"
 #include <inttypes.h>
 #include <time.h>
@@ -237,19 +238,12 @@ static int do_stacks(struct ctl *c)
 static void text_stats(const struct ctl *c, const ProtobufCMessage *reply)
 {
 	const Common__StatsReply *r = (const Common__StatsReply *)reply;
-	for (size_t i = 0; i < r->n_stats; i++) {
-		const Common__StatsReply__Stat *s = r->stats[i];
-		size_t n = strlen(s->name);
-		bool counter = n > 6 && !strcmp(s->name + n - 6, "_total");
-		if (c->openmetrics) /* a counter's family has no _total */
-			(void)printf("# TYPE ravelin_%.*s %s\n# HELP ravelin_%.*s %s\nravelin_%s %" PRIu64 "\n",
-				(int)(counter ? n - 6 : n), s->name, counter ? "counter" : "gauge", (int)(counter ? n - 6 : n),
-				s->name, s->help, s->name, s->value);
-		else
-			(void)printf("%-40s %12" PRIu64 "  %s\n", s->name, s->value, s->help);
+	if (c->openmetrics) {
+		metrics_print(r, NULL, stdout);
+		return;
 	}
-	if (c->openmetrics)
-		(void)puts("# EOF");
+	for (size_t i = 0; i < r->n_stats; i++)
+		(void)printf("%-40s %12" PRIu64 "  %s\n", r->stats[i]->name, r->stats[i]->value, r->stats[i]->help);
 }
 
 static int do_stats(struct ctl *c)

@@ -7,7 +7,7 @@
 #include "proto/stack.pb-c.h"
 #include <time.h>
 
-enum { BUCKETS = 1 << 18, PAGE = 1000 };
+enum { BUCKETS = 1 << 18, PAGE = 4000 };
 
 struct held {
 	uint64_t id, expires_us;
