@@ -8,6 +8,9 @@
 
 enum { PKT_HEADROOM = 128, PKT_TAILROOM = 64, PKT_SMALL = 2048, PKT_LARGE = 65536 + 512, PKT_BATCH = 256 };
 
+/* gso_type, as in virtio_net_hdr; PKT_GSO_ECN is or'ed in. */
+enum { PKT_GSO_TCP4 = 1, PKT_GSO_UDP = 3, PKT_GSO_TCP6 = 4, PKT_GSO_UDP_L4 = 5, PKT_GSO_ECN = 0x80 };
+
 enum pkt_scope { PKT_LOCAL = 1, PKT_ROUTED = 2 };
 
 struct pkt {

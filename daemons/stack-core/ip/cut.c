@@ -1,0 +1,157 @@
+/* cut: copies, because each piece gets headers of its own in front of its bytes. */
+#include "daemons/stack-core/ip/cut.h"
+#include "daemons/stack-core/drop.h"
+#include "daemons/stack-core/ip/checksum.h"
+#include "daemons/stack-core/ip/parse.h"
+#include <string.h>
+
+enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
+
+void cut_checksum(struct pkt *p)
+{
+	if (!p->csum_partial)
+		return;
+	uint8_t *d = pkt_data(p);
+	uint16_t sum = csum_fold(csum_add(0, d + p->csum_start, p->len - p->csum_start));
+	if (!sum && p->proto == IP_UDP)
+		sum = 0xffff;
+	memcpy(d + p->csum_start + p->csum_offset, &sum, 2);
+	p->csum_partial = false;
+}
+
+static bool is_tcp(const struct pkt *p)
+{
+	unsigned t = p->gso_type & ~(unsigned)PKT_GSO_ECN;
+	return p->proto == IP_TCP && (t == PKT_GSO_TCP4 || t == PKT_GSO_TCP6);
+}
+
+/* Bytes before the payload, 0 when this is nothing to cut. */
+static uint32_t header_len(const struct pkt *p)
+{
+	uint32_t len = 0;
+
+	if (p->fragment)
+		return 0;
+	if (is_tcp(p))
+		len = p->l4_off + (pkt_data(p)[p->l4_off + 12] >> 4) * 4u;
+	else if (p->proto == IP_UDP && p->gso_type == PKT_GSO_UDP_L4)
+		len = p->l4_off + 8u;
+	if (is_tcp(p) && len < p->l4_off + 20u)
+		return 0;
+	return len <= p->len ? len : 0;
+}
+
+uint32_t cut_segment_len(const struct pkt *p)
+{
+	uint32_t h = header_len(p);
+	return h ? h + p->gso_size : 0;
+}
+
+static struct pkt *piece_new(struct pkt_pool *pool, const struct pkt *p, uint32_t len)
+{
+	bool small = len <= PKT_SMALL - PKT_HEADROOM - PKT_TAILROOM;
+	struct pkt *s = small ? pkt_alloc(pool) : pkt_alloc_large(pool);
+
+	if (!s)
+		return NULL;
+	uint8_t *buf = s->buf;
+	uint32_t size = s->size;
+	*s = *p;
+	s->buf = buf;
+	s->size = size;
+	s->off = PKT_HEADROOM;
+	s->len = len;
+	s->gso_size = s->gso_type = 0;
+	s->csum_partial = false;
+	s->next = NULL;
+	return s;
+}
+
+static void ip_length(struct pkt *s, uint16_t id_add)
+{
+	uint8_t *h = pkt_data(s);
+
+	if (s->family == 6) {
+		ip_put16(h + 4, s->len - IP6_HEADER);
+		return;
+	}
+	ip_put16(h + 2, s->len);
+	ip_put16(h + 4, (uint16_t)(ip_get16(h + 4) + id_add));
+	ip4_checksum(h);
+}
+
+static void transport(struct pkt *s, uint32_t at, bool first, bool last)
+{
+	uint8_t *l4 = pkt_data(s) + s->l4_off;
+	uint32_t len = s->len - s->l4_off, field = 16;
+
+	if (s->proto == IP_TCP) {
+		ip_put32(l4 + 4, ip_get32(l4 + 4) + at);
+		l4[13] &= (uint8_t)~((last ? 0 : TCP_FIN | TCP_PSH) | (first ? 0 : TCP_CWR));
+	} else {
+		ip_put16(l4 + 4, len);
+		field = 6;
+	}
+	memset(l4 + field, 0, 2);
+	uint16_t sum = csum_fold(csum_add(csum_pseudo(&s->src, &s->dst, s->proto, len), l4, len));
+	if (!sum && s->proto == IP_UDP)
+		sum = 0xffff;
+	memcpy(l4 + field, &sum, 2);
+}
+
+bool cut_segments(struct pkt_pool *pool, struct pkt *p, cut_fn emit, void *arg)
+{
+	uint32_t header = header_len(p), total = p->len - header;
+	uint16_t id = 0;
+
+	if (!header || !p->gso_size || !total) {
+		p->drop = DROP_IP_SEGMENT;
+		return false;
+	}
+	for (uint32_t at = 0; at < total; at += p->gso_size) {
+		uint32_t n = total - at < p->gso_size ? total - at : p->gso_size;
+		struct pkt *s = piece_new(pool, p, header + n);
+		if (!s) {
+			p->drop = DROP_IP_FRAG_ROOM;
+			return false;
+		}
+		memcpy(pkt_data(s), pkt_data(p), header);
+		memcpy(pkt_data(s) + header, pkt_data(p) + header + at, n);
+		ip_length(s, id++);
+		transport(s, at, !at, at + n == total);
+		emit(arg, s);
+	}
+	return true;
+}
+
+/* The header of a fragment that is not the first carries only options that ask to be copied; we copy none but plain headers. */
+bool cut_fragments4(struct pkt_pool *pool, struct pkt *p, uint32_t mtu, cut_fn emit, void *arg)
+{
+	const uint8_t *h = pkt_data(p);
+	uint32_t header = (h[0] & 15u) * 4, frag = ip_get16(h + 6), base = frag & 0x1fff;
+
+	if (mtu < header + 8) {
+		p->drop = DROP_IP_TOO_BIG;
+		return false;
+	}
+	uint32_t step = (mtu - header) & ~7u, total = p->len - header;
+	for (uint32_t at = 0; at < total; at += step) {
+		uint32_t n = total - at < step ? total - at : step;
+		bool last = at + n == total;
+		struct pkt *s = piece_new(pool, p, header + n);
+		if (!s) {
+			p->drop = DROP_IP_FRAG_ROOM;
+			return false;
+		}
+		uint8_t *d = pkt_data(s);
+		memcpy(d, h, header);
+		memcpy(d + header, h + header + at, n);
+		ip_put16(d + 2, s->len);
+		ip_put16(d + 6, (base + at / 8) | (last ? frag & 0x2000 : 0x2000));
+		ip4_checksum(d);
+		s->fragment = true;
+		s->opaque = base || at;
+		emit(arg, s);
+	}
+	return true;
+}

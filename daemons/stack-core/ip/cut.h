@@ -1,0 +1,15 @@
+/* cut: one packet into many. IPv4 fragments (RFC 791) and the segments of TCP and UDP super-packets, which hosts leave for the
+ * NIC to cut and which we cut when the way goes through ESP or onto a link that takes them no other way. */
+#pragma once
+#include "daemons/stack-core/pkt.h"
+
+/* Each piece comes to @emit, which owns it. */
+typedef void (*cut_fn)(void *arg, struct pkt *piece);
+
+/* Fills in the transport checksum that a host left to the NIC. */
+void cut_checksum(struct pkt *p);
+/* Length of the longest segment of a super-packet, with headers; 0: not one we understand. */
+uint32_t cut_segment_len(const struct pkt *p);
+/* Both leave @p to the caller; false: nothing or not all could be made, and p->drop says why. */
+bool cut_segments(struct pkt_pool *pool, struct pkt *p, cut_fn emit, void *arg);
+bool cut_fragments4(struct pkt_pool *pool, struct pkt *p, uint32_t mtu, cut_fn emit, void *arg);

@@ -1,0 +1,63 @@
+/* link: where packets come from and go to. One queue a worker, so that no worker waits for another.
+ *
+ * AFPACKET is a NIC: Ethernet frames, our own ARP and ND. TUN leads to the host's own programs: bare IP packets. Both carry the
+ * kernel's virtio_net_hdr, so that TCP super-packets of 64 KiB pass without being cut where both sides can take them (datapath.md:
+ * this is what makes a userland path fast). MEMORY is for tests and measurements. */
+#pragma once
+#include "daemons/stack-core/drop.h"
+#include "daemons/stack-core/pkt.h"
+#include "lib/base/err.h"
+
+enum link_type { LINK_AFPACKET, LINK_TUN, LINK_MEMORY };
+enum { LINK_NAME_MAX = 17, LINK_ADDRS_MAX = 16, LINKS_MAX = 32, LINK_DEVICE_MAX = 16, LINK_WORKERS_MAX = 64, ETHER_HEADER = 14 };
+enum { ETHER_IP4 = 0x0800, ETHER_ARP = 0x0806, ETHER_IP6 = 0x86dd };
+
+struct link_counters {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+} __attribute__((aligned(64)));
+
+struct link_queue; /* of the type concerned */
+
+/* What a MEMORY link calls; @rx returns how many packets it put into @out, @tx only looks. */
+struct link_memory {
+	unsigned (*rx)(void *arg, struct pkt_pool *pool, struct pkt **out, unsigned max);
+	void (*tx)(void *arg, const struct pkt *p);
+	void *arg;
+};
+
+struct link {
+	char name[LINK_NAME_MAX], device[LINK_DEVICE_MAX];
+	enum link_type type;
+	uint16_t index;
+	uint8_t secclass;
+	int ifindex;
+	uint32_t mtu;
+	uint8_t mac[6];
+	struct prefix addrs[LINK_ADDRS_MAX]; /* host bits kept */
+	unsigned n_addrs;
+	struct addr link_local; /* AFPACKET: from the MAC (RFC 4291 appendix A) */
+	unsigned n_queues;
+	struct link_queue **queues;
+	struct link_counters *counters; /* one a queue */
+	struct link_memory memory;
+	bool ethernet; /* next hops have link addresses */
+	bool gso;      /* takes super-packets and unfinished checksums */
+};
+
+/* @name, @device, @type, @mtu (0: the device's), @addrs and @secclass are set by the caller. Needs CAP_NET_ADMIN and CAP_NET_RAW. */
+int link_open(struct link *l, unsigned queues, struct errbuf *e);
+void link_close(struct link *l);
+int link_fd(const struct link *l, unsigned queue); /* readable when packets wait; -1 for MEMORY */
+/* At most @max packets; those with p->drop set are to be counted and freed. */
+unsigned link_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max);
+/* Sends what it can; sets p->drop of the rest. The caller frees all. Ethernet: p->mac and p->family are set. */
+void link_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n);
+/* A single frame, from the control thread: @frame has 64 bytes of room in front. */
+int link_send_frame(struct link *l, uint8_t *frame, size_t len);
+const char *link_type_text(enum link_type t);
+/* First address of that family and, for IPv6 without one, the link-local address; NULL: none. */
+const struct addr *link_source(const struct link *l, uint8_t family);
+bool link_owns(const struct link *l, const struct addr *a);
+bool link_on_net(const struct link *l, const struct addr *a); /* covered by one of its prefixes */
+void link_sum(const struct link *l, struct link_counters *ret);
+bool link_up(const struct link *l);

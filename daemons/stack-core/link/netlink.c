@@ -1,0 +1,114 @@
+/* netlink: one request, one acknowledgement (rtnetlink(7)), through libmnl. */
+#include "daemons/stack-core/link/netlink.h"
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int exchange(struct nlmsghdr *h)
+{
+	char buf[8192];
+	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int r = -1;
+
+	if (!s)
+		return -errno;
+	h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	h->nlmsg_seq = 1;
+	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 || mnl_socket_sendto(s, h, h->nlmsg_len) < 0)
+		r = -errno;
+	else {
+		ssize_t n = mnl_socket_recvfrom(s, buf, sizeof(buf));
+		r = n < 0 ? -errno : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(s), NULL, NULL) < 0 ? -errno : 0;
+	}
+	mnl_socket_close(s);
+	return r;
+}
+
+int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e)
+{
+	char buf[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+	h->nlmsg_type = RTM_NEWLINK;
+	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifi_index = ifindex;
+	m->ifi_flags = m->ifi_change = IFF_UP;
+	if (mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	int r = exchange(h);
+	return r < 0 ? err_set(e, -r, "cannot set the device up: %s", strerror(-r)) : 0;
+}
+
+static unsigned char family_of(const struct addr *a)
+{
+	return a->family == 4 ? AF_INET : AF_INET6;
+}
+
+int netlink_addr_add(int ifindex, const struct prefix *a, struct errbuf *e)
+{
+	char buf[512], text[PREFIX_TEXT_MAX];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+	h->nlmsg_type = RTM_NEWADDR;
+	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifa_family = family_of(&a->addr);
+	m->ifa_prefixlen = a->len;
+	m->ifa_index = (unsigned)ifindex;
+	m->ifa_flags = a->addr.family == 6 ? IFA_F_NODAD : 0; /* nobody else is on a TUN */
+	mnl_attr_put(h, IFA_LOCAL, addr_len(&a->addr), a->addr.b);
+	mnl_attr_put(h, IFA_ADDRESS, addr_len(&a->addr), a->addr.b);
+	int r = exchange(h);
+	if (r < 0 && r != -EEXIST)
+		return err_set(e, -r, "cannot set address %s: %s", prefix_text(a, text), strerror(-r));
+	return 0;
+}
+
+static int route(int type, int flags, int ifindex, const struct prefix *dst, const struct addr *source, uint32_t mtu)
+{
+	char buf[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+	h->nlmsg_type = (uint16_t)type;
+	h->nlmsg_flags = (uint16_t)flags;
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->rtm_family = family_of(&dst->addr);
+	m->rtm_dst_len = dst->len;
+	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_protocol = RTPROT_STATIC;
+	m->rtm_scope = dst->addr.family == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	m->rtm_type = RTN_UNICAST;
+	if (dst->len)
+		mnl_attr_put(h, RTA_DST, addr_len(&dst->addr), dst->addr.b);
+	mnl_attr_put_u32(h, RTA_OIF, (uint32_t)ifindex);
+	if (source && source->family == dst->addr.family)
+		mnl_attr_put(h, RTA_PREFSRC, addr_len(source), source->b);
+	if (mtu) {
+		struct nlattr *metrics = mnl_attr_nest_start(h, RTA_METRICS);
+		mnl_attr_put_u32(h, RTAX_MTU, mtu);
+		mnl_attr_nest_end(h, metrics);
+	}
+	return exchange(h);
+}
+
+int netlink_route_add(int ifindex, const struct prefix *dst, const struct addr *source, uint32_t mtu, struct errbuf *e)
+{
+	char text[PREFIX_TEXT_MAX];
+	int r = route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, ifindex, dst, source, mtu);
+
+	return r < 0 ? err_set(e, -r, "cannot set the host's route to %s: %s", prefix_text(dst, text), strerror(-r)) : 0;
+}
+
+int netlink_route_del(int ifindex, const struct prefix *dst, struct errbuf *e)
+{
+	char text[PREFIX_TEXT_MAX];
+	int r = route(RTM_DELROUTE, 0, ifindex, dst, NULL, 0);
+
+	if (r < 0 && r != -ESRCH)
+		return err_set(e, -r, "cannot take back the host's route to %s: %s", prefix_text(dst, text), strerror(-r));
+	return 0;
+}

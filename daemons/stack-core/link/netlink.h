@@ -1,0 +1,10 @@
+/* netlink: the few things we ask of the kernel about a TUN device: up, MTU, addresses, routes of the host's programs through it. */
+#pragma once
+#include "lib/base/addr.h"
+#include "lib/base/err.h"
+
+int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e);
+int netlink_addr_add(int ifindex, const struct prefix *a, struct errbuf *e); /* host bits kept; there already: fine */
+/* A route of the host to @dst through the device; @source (family 0: none) is preferred as source address. -EEXIST: it has one. */
+int netlink_route_add(int ifindex, const struct prefix *dst, const struct addr *source, uint32_t mtu, struct errbuf *e);
+int netlink_route_del(int ifindex, const struct prefix *dst, struct errbuf *e); /* not there: fine */

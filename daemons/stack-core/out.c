@@ -1,0 +1,328 @@
+/* out: the way of a packet from the route to the link.
+ *
+ *   outbound filter -> fits the link or the tunnel? cut or refuse -> ESP/AH -> route of the outer packet -> link address -> send
+ *
+ * The protected packet is not filtered again: its rule permitted it. Packets that wait for a link address are few and for a short
+ * time; what is more is dropped and counted. */
+#include "daemons/stack-core/ip/cut.h"
+#include "daemons/stack-core/ip/icmp.h"
+#include "daemons/stack-core/ip/parse.h"
+#include "daemons/stack-core/worker.h"
+#include <string.h>
+
+static void transmit(struct worker *w, uint16_t link)
+{
+	struct txq *q = &w->tx[link];
+
+	if (!q->n)
+		return;
+	link_tx(&w->stack->links[link], w->index, q->pkts, q->n);
+	for (unsigned i = 0; i < q->n; i++) {
+		if (q->pkts[i]->drop)
+			w->drops[q->pkts[i]->drop]++;
+		else
+			w->pass[PASS_TX]++;
+		pkt_free(w->pool, q->pkts[i]);
+	}
+	q->n = 0;
+}
+
+void out_send(struct worker *w, struct pkt *p)
+{
+	struct txq *q = &w->tx[p->out_link];
+
+	q->pkts[q->n++] = p;
+	if (q->n == PKT_BATCH)
+		transmit(w, p->out_link);
+}
+
+static bool waiting_for(const struct worker *w, const struct pkt *p, unsigned *ret_n)
+{
+	unsigned n = 0;
+
+	for (const struct pkt *o = w->pending; o; o = o->next)
+		n += o->out_link == p->out_link && addr_equal(&o->next_hop, &p->next_hop);
+	*ret_n = n;
+	return n;
+}
+
+static void wait_for(struct worker *w, struct pkt *p)
+{
+	unsigned n;
+	bool large = p->size != PKT_SMALL;
+
+	if (!waiting_for(w, p, &n)) {
+		struct ring_msg m = {.type = RING_WANT, .link = p->out_link, .addr = p->next_hop};
+		if (!worker_post(w, &m)) {
+			pipe_drop(w, p, DROP_NEIGH_RING);
+			return;
+		}
+	}
+	if (n >= WORKER_PENDING_HOP || w->n_pending >= WORKER_PENDING_MAX || (large && w->n_pending_large >= WORKER_PENDING_LARGE)) {
+		pipe_drop(w, p, DROP_NEIGH_QUEUE);
+		return;
+	}
+	w->pass[PASS_NEIGH_WAIT]++;
+	p->since_ms = w->now_ms;
+	p->next = NULL;
+	*w->pending_tail = p;
+	w->pending_tail = &p->next;
+	w->n_pending++;
+	w->n_pending_large += large;
+}
+
+/* Next hop's link address, then the link. */
+static void resolve(struct worker *w, struct pkt *p)
+{
+	bool failed;
+
+	if (!w->stack->links[p->out_link].ethernet || neigh_lookup(w->stack->neigh, p->out_link, &p->next_hop, p->mac, &failed)) {
+		p->ethertype = 0;
+		out_send(w, p);
+	} else if (failed) {
+		if (!p->sa_in && p->proto != IP_ESP && p->proto != IP_AH)
+			pipe_error(w, p, ICMP_HOST_DOWN, 0);
+		pipe_drop(w, p, DROP_NEIGH_TIMEOUT);
+	} else {
+		wait_for(w, p);
+	}
+}
+
+void out_pending(struct worker *w)
+{
+	struct pkt *list = w->pending;
+	uint8_t mac[6];
+	bool failed;
+
+	w->pending = NULL;
+	w->pending_tail = &w->pending;
+	w->n_pending = w->n_pending_large = 0;
+	while (list) {
+		struct pkt *p = list;
+		list = p->next;
+		bool known = neigh_lookup(w->stack->neigh, p->out_link, &p->next_hop, mac, &failed);
+		if (known || failed || w->now_ms >= p->since_ms + WORKER_PENDING_MS) {
+			if (!known && !failed)
+				pipe_drop(w, p, DROP_NEIGH_TIMEOUT);
+			else
+				resolve(w, p);
+			continue;
+		}
+		p->next = NULL;
+		*w->pending_tail = p;
+		w->pending_tail = &p->next;
+		w->n_pending++;
+		w->n_pending_large += p->size != PKT_SMALL;
+	}
+}
+
+static void hop(const struct fib_route *r, struct pkt *p)
+{
+	p->out_link = r->link;
+	p->next_hop = r->kind == FIB_GATEWAY ? r->gateway : p->dst;
+}
+
+static uint32_t mtu_of(const struct worker *w, const struct fib_route *r, uint16_t link)
+{
+	uint32_t mtu = w->stack->links[link].mtu;
+	return r->mtu && r->mtu < mtu ? r->mtu : mtu;
+}
+
+static void outer_piece(void *arg, struct pkt *p)
+{
+	resolve(arg, p);
+}
+
+/* A protected packet finds its own way. */
+static void outer(struct worker *w, struct pkt *p)
+{
+	const struct fib_route *r = fib_route(w->fib, fib_lookup(w->fib, &p->dst));
+
+	if (p->drop) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	w->pass[PASS_ENCAP]++;
+	if (r->kind != FIB_LINK && r->kind != FIB_GATEWAY) {
+		pipe_drop(w, p, r->kind == FIB_NONE ? DROP_IP_NO_ROUTE : DROP_IP_LOOP);
+		return;
+	}
+	hop(r, p);
+	uint32_t mtu = mtu_of(w, r, p->out_link);
+	if (p->len <= mtu) {
+		resolve(w, p);
+		return;
+	}
+	if (p->family == 6 || (pkt_data(p)[6] & 0x40) || !cut_fragments4(w->pool, p, mtu, outer_piece, w))
+		pipe_drop(w, p, p->drop ? p->drop : DROP_IP_TOO_BIG);
+	else
+		pkt_free(w->pool, p);
+}
+
+void out_flush(struct worker *w)
+{
+	struct pkt *protect[PKT_BATCH];
+	struct sa *sas[PKT_BATCH];
+
+	while (w->n_out) {
+		unsigned n = 0, all = w->n_out;
+		for (unsigned i = 0; i < all; i++) {
+			if (w->out_sa[i]) {
+				sas[n] = w->out_sa[i];
+				protect[n++] = w->out[i];
+			}
+		}
+		/* Those in clear leave the array before anything (an ICMP error) can be added to it. */
+		struct pkt *clear[PKT_BATCH];
+		unsigned n_clear = 0;
+		for (unsigned i = 0; i < all; i++)
+			if (!w->out_sa[i])
+				clear[n_clear++] = w->out[i];
+		w->n_out = 0;
+		for (unsigned i = 0; i < n_clear; i++)
+			resolve(w, clear[i]);
+		if (n)
+			ipsec_out(w->ipsec, protect, sas, n);
+		for (unsigned i = 0; i < n; i++)
+			outer(w, protect[i]);
+	}
+	for (unsigned i = 0; i < w->stack->n_links; i++)
+		transmit(w, (uint16_t)i);
+}
+
+static void emit(struct worker *w, struct pkt *p, struct sa *sa)
+{
+	if (w->n_out == PKT_BATCH)
+		out_flush(w);
+	w->out[w->n_out] = p;
+	w->out_sa[w->n_out++] = sa;
+}
+
+static void piece(void *arg, struct pkt *p)
+{
+	struct worker *w = arg;
+	emit(w, p, w->cut_sa);
+}
+
+/* Too long for where it goes: cut it if it may be cut, else say so to its sender. */
+static void too_big(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu)
+{
+	bool may_cut = p->family == 4 && !(pkt_data(p)[6] & 0x40) && !p->gso_size;
+
+	if (!may_cut) {
+		pipe_error(w, p, ICMP_TOO_BIG, mtu);
+		pipe_drop(w, p, DROP_IP_TOO_BIG);
+		return;
+	}
+	cut_checksum(p);
+	w->cut_sa = sa;
+	if (!cut_fragments4(w->pool, p, mtu, piece, w)) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	w->pass[PASS_FRAGMENTED]++;
+	pkt_free(w->pool, p);
+}
+
+/* Super-packets stay whole where the link takes them; ESP never does. */
+static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu)
+{
+	uint32_t len = cut_segment_len(p);
+
+	if (!len) {
+		pipe_drop(w, p, DROP_IP_SEGMENT);
+		return;
+	}
+	if (len > mtu && p->len > mtu) {
+		too_big(w, p, sa, mtu);
+		return;
+	}
+	if (!sa && w->stack->links[p->out_link].gso) {
+		emit(w, p, NULL);
+		return;
+	}
+	w->cut_sa = sa;
+	if (!cut_segments(w->pool, p, piece, w)) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	w->pass[PASS_SEGMENTED]++;
+	pkt_free(w->pool, p);
+}
+
+/* The SA of the verdict; NULL with p->drop set: there is none that works. */
+static struct sa *outbound_sa(struct worker *w, struct pkt *p, const struct filter_verdict *v)
+{
+	struct tunnel *t = v->tunnel == UINT32_MAX ? NULL : sadb_tunnel(w->stack->sadb, v->tunnel);
+
+	if (!t || !atomic_load_explicit(&t->active, memory_order_relaxed)) {
+		p->drop = DROP_FILTER_NO_TUNNEL;
+		return NULL;
+	}
+	return t->out;
+}
+
+static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa)
+{
+	struct filter_verdict v;
+
+	*ret_sa = NULL;
+	if (p->family == 4 ? !w->stack->ipsecurity4 : !w->stack->ipsecurity6)
+		return true;
+	p->inbound = false;
+	filter_check(w->filter, p, &v);
+	if (p->drop)
+		return false;
+	if (v.action == FILTER_IPSEC && !(*ret_sa = outbound_sa(w, p, &v)))
+		return false;
+	w->pass[PASS_OUT_PERMIT]++;
+	return true;
+}
+
+void out_decide(struct worker *w, struct pkt *p)
+{
+	const struct fib_route *r = fib_route(w->fib, p->nexthop);
+	struct sa *sa;
+
+	if (r->kind != FIB_NONE)
+		hop(r, p);
+	if (!filtered_out(w, p, &sa)) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	uint32_t mtu = mtu_of(w, r, p->out_link);
+	if (sa) {
+		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, sa->dst.family ? &sa->dst : &p->dst));
+		mtu = o->kind == FIB_LINK || o->kind == FIB_GATEWAY ? mtu_of(w, o, o->link) : mtu;
+		mtu = sa_mtu(sa, mtu, p->family);
+	}
+	if (p->gso_size) {
+		super(w, p, sa, mtu);
+		return;
+	}
+	if (p->len > mtu) {
+		too_big(w, p, sa, mtu);
+		return;
+	}
+	if (p->csum_partial && (sa || !w->stack->links[p->out_link].gso))
+		cut_checksum(p);
+	emit(w, p, sa);
+}
+
+/* The host's programs take any size that is a super-packet; others have to fit the TUN. */
+void out_host(struct worker *w, struct pkt *p)
+{
+	const struct fib_route *r = fib_route(w->fib, p->nexthop);
+
+	p->out_link = r->link;
+	if (w->stack->links[p->in_link].type == LINK_TUN && p->in_link == p->out_link && !p->sa_in && p->scope != PKT_LOCAL) {
+		pipe_drop(w, p, DROP_IP_LOOP);
+		return;
+	}
+	w->pass[PASS_HOST]++;
+	if (!p->gso_size && p->len > w->stack->links[r->link].mtu) {
+		too_big(w, p, NULL, w->stack->links[r->link].mtu);
+		return;
+	}
+	emit(w, p, NULL);
+}

@@ -1,0 +1,337 @@
+/* pipe: the way of a packet from the link to the decision where it goes.
+ *
+ *   receive -> parse -> ours and ESP/AH? open it, parse again -> inbound filter -> route: host, stack itself, or out (out.c)
+ *
+ * The filter sees each packet once on its way in and once on its way out; packets between the host's programs and the wire
+ * are local and only out or in. A packet that came through a tunnel is the inner one for filters (RFC 4301 section 5.2, which
+ * filter_check enforces). Neighbour discovery is part of the link and is not filtered, as ARP is not. */
+#include "daemons/stack-core/ip/cut.h"
+#include "daemons/stack-core/ip/icmp.h"
+#include "daemons/stack-core/ip/checksum.h"
+#include "daemons/stack-core/ip/parse.h"
+#include "daemons/stack-core/worker.h"
+#include <string.h>
+
+void pipe_drop(struct worker *w, struct pkt *p, unsigned reason)
+{
+	w->drops[reason]++;
+	pkt_free(w->pool, p);
+}
+
+static uint8_t kind_of(const struct worker *w, const struct addr *a)
+{
+	return fib_route(w->fib, fib_lookup(w->fib, a))->kind;
+}
+
+static bool is_home(uint8_t kind)
+{
+	return kind == FIB_LOCAL || kind == FIB_HOST;
+}
+
+static bool icmp_token(struct worker *w)
+{
+	uint64_t gained = (w->now_ms - w->icmp_at_ms) * STACK_ICMP_PER_SECOND / 1000;
+
+	if (gained) {
+		w->icmp_at_ms = w->now_ms;
+		w->icmp_tokens = gained + w->icmp_tokens > STACK_ICMP_BURST ? STACK_ICMP_BURST : w->icmp_tokens + (unsigned)gained;
+	}
+	if (!w->icmp_tokens)
+		return false;
+	w->icmp_tokens--;
+	return true;
+}
+
+/* An address of ours to answer from: of the link the packet came in on, or of any NIC when the host's programs are answered (the
+ * TUN's own address would be the host's). */
+static const struct addr *own_address(const struct stack *s, uint16_t link, uint8_t family)
+{
+	const struct link *l = &s->links[link];
+	const struct addr *a;
+
+	if (l->type != LINK_TUN)
+		return link_source(l, family);
+	for (unsigned i = 0; i < s->n_links; i++)
+		if (s->links[i].type != LINK_TUN && (a = link_source(&s->links[i], family)) && !ip_is_link_local6(a))
+			return a;
+	return NULL;
+}
+
+void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint32_t mtu)
+{
+	if (!icmp_error_allowed(bad))
+		return;
+	const struct addr *src = own_address(w->stack, bad->in_link, bad->family);
+	if (!src) {
+		w->drops[DROP_ICMP_NO_SOURCE]++;
+		return;
+	}
+	if (!icmp_token(w)) {
+		w->drops[DROP_ICMP_LIMITED]++;
+		return;
+	}
+	struct pkt *p = icmp_error(w->pool, bad, src, why, mtu);
+	if (!p) {
+		w->drops[DROP_LINK_NO_BUFFER]++;
+		return;
+	}
+	w->pass[PASS_ICMP_ERROR]++;
+	pipe_route(w, p);
+}
+
+static void link_local_out(struct worker *w, struct pkt *p)
+{
+	p->nexthop = 0;
+	p->out_link = p->in_link;
+	p->next_hop = p->dst;
+	if (w->stack->links[p->in_link].ethernet)
+		out_decide(w, p);
+	else
+		pipe_drop(w, p, DROP_IP_LINK_LOCAL);
+}
+
+void pipe_route(struct worker *w, struct pkt *p)
+{
+	p->scope = PKT_LOCAL;
+	if (ip_is_link_local6(&p->dst)) {
+		link_local_out(w, p);
+		return;
+	}
+	p->nexthop = fib_lookup(w->fib, &p->dst);
+	switch (fib_route(w->fib, p->nexthop)->kind) {
+	case FIB_LINK:
+	case FIB_GATEWAY:
+		out_decide(w, p);
+		break;
+	case FIB_HOST:
+		out_host(w, p);
+		break;
+	default:
+		pipe_drop(w, p, DROP_IP_NO_ROUTE);
+	}
+}
+
+/* For an address of the stack itself. */
+static void local_in(struct worker *w, struct pkt *p)
+{
+	w->pass[PASS_LOCAL]++;
+	cut_checksum(p);
+	if (icmp_is_echo(p)) {
+		if (p->l2_group || ip_is_multicast(&p->dst)) {
+			pipe_drop(w, p, DROP_IP_ICMP_IGNORED);
+		} else if (!icmp_echo(p)) {
+			pipe_drop(w, p, p->drop);
+		} else {
+			w->pass[PASS_ECHO]++;
+			pipe_route(w, p);
+		}
+		return;
+	}
+	if (p->proto == (p->family == 4 ? IPPROTO_IP_ICMP : IP_ICMP6)) {
+		pipe_drop(w, p, DROP_IP_ICMP_IGNORED);
+		return;
+	}
+	pipe_error(w, p, p->proto == IP_UDP || p->proto == IP_TCP ? ICMP_PORT : ICMP_PROTO, 0);
+	pipe_drop(w, p, DROP_IP_UNREACHABLE);
+}
+
+/* TTL and hop limit, one less; false when used up. */
+static bool age(struct pkt *p)
+{
+	uint8_t *h = pkt_data(p);
+
+	if (p->family == 6)
+		return h[7] > 1 && h[7]--;
+	if (h[8] <= 1)
+		return false;
+	uint16_t from, to;
+	memcpy(&from, h + 8, 2);
+	h[8]--;
+	memcpy(&to, h + 8, 2);
+	csum_update(h + 10, from, to);
+	return true;
+}
+
+static void transit(struct worker *w, struct pkt *p, bool from_host)
+{
+	if (ip_is_multicast(&p->dst) || p->l2_group) {
+		pipe_drop(w, p, DROP_IP_MULTICAST);
+		return;
+	}
+	if (ip_is_link_local6(&p->src)) {
+		pipe_drop(w, p, DROP_IP_LINK_LOCAL);
+		return;
+	}
+	if (fib_route(w->fib, p->nexthop)->link == p->in_link && w->stack->links[p->in_link].type == LINK_TUN && !p->sa_in) {
+		pipe_drop(w, p, DROP_IP_LOOP); /* the host would only send it back */
+		return;
+	}
+	if (!from_host) {
+		if (!w->stack->forwarding) {
+			pipe_drop(w, p, DROP_IP_FORWARD_OFF);
+			return;
+		}
+		if (!age(p)) {
+			pipe_error(w, p, ICMP_TTL, 0);
+			pipe_drop(w, p, DROP_IP_TTL);
+			return;
+		}
+		w->pass[PASS_FORWARD]++;
+	}
+	out_decide(w, p);
+}
+
+static bool filtered_in(struct worker *w, struct pkt *p)
+{
+	struct filter_verdict v;
+
+	if (p->family == 4 ? !w->stack->ipsecurity4 : !w->stack->ipsecurity6)
+		return true;
+	p->inbound = true;
+	filter_check(w->filter, p, &v);
+	w->pass[PASS_IN_PERMIT] += !p->drop;
+	return !p->drop;
+}
+
+/* A packet in clear form whose p->nexthop is found. */
+static void clear_in(struct worker *w, struct pkt *p)
+{
+	const struct fib_route *r = fib_route(w->fib, p->nexthop);
+	bool to_home = is_home(r->kind), src_home = is_home(kind_of(w, &p->src));
+	bool from_host = w->stack->links[p->in_link].type == LINK_TUN && src_home && !p->sa_in;
+
+	if (src_home && !from_host) {
+		pipe_drop(w, p, DROP_IP_SPOOFED);
+		return;
+	}
+	p->scope = to_home || from_host ? PKT_LOCAL : PKT_ROUTED;
+	if (ip_is_link_local6(&p->dst) && link_owns(&w->stack->links[p->in_link], &p->dst)) {
+		p->scope = PKT_LOCAL;
+		if (filtered_in(w, p))
+			local_in(w, p);
+		else
+			pipe_drop(w, p, p->drop);
+		return;
+	}
+	if (!from_host && !filtered_in(w, p)) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	if (w->route_packets)
+		w->route_packets[p->nexthop]++;
+	switch (r->kind) {
+	case FIB_LOCAL:
+		local_in(w, p);
+		break;
+	case FIB_HOST:
+		out_host(w, p);
+		break;
+	case FIB_LINK:
+	case FIB_GATEWAY:
+		transit(w, p, from_host);
+		break;
+	case FIB_BROADCAST:
+		pipe_drop(w, p, DROP_IP_MULTICAST);
+		break;
+	default:
+		if (ip_is_multicast(&p->dst) || p->l2_group) {
+			pipe_drop(w, p, DROP_IP_MULTICAST);
+			break;
+		}
+		if (ip_is_link_local6(&p->dst)) {
+			pipe_drop(w, p, DROP_IP_LINK_LOCAL);
+			break;
+		}
+		pipe_error(w, p, ICMP_NO_ROUTE, 0);
+		pipe_drop(w, p, DROP_IP_NO_ROUTE);
+	}
+}
+
+static void discovered(struct worker *w, struct pkt *p, enum discover_result r, const struct discover_heard *heard)
+{
+	if (heard->valid) {
+		struct ring_msg m = {RING_HEARD, p->in_link, heard->addr, {0}, heard->how};
+		memcpy(m.mac, heard->mac, 6);
+		if (!worker_post(w, &m))
+			w->drops[DROP_NEIGH_RING]++;
+	}
+	if (r == DISCOVER_DROP) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	w->pass[PASS_ARP]++;
+	if (r == DISCOVER_REPLY) {
+		p->out_link = p->in_link;
+		out_send(w, p);
+	} else {
+		pkt_free(w->pool, p);
+	}
+}
+
+/* One frame: neighbour messages are handled at once, the rest is sorted into what is to be opened and what is in clear. */
+static void sort_in(struct worker *w, struct pkt *p)
+{
+	const struct link *l = &w->stack->links[p->in_link];
+	struct discover_heard heard;
+
+	if (p->drop) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	if (l->ethernet && p->ethertype == ETHER_ARP) {
+		enum discover_result r = arp_handle(l, p, &heard);
+		discovered(w, p, r, &heard);
+		return;
+	}
+	if (!ip_parse(p) || (l->ethernet && p->ethertype != (p->family == 4 ? ETHER_IP4 : ETHER_IP6))) {
+		pipe_drop(w, p, p->drop ? p->drop : DROP_IP_VERSION);
+		return;
+	}
+	if (l->ethernet && nd_is(p)) {
+		enum discover_result r = nd_handle(l, p, &heard);
+		discovered(w, p, r, &heard);
+		return;
+	}
+	p->nexthop = fib_lookup(w->fib, &p->dst);
+	if ((p->proto != IP_ESP && p->proto != IP_AH) || !is_home(fib_route(w->fib, p->nexthop)->kind) || l->type == LINK_TUN) {
+		w->clear[w->n_clear++] = p;
+		return;
+	}
+	if (p->fragment || p->gso_size) {
+		pipe_drop(w, p, DROP_ESP_FRAGMENT);
+		return;
+	}
+	p->scope = PKT_LOCAL;
+	if (is_home(kind_of(w, &p->src)))
+		p->drop = DROP_IP_SPOOFED;
+	else if (filter_predecap(w->stack->filters))
+		(void)filtered_in(w, p);
+	if (p->drop)
+		pipe_drop(w, p, p->drop);
+	else
+		w->esp[w->n_esp++] = p;
+}
+
+void pipe_batch(struct worker *w, struct pkt **pkts, unsigned n)
+{
+	w->n_esp = w->n_clear = 0;
+	w->pass[PASS_RX] += n;
+	for (unsigned i = 0; i < n; i++)
+		sort_in(w, pkts[i]);
+	if (w->n_esp)
+		ipsec_in(w->ipsec, w->esp, w->n_esp);
+	for (unsigned i = 0; i < w->n_esp; i++) {
+		struct pkt *p = w->esp[i];
+		if (p->drop || !ip_parse(p)) {
+			pipe_drop(w, p, p->drop);
+			continue;
+		}
+		w->pass[PASS_DECAP]++;
+		p->l2_group = false;
+		p->nexthop = fib_lookup(w->fib, &p->dst);
+		w->clear[w->n_clear++] = p;
+	}
+	for (unsigned i = 0; i < w->n_clear; i++)
+		clear_in(w, w->clear[i]);
+	out_flush(w);
+}

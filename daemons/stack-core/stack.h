@@ -1,0 +1,78 @@
+/* stack: one running stack: its links, its tables, its workers. Made and changed by the control thread alone; workers read the tables
+ * under RCU (liburcu QSBR) and send what they hear through rings. Knows nothing of the bus: methods.c and main.c stand above. */
+#pragma once
+#include "daemons/stack-core/filter/filter.h"
+#include "daemons/stack-core/ip/fib.h"
+#include "daemons/stack-core/ip/neigh.h"
+#include "daemons/stack-core/ipsec/sa.h"
+#include "daemons/stack-core/link/link.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Packets that pass a point, counted beside those that are dropped: X(NAME, "stage", "help"). */
+#define PASS_COUNTERS(X)                                                                \
+	X(RX, "link-rx", "packets received")                                            \
+	X(ARP, "neighbour", "ARP and neighbour discovery messages handled")             \
+	X(NEIGH_WAIT, "neighbour", "packets that waited for a link address")            \
+	X(DECAP, "ipsec-in", "packets taken out of ESP or AH")                          \
+	X(ENCAP, "ipsec-out", "packets put into ESP or AH")                             \
+	X(IN_PERMIT, "filter", "inbound packets permitted")                             \
+	X(OUT_PERMIT, "filter", "outbound packets permitted")                           \
+	X(LOCAL, "local", "packets for the stack itself")                               \
+	X(ECHO, "local", "echo requests answered")                                      \
+	X(HOST, "route", "packets given to the host's programs")                        \
+	X(FORWARD, "route", "packets forwarded")                                        \
+	X(FRAGMENTED, "route", "packets cut into fragments")                            \
+	X(SEGMENTED, "route", "super-packets cut into segments")                        \
+	X(ICMP_ERROR, "icmp", "ICMP errors sent")                                       \
+	X(TX, "link-tx", "packets sent")
+
+enum pass_counter {
+#define PASS_ENUM(name, stage, help) PASS_##name,
+	PASS_COUNTERS(PASS_ENUM)
+#undef PASS_ENUM
+	PASS_MAX
+};
+
+enum { STACK_ICMP_BURST = 100, STACK_ICMP_PER_SECOND = 100, STACK_HOST_ROUTES_MAX = 1024 };
+
+struct worker;
+
+struct stack {
+	char name[25];
+	bool forwarding;
+	bool ipsecurity4, ipsecurity6; /* packets of that family are filtered */
+	struct link links[LINKS_MAX];
+	unsigned n_links;
+	int host_link; /* index of the TUN, -1: none */
+	struct fib *fib; /* RCU */
+	struct neigh_table *neigh;
+	struct filter_set *filters;
+	struct sadb *sadb;
+	struct worker *workers[LINK_WORKERS_MAX];
+	unsigned n_workers;
+	int control_fd; /* eventfd: readable when workers have something for stack_control */
+	uint64_t tick_ms;
+	struct prefix host_routes[STACK_HOST_ROUTES_MAX]; /* of the host through the TUN */
+	unsigned n_host_routes;
+	/* Hooks of whoever is above; NULL allowed. */
+	void (*on_neighbour)(void *arg, const struct neigh *n);
+	void *arg;
+};
+
+/* Links are described in s->links (not open), then: */
+struct stack *stack_new(const char *name, unsigned workers);
+int stack_open(struct stack *s, struct errbuf *e); /* opens the links */
+/* Replaces the routes: @routes as configured (FIB_LINK, FIB_GATEWAY); our own addresses and networks are added. Before or while running. */
+int stack_routes(struct stack *s, const struct fib_route *routes, unsigned n, struct errbuf *e);
+int stack_start(struct stack *s, struct errbuf *e); /* the workers' threads */
+void stack_stop(struct stack *s);		     /* and joins them */
+void stack_free(struct stack *s);
+/* Handles what workers sent and what is due. Call when control_fd is readable, and every 100 ms. */
+void stack_control(struct stack *s, uint64_t now_ms);
+void stack_kick(struct stack *s); /* wakes all workers: a table changed that they may wait for */
+void stack_counters(const struct stack *s, uint64_t pass[PASS_MAX], uint64_t drops[DROP_MAX]);
+uint64_t stack_route_packets(const struct stack *s, uint32_t route);
+const char *pass_name(unsigned c);
+const char *pass_stage(unsigned c);
+const char *pass_help(unsigned c);

@@ -1,0 +1,161 @@
+/* worker: the loop of a packet thread. It polls its links while packets come and sleeps in the kernel when none do. */
+#include "daemons/stack-core/worker.h"
+#include "lib/base/xalloc.h"
+#include "lib/log/log.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <urcu-qsbr.h>
+
+enum { SLEEP_MS = 1000, SLEEP_PENDING_MS = 20, IDLE_ROUNDS = 2 };
+
+static uint64_t clock_of(clockid_t id, uint64_t per_second)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * per_second + (uint64_t)t.tv_nsec / (1000000000u / per_second);
+}
+
+struct worker *worker_new(struct stack *s, unsigned index)
+{
+	struct worker *w = xcheck(aligned_alloc(64, (sizeof(struct worker) + 63) & ~(size_t)63));
+
+	memset(w, 0, sizeof(*w));
+	w->stack = s;
+	w->index = index;
+	w->pool = pkt_pool_new(WORKER_SMALL, WORKER_LARGE_SPARE + s->n_links * 33);
+	w->ipsec = ipsec_worker_new(s->sadb, index);
+	w->filter = filter_worker_new(s->filters, FILTER_CACHE_DEFAULT);
+	w->tx = xcalloc(s->n_links, sizeof(*w->tx));
+	w->route_packets = xcalloc(FIB_ROUTES_MAX + 1, sizeof(uint64_t));
+	w->pending_tail = &w->pending;
+	w->icmp_tokens = STACK_ICMP_BURST;
+	w->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = w->kick_fd};
+	if (w->kick_fd < 0 || w->epoll_fd < 0 || epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->kick_fd, &ev))
+		abort();
+	return w;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	close(w->kick_fd);
+	close(w->epoll_fd);
+	ipsec_worker_free(w->ipsec);
+	pkt_pool_free(w->pool);
+	free(w->tx);
+	free(w->route_packets);
+	free(w);
+}
+
+bool worker_post(struct worker *w, const struct ring_msg *m)
+{
+	uint32_t head = atomic_load_explicit(&w->ring.head, memory_order_relaxed);
+	uint32_t tail = atomic_load_explicit(&w->ring.tail, memory_order_acquire);
+	uint64_t one = 1;
+
+	if (head - tail >= WORKER_RING)
+		return false;
+	w->ring.msgs[head % WORKER_RING] = *m;
+	atomic_store_explicit(&w->ring.head, head + 1, memory_order_release);
+	/* Neighbour messages are rare: the one place where a packet may cost a system call that is not its own. */
+	if (head == tail && write(w->stack->control_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		return false;
+	return true;
+}
+
+bool worker_take(struct worker *w, struct ring_msg *ret)
+{
+	uint32_t tail = atomic_load_explicit(&w->ring.tail, memory_order_relaxed);
+
+	if (tail == atomic_load_explicit(&w->ring.head, memory_order_acquire))
+		return false;
+	*ret = w->ring.msgs[tail % WORKER_RING];
+	atomic_store_explicit(&w->ring.tail, tail + 1, memory_order_release);
+	return true;
+}
+
+unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
+{
+	unsigned total = 0;
+
+	w->now_ms = now_ms;
+	w->fib = rcu_dereference(w->stack->fib);
+	filter_worker_now(w->filter, now_us);
+	if (w->pending && (atomic_exchange(&w->kicked, false) || now_ms >= w->pending_checked_ms + SLEEP_PENDING_MS)) {
+		w->pending_checked_ms = now_ms;
+		out_pending(w);
+		out_flush(w);
+	}
+	for (unsigned i = 0; i < w->stack->n_links; i++) {
+		unsigned n = link_rx(&w->stack->links[i], w->index, w->pool, w->rx, PKT_BATCH);
+		if (n)
+			pipe_batch(w, w->rx, n);
+		total += n;
+	}
+	return total;
+}
+
+static void sleep_in_kernel(struct worker *w)
+{
+	struct epoll_event ev[LINKS_MAX + 1];
+	uint64_t n;
+
+	rcu_thread_offline();
+	int got = epoll_wait(w->epoll_fd, ev, LINKS_MAX + 1, w->pending ? SLEEP_PENDING_MS : SLEEP_MS);
+	rcu_thread_online();
+	for (int i = 0; i < got; i++)
+		if (ev[i].data.fd == w->kick_fd && read(w->kick_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+			abort();
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	unsigned idle = 0;
+
+	rcu_register_thread();
+	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+		unsigned n = worker_round(w, clock_of(CLOCK_MONOTONIC, 1000), clock_of(CLOCK_REALTIME, 1000000));
+		rcu_quiescent_state();
+		idle = n ? 0 : idle + 1;
+		if (idle >= IDLE_ROUNDS)
+			sleep_in_kernel(w);
+	}
+	rcu_unregister_thread();
+	return NULL;
+}
+
+int worker_start(struct worker *w, struct errbuf *e)
+{
+	for (unsigned i = 0; i < w->stack->n_links; i++) {
+		struct epoll_event ev = {.events = EPOLLIN, .data.fd = link_fd(&w->stack->links[i], w->index)};
+		if (ev.data.fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, ev.data.fd, &ev))
+			return err_set(e, errno, "epoll: %s", strerror(errno));
+	}
+	int r = pthread_create(&w->thread, NULL, run, w);
+	if (r)
+		return err_set(e, r, "thread: %s", strerror(r));
+	w->running = true;
+	return 0;
+}
+
+void worker_stop(struct worker *w)
+{
+	uint64_t one = 1;
+
+	if (!w->running)
+		return;
+	atomic_store(&w->stop, true);
+	if (write(w->kick_fd, &one, sizeof(one)) < 0)
+		log_warning("worker cannot be woken", "error", log_errno(errno));
+	pthread_join(w->thread, NULL);
+	w->running = false;
+}

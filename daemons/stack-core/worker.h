@@ -1,0 +1,86 @@
+/* worker: one thread, one queue of every link, run to completion. Nothing in it is shared but its counters (read by the control thread)
+ * and its ring (one writer, one reader). Between batches it reports a quiescent state; it sleeps offline. */
+#pragma once
+#include "daemons/stack-core/ip/discover.h"
+#include "daemons/stack-core/ip/icmp.h"
+#include "daemons/stack-core/ipsec/esp.h"
+#include "daemons/stack-core/stack.h"
+
+enum { WORKER_PENDING_MAX = 256, WORKER_PENDING_HOP = 16, WORKER_PENDING_LARGE = 8, WORKER_PENDING_MS = 3500, WORKER_RING = 1024 };
+enum { WORKER_SMALL = 4096, WORKER_LARGE_SPARE = 64 };
+
+enum ring_type { RING_WANT, RING_HEARD };
+struct ring_msg {
+	enum ring_type type;
+	uint16_t link;
+	struct addr addr;
+	uint8_t mac[6];
+	enum neigh_heard how;
+};
+struct ring {
+	_Atomic uint32_t head __attribute__((aligned(64))); /* written by the worker */
+	_Atomic uint32_t tail __attribute__((aligned(64))); /* by the control thread */
+	struct ring_msg msgs[WORKER_RING];
+};
+
+struct txq {
+	struct pkt *pkts[PKT_BATCH];
+	unsigned n;
+};
+
+struct worker {
+	struct stack *stack;
+	unsigned index;
+	pthread_t thread;
+	bool running;
+	atomic_bool stop;
+	int kick_fd, epoll_fd;
+	struct pkt_pool *pool;
+	struct ipsec_worker *ipsec;
+	struct filter_worker *filter;
+	uint64_t now_ms;
+	const struct fib *fib; /* of this batch */
+	/* this batch */
+	struct pkt *rx[PKT_BATCH];
+	struct pkt *esp[PKT_BATCH], *clear[PKT_BATCH];
+	unsigned n_esp, n_clear;
+	struct pkt *out[PKT_BATCH]; /* decided: to be protected (out_sa) or sent */
+	struct sa *out_sa[PKT_BATCH];
+	unsigned n_out;
+	struct txq *tx; /* one a link */
+	struct sa *cut_sa; /* while pieces of one packet come back */
+	/* waiting for link addresses, oldest first */
+	struct pkt *pending, **pending_tail;
+	unsigned n_pending, n_pending_large;
+	uint64_t pending_checked_ms;
+	atomic_bool kicked;
+	/* token bucket for ICMP errors */
+	uint64_t icmp_at_ms;
+	unsigned icmp_tokens;
+	uint64_t pass[PASS_MAX], drops[DROP_MAX];
+	uint64_t *route_packets;
+	struct ring ring;
+};
+
+struct worker *worker_new(struct stack *s, unsigned index);
+void worker_free(struct worker *w);
+int worker_start(struct worker *w, struct errbuf *e);
+void worker_stop(struct worker *w);
+
+/* One round: receive from every link, process, send. How many packets came. For tests without a thread: the caller is registered
+ * with RCU. */
+unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us);
+
+/* pipe.c */
+void pipe_batch(struct worker *w, struct pkt **pkts, unsigned n); /* owns them */
+void pipe_route(struct worker *w, struct pkt *p); /* made by the stack itself: parsed, next hop to be found */
+void pipe_drop(struct worker *w, struct pkt *p, unsigned reason);
+void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint32_t mtu);
+/* out.c */
+void out_decide(struct worker *w, struct pkt *p); /* p->nexthop is a link or gateway */
+void out_host(struct worker *w, struct pkt *p);	  /* towards the TUN */
+void out_flush(struct worker *w);		  /* protect, resolve, send */
+void out_pending(struct worker *w);		  /* those whose link address came, or whose time is over */
+void out_send(struct worker *w, struct pkt *p);	  /* p->out_link and p->mac are set */
+bool worker_post(struct worker *w, const struct ring_msg *m);
+bool worker_take(struct worker *w, struct ring_msg *ret);
