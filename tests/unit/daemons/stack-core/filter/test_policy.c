@@ -92,42 +92,42 @@ START_TEST(policy_refusals)
 	refused_policy("IpFilterPolicy { IpFilterRuleRef r }\n", "f:1:18: found IpFilterRuleRef 'r', expected the name of an IpFilterRule statement in this file");
 	refused_policy("IpFilterPolicy { IpFilterGroupRef g }\n", "f:1:18: found IpFilterGroupRef 'g', expected the name of an IpFilterGroup statement in this file");
 	refused_policy(ACTIONS "IpService all { Protocol tcp }\nIpFilterPolicy { }\n",
-		"f:6:1: found a second IpService 'all', expected another name (the first one is in line 5)");
+		"f:7:1: found a second IpService 'all', expected another name (the first one is in line 5)");
 #define RULE(body) ACTIONS "IpFilterPolicy {\nIpFilterRule r {\n" body "}\n}\n"
 	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef nix\n"),
-		"f:11:1: found IpGenericFilterActionRef 'nix', expected the name of an IpGenericFilterAction statement in this file");
+		"f:12:1: found IpGenericFilterActionRef 'nix', expected the name of an IpGenericFilterAction statement in this file");
 	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceRef nix\nIpGenericFilterActionRef deny\n"),
-		"f:10:1: found IpServiceRef 'nix', expected the name of an IpService statement in this file");
+		"f:11:1: found IpServiceRef 'nix', expected the name of an IpService statement in this file");
 	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceGroupRef nix\nIpGenericFilterActionRef deny\n"),
-		"f:10:1: found IpServiceGroupRef 'nix', expected the name of an IpServiceGroup statement in this file");
+		"f:11:1: found IpServiceGroupRef 'nix', expected the name of an IpServiceGroup statement in this file");
 	refused_policy(RULE("IpSourceAddrRef nix\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:8:1: found IpSourceAddrRef 'nix', expected the name of an IpAddr statement in this file");
+		"f:9:1: found IpSourceAddrRef 'nix', expected the name of an IpAddr statement in this file");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddrGroupRef nix\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:9:1: found IpDestAddrGroupRef 'nix', expected the name of an IpAddrGroup statement in this file");
+		"f:10:1: found IpDestAddrGroupRef 'nix', expected the name of an IpAddrGroup statement in this file");
 	refused_policy(RULE("IpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:7:1: found no IpSourceAddr in IpFilterRule 'r', expected one or a reference");
+		"f:8:1: found no IpSourceAddr in IpFilterRule 'r', expected one or a reference");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpGenericFilterActionRef deny\n"),
-		"f:7:1: found no IpService in IpFilterRule 'r', expected one or a reference");
+		"f:8:1: found no IpService in IpFilterRule 'r', expected one or a reference");
 	refused_policy(RULE("IpSourceAddr 10.0.0.300\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:8:1: found '10.0.0.300', expected an address, address/length, low-high, All, All4 or All6");
+		"f:9:1: found '10.0.0.300', expected an address, address/length, low-high, All, All4 or All6");
 	refused_policy(RULE("IpSourceAddr 10.0.0.9-10.0.0.1\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:8:1: found '10.0.0.9-10.0.0.1', expected the lower address first");
+		"f:9:1: found '10.0.0.9-10.0.0.1', expected the lower address first");
 	refused_policy(RULE("IpSourceAddr 10.0.0.1/8\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:8:1: found '10.0.0.1/8', expected a prefix without host bits");
+		"f:9:1: found '10.0.0.1/8', expected a prefix without host bits");
 	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr ::1\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:7:1: found source and destination of different families in IpFilterRule 'r', expected the same");
+		"f:8:1: found source and destination of different families in IpFilterRule 'r', expected the same");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef ipsec\n"),
-		"f:7:1: found no IpManVpnActionRef in IpFilterRule 'r', whose action is IpSec, expected one");
+		"f:8:1: found no IpManVpnActionRef in IpFilterRule 'r', whose action is IpSec, expected one");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\nIpManVpnActionRef v\n"),
-		"f:12:1: found IpManVpnActionRef in IpFilterRule 'r', expected it with IpFilterAction IpSec alone");
+		"f:13:1: found IpManVpnActionRef in IpFilterRule 'r', expected it with IpFilterAction IpSec alone");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef ipsec\nIpManVpnActionRef v\n"),
-		"f:12:1: found IpManVpnActionRef 'v', expected the name of an IpManVpnAction statement in this file");
+		"f:13:1: found IpManVpnActionRef 'v', expected the name of an IpManVpnAction statement in this file");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol icmp\nSourcePortRange 7\n}\nIpGenericFilterActionRef deny\n"),
-		"f:10:1: found SourcePortRange, expected it only with tcp, udp or sctp");
+		"f:12:1: found SourcePortRange, expected it only with tcp, udp or sctp");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol tcp\nDirection Outbound OutboundConnect\n}\nIpGenericFilterActionRef deny\n"),
-		"f:11:1: found 'OutboundConnect', expected no connect qualifier: filters here do not look at TCP flags");
+		"f:12:1: found 'OutboundConnect', expected no connect qualifier: filters here do not look at TCP flags");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol tcpx\n}\nIpGenericFilterActionRef deny\n"),
-		"f:10:13: found 'tcpx', expected a protocol by name, 0 to 255, opaque or all");
+		"f:11:13: found 'tcpx', expected a protocol by name, 0 to 255, opaque or all");
 }
 END_TEST
 

@@ -1,0 +1,186 @@
+/* What filtering costs: ns a packet with 0, 10 and 100,000 defensive filters, for flows that the cache knows and for new ones; and us to
+ * install or remove one of 100,000 while a worker reads. */
+#include "daemons/stack-core/filter/filter.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <urcu/urcu-qsbr.h>
+
+enum { RUNS = 7, PACKETS = 200000, FLOWS = 1024, MANY = 100000 };
+
+static double now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static int order(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static double median(double *v, size_t n)
+{
+	qsort(v, n, sizeof(*v), order);
+	return v[n / 2];
+}
+
+static void line(const char *name, double v, const char *unit)
+{
+	printf("%s\t%.2f\t%s\t-\t-\t-\n", name, v, unit);
+	fflush(stdout);
+}
+
+/* Real ones: hosts, networks, host and port. None of them is where the packets come from. */
+static struct filter_spec defence(uint32_t i)
+{
+	struct filter_spec s;
+	struct prefix p = {.addr = {4, {(uint8_t)(100 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i, 0}}, .len = 24};
+	filter_spec_init(&s, 4, true);
+	s.id = i + 1;
+	snprintf(s.name, sizeof(s.name), "BENCH%u", i);
+	if (i % 4) {
+		p.len = 32;
+		p.addr.b[3] = 7;
+	}
+	filter_spec_source(&s, &p);
+	if (i % 4 == 2) {
+		s.proto = 6;
+		s.b = (struct filter_range){80, 80};
+	}
+	s.expires_us = UINT64_C(1) << 60;
+	return s;
+}
+
+static struct filter_set *set_with(uint32_t n)
+{
+	struct filter_set *fs = filter_set_new();
+	struct filter_spec permit, *v = calloc(n ? n : 1, sizeof(*v));
+	struct errbuf e;
+	filter_spec_init(&permit, 4, true);
+	permit.action = FILTER_PERMIT;
+	strcpy(permit.name, "PERMIT");
+	for (uint32_t i = 0; i < n; i++)
+		v[i] = defence(i);
+	if (filter_install(fs, FILTER_POLICY, &(struct filter_install){.rules = &permit, .n = 1, .loaded = true}, &e) < 0 ||
+		filter_defend(fs, &(struct filter_defend){.add = v, .n_add = n}, 1, &e) < 0) {
+		fprintf(stderr, "bench_filters: %s\n", e.text);
+		exit(1);
+	}
+	free(v);
+	return fs;
+}
+
+static struct pkt packet(uint32_t flow)
+{
+	return (struct pkt){.family = 4, .proto = 6, .sport = (uint16_t)flow, .dport = 80, .inbound = true, .scope = PKT_ROUTED, .len = 64,
+		.src = {4, {10, (uint8_t)(flow >> 16), (uint8_t)(flow >> 8), 1}}, .dst = {4, {192, 0, 2, 1}}};
+}
+
+static double per_packet(struct filter_worker *w, uint32_t flows)
+{
+	static struct pkt p[FLOWS];
+	struct filter_verdict v;
+	unsigned denied = 0;
+	double spent = 0;
+	for (uint32_t i = 0; i < PACKETS; i += FLOWS) {
+		for (uint32_t k = 0; k < FLOWS; k++)
+			p[k] = packet((i + k) % flows);
+		double t = now_ns();
+		for (uint32_t k = 0; k < FLOWS; k++) {
+			filter_check(w, &p[k], &v);
+			denied += v.action == FILTER_DENY;
+		}
+		spent += now_ns() - t;
+		urcu_qsbr_quiescent_state();
+	}
+	if (denied)
+		exit(1);
+	return spent / ((PACKETS + FLOWS - 1) / FLOWS * FLOWS);
+}
+
+static void lookups(const char *name, uint32_t n, bool cached)
+{
+	struct filter_set *fs = set_with(n);
+	struct filter_worker *w = filter_worker_new(fs, cached ? FILTER_CACHE_DEFAULT : 0);
+	double v[RUNS];
+	filter_worker_now(w, 1000000);
+	(void)per_packet(w, cached ? FLOWS : 1u << 24);
+	for (unsigned i = 0; i < RUNS; i++)
+		v[i] = per_packet(w, cached ? FLOWS : 1u << 24);
+	line(name, median(v, RUNS), "ns");
+	filter_set_free(fs);
+}
+
+struct reader {
+	struct filter_worker *w;
+	atomic_bool stop;
+};
+
+static void *read_on(void *arg)
+{
+	struct reader *r = arg;
+	urcu_qsbr_register_thread();
+	filter_worker_now(r->w, 1000000);
+	for (uint32_t i = 0; !atomic_load_explicit(&r->stop, memory_order_relaxed); i++) {
+		struct pkt p = packet(i % FLOWS);
+		struct filter_verdict v;
+		filter_check(r->w, &p, &v);
+		if (i % 256 == 0)
+			urcu_qsbr_quiescent_state();
+	}
+	urcu_qsbr_unregister_thread();
+	return NULL;
+}
+
+static void changes(void)
+{
+	struct filter_set *fs = set_with(MANY);
+	struct reader r = {filter_worker_new(fs, FILTER_CACHE_DEFAULT), false};
+	pthread_t thread;
+	enum { N = 20000 };
+	double *in = calloc(N, sizeof(double)), *out = calloc(N, sizeof(double));
+	if (pthread_create(&thread, NULL, read_on, &r))
+		exit(1);
+	for (uint32_t i = 0; i < N; i++) {
+		struct filter_spec s = defence(MANY + i);
+		double t = now_ns();
+		if (filter_defend(fs, &(struct filter_defend){.add = &s, .n_add = 1}, 1000000, NULL) < 0)
+			exit(1);
+		in[i] = (now_ns() - t) / 1000;
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		uint64_t id = i * 5 + 1;
+		double t = now_ns();
+		if (filter_defend(fs, &(struct filter_defend){.remove = &id, .n_remove = 1}, 1000000, NULL) < 0)
+			exit(1);
+		out[i] = (now_ns() - t) / 1000;
+	}
+	atomic_store(&r.stop, true);
+	pthread_join(thread, NULL);
+	line("filters.install.100000", median(in, N), "us");
+	line("filters.install.p99.100000", in[N * 99 / 100], "us");
+	line("filters.remove.100000", median(out, N), "us");
+	line("filters.remove.p99.100000", out[N * 99 / 100], "us");
+	free(in);
+	free(out);
+	filter_set_free(fs);
+}
+
+int main(void)
+{
+	urcu_qsbr_register_thread();
+	lookups("filters.cached.0", 0, true);
+	lookups("filters.cached.10", 10, true);
+	lookups("filters.cached.100000", MANY, true);
+	lookups("filters.new.10", 10, false);
+	lookups("filters.new.100000", MANY, false);
+	urcu_qsbr_thread_offline();
+	changes();
+	urcu_qsbr_unregister_thread();
+	return 0;
+}
