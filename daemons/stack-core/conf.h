@@ -1,0 +1,24 @@
+/* conf: the stack's profile (stacks/NAME.profile) and the policy file it names, as a checked description. */
+#pragma once
+#include "daemons/stack-core/filter/policy.h"
+#include "daemons/stack-core/stack.h"
+#include "lib/conf/conf.h"
+
+extern const struct conf_spec stack_profile_spec;
+
+struct stack_conf {
+	struct link links[LINKS_MAX]; /* described, not open */
+	unsigned n_links;
+	struct fib_route *routes;
+	unsigned n_routes;
+	bool forwarding, ipsecurity4, ipsecurity6;
+	unsigned workers;
+	struct profile_filters profile;
+	struct policy policy; /* .loaded false: no policy file */
+};
+
+/* struct daemon_spec's build and built_free. */
+int stack_conf_build(struct conf *c, const char *instance, void **ret_built);
+void stack_conf_free(void *built);
+/* Do both describe the same interfaces and workers? What differs cannot change while the stack runs. */
+bool stack_conf_same_links(const struct stack_conf *a, const struct stack_conf *b);

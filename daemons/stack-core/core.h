@@ -1,0 +1,37 @@
+/* core: the daemon's state around a stack: what its methods and events need. Control thread only. */
+#pragma once
+#include "daemons/stack-core/conf.h"
+#include "lib/daemon/daemon.h"
+
+struct core {
+	struct daemon *daemon;
+	struct stack *stack;
+	struct stack_conf *conf; /* in force */
+	struct loop_fd *control;
+	struct loop_timer *tick, *second;
+	uint64_t refused[SADB_TUNNELS_MAX]; /* packets that a tunnel refused, as last told */
+	enum filter_source wanted; /* "ipsec -f default" or "reload", remembered over restarts */
+};
+
+/* The filters, tunnels and routes of @c into the stack; takes nothing. */
+int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e);
+int core_switch(struct core *k, enum filter_source want); /* and remembers it */
+void core_resolve(struct core *k);			     /* after tunnels came or went */
+void core_remember_load(struct core *k);
+
+/* events.c */
+extern const struct bus_event core_events[];
+void events_started(struct core *k);
+void events_filters(struct core *k, uint64_t now_us); /* drains the filter log */
+void events_neighbour(void *core, const struct neigh *n);
+void events_tunnel(struct core *k, const struct tunnel *t, const char *why);
+
+/* methods.c, filters.c */
+extern const struct bus_method core_methods[];
+void method_filters(struct bus_call *call, const ProtobufCMessage *request);
+void method_switch(struct bus_call *call, const ProtobufCMessage *request);
+void method_traffic(struct bus_call *call, const ProtobufCMessage *request);
+void method_defend(struct bus_call *call, const ProtobufCMessage *request);
+void method_matches(struct bus_call *call, const ProtobufCMessage *request);
+
+uint64_t core_now_us(void); /* wall clock */

@@ -1,0 +1,170 @@
+/* core_daemon: the life of the daemon: open, start, reload, stop; its clock. */
+#include "daemons/stack-core/core_daemon.h"
+#include "lib/log/log.h"
+#include "proto/stack.pb-c.h"
+#include <linux/capability.h>
+#include <string.h>
+
+enum { TICK_MS = 20, SECOND_MS = 1000 };
+
+static int core_open(struct daemon *d, void *built, struct errbuf *e)
+{
+	struct core *k = d->state;
+	const struct stack_conf *c = built;
+
+	k->daemon = d;
+	k->stack = stack_new(d->instance, c->workers);
+	memcpy(k->stack->links, c->links, sizeof(c->links));
+	k->stack->n_links = c->n_links;
+	return stack_open(k->stack, e);
+}
+
+static void control(void *arg, int fd, unsigned events)
+{
+	struct core *k = arg;
+
+	(void)fd;
+	(void)events;
+	stack_control(k->stack, loop_now_ms());
+}
+
+static void tick(void *arg)
+{
+	struct core *k = arg;
+
+	stack_control(k->stack, loop_now_ms());
+	events_filters(k, core_now_us());
+	loop_timer_set(k->tick, TICK_MS);
+}
+
+/* Tunnels that refused packets since the last look. */
+static void watch_tunnels(struct core *k)
+{
+	for (struct tunnel *t = sadb_next(k->stack->sadb, NULL); t; t = sadb_next(k->stack->sadb, t)) {
+		struct sa_counters c;
+		uint64_t bad;
+
+		sa_sum(t->in, &c);
+		bad = atomic_load(&c.auth_failed) + atomic_load(&c.replayed);
+		if (bad == k->refused[t->index])
+			continue;
+		if (bad > k->refused[t->index])
+			events_tunnel(k, t, "integrity check failed or replayed");
+		k->refused[t->index] = bad;
+	}
+}
+
+static void second(void *arg)
+{
+	struct core *k = arg;
+
+	(void)filter_expire(k->stack->filters, core_now_us());
+	watch_tunnels(k);
+	loop_timer_set(k->second, SECOND_MS);
+}
+
+static int core_start(struct daemon *d, void *built, struct errbuf *e)
+{
+	struct core *k = d->state;
+
+	k->conf = built;
+	core_remember_load(k);
+	filter_switch(k->stack->filters, k->wanted);
+	int r = core_apply(k, k->conf, e);
+	if (r < 0)
+		return r;
+	k->stack->on_neighbour = events_neighbour;
+	k->stack->arg = k;
+	k->control = loop_fd_new(d->loop, k->stack->control_fd, LOOP_READ, control, k);
+	k->tick = loop_timer_new(d->loop, tick, k);
+	k->second = loop_timer_new(d->loop, second, k);
+	loop_timer_set(k->tick, TICK_MS);
+	loop_timer_set(k->second, SECOND_MS);
+	r = stack_start(k->stack, e);
+	if (r < 0)
+		return r;
+	events_started(k);
+	daemon_status("%u interfaces, %u workers", k->stack->n_links, k->stack->n_workers);
+	log_notice("stack started", "stack", k->stack->name, "interfaces", log_u64(k->stack->n_links), "workers",
+		log_u64(k->stack->n_workers), "filters",
+		!k->stack->ipsecurity4 && !k->stack->ipsecurity6 ? "off"
+			: filter_in_force(k->stack->filters) == FILTER_POLICY ? "policy" : "profile");
+	return 0;
+}
+
+static int core_reload(struct daemon *d, void *built, struct errbuf *e)
+{
+	struct core *k = d->state;
+	struct stack_conf *c = built;
+
+	if (!stack_conf_same_links(k->conf, c)) {
+		stack_conf_free(c);
+		return err_set(e, EINVAL, "INTERFACE and WORKERS cannot change while the stack runs: restart it");
+	}
+	int r = core_apply(k, c, e);
+	if (r < 0) {
+		struct errbuf back = {""};
+		if (core_apply(k, k->conf, &back) < 0)
+			log_error("the old configuration could not be put back whole", "reason", back.text);
+		stack_conf_free(c);
+		return r;
+	}
+	stack_conf_free(k->conf);
+	k->conf = c;
+	return 0;
+}
+
+static void core_stop(struct daemon *d)
+{
+	struct core *k = d->state;
+
+	if (k->stack)
+		stack_stop(k->stack);
+	loop_fd_free(k->control);
+	loop_timer_free(k->tick);
+	loop_timer_free(k->second);
+	stack_free(k->stack);
+	stack_conf_free(k->conf);
+	memset(k, 0, sizeof(*k));
+}
+
+static void core_stats(struct daemon *d, daemon_stat_fn fn, void *arg)
+{
+	struct core *k = d->state;
+	uint64_t pass[PASS_MAX], drops[DROP_MAX], all = 0;
+
+	stack_counters(k->stack, pass, drops);
+	for (unsigned i = DROP_NONE + 1; i < DROP_MAX; i++)
+		all += drops[i];
+	fn(arg, "stack_rx_packets_total", "packets received", pass[PASS_RX]);
+	fn(arg, "stack_tx_packets_total", "packets sent", pass[PASS_TX]);
+	fn(arg, "stack_forwarded_packets_total", "packets forwarded", pass[PASS_FORWARD]);
+	fn(arg, "stack_protected_packets_total", "packets put into ESP or AH", pass[PASS_ENCAP]);
+	fn(arg, "stack_opened_packets_total", "packets taken out of ESP or AH", pass[PASS_DECAP]);
+	fn(arg, "stack_dropped_packets_total", "packets dropped, all reasons", all);
+	fn(arg, "stack_neighbours", "neighbours known", neigh_count(k->stack->neigh));
+	fn(arg, "stack_defences", "defensive filters installed", filter_defences(k->stack->filters));
+}
+
+static const int caps[] = {CAP_NET_ADMIN, CAP_NET_RAW, -1};
+
+const struct daemon_spec core_spec = {
+	.name = "stack-core",
+	.package = "stack",
+	.summary = "one IP stack with filters and IPsec, between network devices and this host's programs",
+	.instanced = true,
+	.conf = &stack_profile_spec,
+	.conf_path = "stacks/%s.profile",
+	.service = &stack__stack__descriptor,
+	.methods = core_methods,
+	.events = core_events,
+	.caps = caps,
+	.size = sizeof(struct core),
+	.build = stack_conf_build,
+	.built_free = stack_conf_free,
+	.open = core_open,
+	.start = core_start,
+	.reload = core_reload,
+	.stop = core_stop,
+	.stats = core_stats,
+};

@@ -1,0 +1,128 @@
+/* events: what happens to packets, told on the bus and in the log. A permit that its rule asks to log goes out as
+ * stack.filter.permitted, denials by policy and by defences as stack.filter.denied, simulated denials as stack.filter.simulated. */
+#include "daemons/stack-core/core.h"
+#include "lib/log/log.h"
+#include "proto/stack.pb-c.h"
+#include <time.h>
+
+#define NETMGMT "SERVAUTH", "EZB.NETMGMT.{sysname}.{instance}.EVENTS"
+
+const struct bus_event core_events[] = {
+	{"stack.started", &stack__started__descriptor, NETMGMT},
+	{"stack.filter.denied", &stack__filter_log__descriptor, NETMGMT},
+	{"stack.filter.permitted", &stack__filter_log__descriptor, NETMGMT},
+	{"stack.filter.simulated", &stack__filter_log__descriptor, NETMGMT},
+	{"stack.sa.up", &stack__sa_event__descriptor, NETMGMT},
+	{"stack.sa.down", &stack__sa_event__descriptor, NETMGMT},
+	{"stack.sa.rejected", &stack__sa_event__descriptor, NETMGMT},
+	{"stack.neighbour.changed", &stack__neighbour_event__descriptor, NETMGMT},
+	{0},
+};
+
+enum { LOG_BATCH = 256 };
+
+uint64_t core_now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+void events_started(struct core *k)
+{
+	Stack__Started m = STACK__STARTED__INIT;
+
+	m.stack = k->stack->name;
+	m.has_ipsecurity = true;
+	m.ipsecurity = k->stack->ipsecurity4 || k->stack->ipsecurity6;
+	bus_publish(k->daemon->bus, "stack.started", &m.base);
+}
+
+static const char *topic_of(unsigned msg)
+{
+	switch (msg) {
+	case FILTER_MSG_PERMITTED:
+		return "stack.filter.permitted";
+	case FILTER_MSG_SIMULATED:
+	case FILTER_MSG_SIMULATED_LIMITED:
+		return "stack.filter.simulated";
+	default:
+		return "stack.filter.denied";
+	}
+}
+
+static void one_record(void *arg, const struct filter_log *rec)
+{
+	struct core *k = arg;
+	const struct link *l = rec->link < k->stack->n_links ? &k->stack->links[rec->link] : NULL;
+	char text[1024], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX], ours[ADDR_TEXT_MAX];
+	const struct addr *own = l ? link_source(l, rec->src.family) : NULL;
+	const struct tunnel *t = rec->tunnel == UINT32_MAX ? NULL : sadb_find(k->stack->sadb, rec->vpn);
+	Stack__FilterLog m = STACK__FILTER_LOG__INIT;
+
+	filter_log_text(rec, l ? l->name : NULL, own ? addr_text(own, ours) : NULL, t ? t->id : NULL, text, sizeof(text));
+	m.message = text;
+	m.rule = (char *)rec->name;
+	m.has_extension = m.has_protocol = m.has_inbound = m.has_length = true;
+	m.extension = rec->ext;
+	m.source = (char *)addr_text(&rec->src, src);
+	m.destination = (char *)addr_text(&rec->dst, dst);
+	m.protocol = rec->proto;
+	m.inbound = rec->inbound;
+	m.length = rec->len;
+	m.has_source_port = m.has_dest_port = filter_proto_ports(rec->proto) && !rec->opaque;
+	m.source_port = rec->sport;
+	m.dest_port = rec->dport;
+	m.link = l ? (char *)l->name : NULL;
+	m.has_suppressed = rec->suppressed != 0;
+	m.suppressed = rec->suppressed;
+	m.tunnel_id = t ? (char *)t->id : NULL;
+	log_notice(text, "stack", k->stack->name);
+	bus_publish(k->daemon->bus, topic_of(rec->msg), &m.base);
+}
+
+void events_filters(struct core *k, uint64_t now_us)
+{
+	(void)filter_log_read(k->stack->filters, now_us, LOG_BATCH, one_record, k);
+}
+
+void events_neighbour(void *arg, const struct neigh *n)
+{
+	struct core *k = arg;
+	char address[ADDR_TEXT_MAX], mac_text[18];
+	uint8_t mac[6];
+	Stack__Neighbour m = STACK__NEIGHBOUR__INIT;
+	Stack__NeighbourEvent e = STACK__NEIGHBOUR_EVENT__INIT;
+
+	neigh_mac(n, mac);
+	(void)snprintf(mac_text, sizeof(mac_text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	m.address = (char *)addr_text(&n->addr, address);
+	m.mac = mac_text;
+	m.link = k->stack->links[n->link].name;
+	m.state = (char *)neigh_state_text(neigh_state(n));
+	e.neighbour = &m;
+	if (k->daemon->bus)
+		bus_publish(k->daemon->bus, "stack.neighbour.changed", &e.base);
+}
+
+void events_tunnel(struct core *k, const struct tunnel *t, const char *why)
+{
+	bool up = atomic_load(&t->active), rejected = why != NULL;
+	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX];
+	Stack__Sa m = STACK__SA__INIT;
+	Stack__SaEvent e = STACK__SA_EVENT__INIT;
+
+	m.tunnel_id = (char *)t->id;
+	m.name = (char *)t->name;
+	m.state = up ? (char *)"Active" : (char *)"Inactive";
+	m.local = (char *)addr_text(&t->out->src, local);
+	m.remote = (char *)addr_text(&t->out->dst, remote);
+	e.sa = &m;
+	e.why = rejected ? (char *)why : up ? (char *)"activated" : (char *)"deactivated";
+	if (rejected)
+		log_warning("protected packets refused", "tunnel", t->name, "why", why);
+	else
+		log_notice(up ? "tunnel active" : "tunnel inactive", "tunnel", t->name, "id", t->id, "local", local, "remote", remote);
+	bus_publish(k->daemon->bus, rejected ? "stack.sa.rejected" : up ? "stack.sa.up" : "stack.sa.down", &e.base);
+}
