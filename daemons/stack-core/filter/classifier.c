@@ -179,7 +179,7 @@ static void node_add(struct classifier *c, struct cls_node *n)
 	if (atomic_load_explicit(&t->max_prio, memory_order_relaxed) < n->prio)
 		atomic_store_explicit(&t->max_prio, n->prio, memory_order_release);
 	t->nodes++;
-	struct cls_node *head = table_find(&t->table, n->hash, n->key, c->words);
+	struct cls_node *head = filter_table_find(&t->table, n->hash, n->key, c->words);
 	if (!head || head->prio <= n->prio) {
 		atomic_init(&n->next, head);
 		table_set(&t->table, head, n);
@@ -196,7 +196,7 @@ static void node_remove(struct classifier *c, struct cls_node *n)
 {
 	struct cls_tuple *t = n->tuple;
 	struct cls_node *next = atomic_load_explicit(&n->next, memory_order_relaxed);
-	struct cls_node *prev = table_find(&t->table, n->hash, n->key, c->words);
+	struct cls_node *prev = filter_table_find(&t->table, n->hash, n->key, c->words);
 	if (prev == n) {
 		table_set(&t->table, n, next);
 	} else {
@@ -261,7 +261,7 @@ struct filter_rule *classifier_find(const struct classifier *c, const struct cls
 		uint64_t w[HASH_WORDS];
 		for (unsigned j = 0; j < c->words; j++)
 			w[j] = k->w[j] & t->mask[j];
-		const struct cls_node *n = table_find(&t->table, hash_words(&c->key, w, c->words), w, c->words);
+		const struct cls_node *n = filter_table_find(&t->table, hash_words(&c->key, w, c->words), w, c->words);
 		while (n && n->prio > floor) {
 			if (rule_match(n->rule, p, now_us)) {
 				best = n->rule;

@@ -43,7 +43,7 @@ void table_fini(struct table *t)
 	free(t->next);
 }
 
-struct cls_node *table_find(const struct table *t, uint64_t hash, const uint64_t *key, unsigned words)
+struct cls_node *filter_table_find(const struct table *t, uint64_t hash, const uint64_t *key, unsigned words)
 {
 	const struct table_array *a = atomic_load_explicit(&t->now, memory_order_acquire);
 	uintptr_t tag = hash >> ADDRESS_BITS;

@@ -40,4 +40,4 @@ void table_init(struct table *t);
 void table_fini(struct table *t); /* no reader is left */
 /* The chain's head becomes @head; @old is the one so far (NULL: none); @head NULL: the key goes. Keys are those of the nodes. */
 void table_set(struct table *t, const struct cls_node *old, struct cls_node *head);
-struct cls_node *table_find(const struct table *t, uint64_t hash, const uint64_t *key, unsigned words);
+struct cls_node *filter_table_find(const struct table *t, uint64_t hash, const uint64_t *key, unsigned words);
