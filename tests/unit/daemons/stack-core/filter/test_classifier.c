@@ -2,7 +2,7 @@
  * whose values come from small pools, so that rules overlap and packets hit. Defences come and go between packets. */
 #include "tests/unit/daemons/stack-core/filter/support.h"
 
-enum { MAX = 1500 };
+enum { MAX = 600 };
 
 static uint32_t seed = 12345;
 static uint32_t rnd(uint32_t n)
@@ -203,7 +203,7 @@ static void round_of(unsigned rules, unsigned packets)
 
 START_TEST(agrees_with_the_linear_matcher)
 {
-	static const unsigned sizes[] = {0, 1, 2, 5, 10, 20, 40, 100, 300, 1500};
+	static const unsigned sizes[] = {0, 1, 2, 5, 10, 20, 40, 100, 300, 600};
 	urcu_qsbr_register_thread();
 	for (unsigned i = 0; i < 40; i++)
 		round_of(sizes[i % 10], 5000);
