@@ -165,7 +165,6 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 {
 	struct pkt *p = k->p;
 	uint8_t *d = pkt_data(p);
-	struct addr src, dst;
 
 	if (!iphdr_incoming(d, p->len, &k->l))
 		return DROP_ESP_MALFORMED;
@@ -174,9 +173,9 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 	if ((k->l.proto != SA_ESP && k->l.proto != SA_AH) || k->l.total - k->l.hdr_len < 12)
 		return DROP_ESP_MALFORMED;
 	uint32_t spi = get32(d + k->l.hdr_len + (k->l.proto == SA_AH ? 4 : 0));
-	iphdr_addresses(d, &src, &dst);
+	struct addr dst = iphdr_dst(d);
 	struct sa *sa = *last;
-	if (!sa || sa->spi != spi || sa->proto != k->l.proto || !addr_equal(&sa->dst, &dst))
+	if (!sa || sa->spi != spi || sa->proto != k->l.proto || memcmp(&sa->dst, &dst, sizeof(dst)))
 		sa = sadb_lookup(w->db, &dst, k->l.proto, spi);
 	if (!sa || !atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed))
 		return DROP_ESP_NO_SA;

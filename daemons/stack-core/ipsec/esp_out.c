@@ -64,11 +64,9 @@ static int open_tunnel(struct ipsec_worker *w, struct work *k, uint32_t gap, uin
 
 static bool transport_fits(const struct sa *sa, const struct iphdr_layout *l, const uint8_t *d)
 {
-	struct addr src, dst;
-
 	if (l->fragment)
 		return false;
-	iphdr_addresses(d, &src, &dst);
+	struct addr src = iphdr_src(d), dst = iphdr_dst(d);
 	return (!sa->src.family || addr_equal(&sa->src, &src)) && (!sa->dst.family || addr_equal(&sa->dst, &dst));
 }
 
@@ -175,10 +173,11 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 	return k->sa->proto == SA_AH ? ah_prepare_out(w, k, job) : esp_prepare(w, k, job);
 }
 
-static void describe(struct pkt *p, const struct sa *sa)
+static void describe(struct work *k)
 {
-	uint8_t *d = pkt_data(p);
-	struct iphdr_layout l;
+	struct pkt *p = k->p;
+	const struct sa *sa = k->sa;
+	const uint8_t *d = pkt_data(p);
 
 	p->family = d[0] >> 4;
 	p->proto = sa->proto;
@@ -187,8 +186,9 @@ static void describe(struct pkt *p, const struct sa *sa)
 	p->fragment = false;
 	p->sport = p->dport = 0;
 	p->icmp_type = p->icmp_code = 0;
-	iphdr_addresses(d, &p->src, &p->dst);
-	p->l4_off = iphdr_incoming(d, p->len, &l) ? (uint16_t)l.hdr_len : 0;
+	p->src = iphdr_src(d);
+	p->dst = iphdr_dst(d);
+	p->l4_off = (uint16_t)(sa->mode == SA_TUNNEL ? outer_len(sa) : k->l.hdr_len);
 }
 
 static void finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
@@ -204,7 +204,7 @@ static void finish(struct ipsec_worker *w, struct work *k, const struct crypto_j
 		ah_finish_out(k, job);
 	else
 		memcpy(pkt_data(p) + p->len - k->sa->icv_len, job->tag, k->sa->icv_len);
-	describe(p, k->sa);
+	describe(k);
 	count(&c->packets, 1);
 	count(&c->bytes, p->len);
 }

@@ -75,17 +75,6 @@ bool iphdr_incoming(const uint8_t *d, uint32_t len, struct iphdr_layout *ret)
 	return layout(d, len, true, ret);
 }
 
-void iphdr_addresses(const uint8_t *d, struct addr *ret_src, struct addr *ret_dst)
-{
-	if (d[0] >> 4 == 4) {
-		*ret_src = addr_v4(d + 12);
-		*ret_dst = addr_v4(d + 16);
-	} else {
-		*ret_src = addr_v6(d + 8);
-		*ret_dst = addr_v6(d + 24);
-	}
-}
-
 uint16_t iphdr_sum(const uint8_t *d, uint32_t len)
 {
 	uint64_t sum = 0;

@@ -3,6 +3,7 @@
 #include "lib/base/addr.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { IP_V4_MIN = 20, IP_V6_LEN = 40, IP_MAX = 65535 };
 
@@ -21,7 +22,6 @@ bool iphdr_outgoing(const uint8_t *d, uint32_t len, struct iphdr_layout *ret);
 /* Walks to the ESP or AH header (or to whatever follows the extension headers). */
 bool iphdr_incoming(const uint8_t *d, uint32_t len, struct iphdr_layout *ret);
 
-void iphdr_addresses(const uint8_t *d, struct addr *ret_src, struct addr *ret_dst);
 /* Writes the length field; IPv4: and the checksum, so it comes last. */
 void iphdr_set_total(uint8_t *d, const struct iphdr_layout *l, uint32_t total);
 void iphdr_checksum(uint8_t *d, uint32_t hdr_len);
@@ -29,6 +29,24 @@ uint16_t iphdr_sum(const uint8_t *d, uint32_t len); /* ones' complement sum, not
 uint8_t iphdr_tos(const uint8_t *d);
 void iphdr_set_tos(uint8_t *d, uint8_t tos); /* IPv4: updates the checksum */
 
+static inline struct addr iphdr_address(const uint8_t *at, uint8_t family)
+{
+	struct addr a = {.family = family};
+
+	if (family == 4)
+		memcpy(a.b, at, 4);
+	else
+		memcpy(a.b, at, 16);
+	return a;
+}
+static inline struct addr iphdr_src(const uint8_t *d)
+{
+	return d[0] >> 4 == 4 ? iphdr_address(d + 12, 4) : iphdr_address(d + 8, 6);
+}
+static inline struct addr iphdr_dst(const uint8_t *d)
+{
+	return d[0] >> 4 == 4 ? iphdr_address(d + 16, 4) : iphdr_address(d + 24, 6);
+}
 static inline uint16_t get16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);
