@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -67,10 +68,16 @@ class Place:
     def log(self, name):
         return f"{self.root}/{name.replace('@', '-')}.log"
 
-    def start(self, name):
+    def start(self, name, file_limit=None):
+        def limit():
+            if file_limit:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
         args = [self.bin["defmgrD"]] if name == "defmgrD" else [self.bin["fake_stack"], name]
         with open(self.log(name), "ab") as out:
-            self.running[name] = subprocess.Popen(args, env=self.env, stdout=out, stderr=out)
+            self.running[name] = subprocess.Popen(args, env=self.env, stdout=out, stderr=out, preexec_fn=limit,
+                                                  restore_signals=False)
 
     def stop(self, name, how=signal.SIGTERM):
         p = self.running.pop(name)
@@ -392,6 +399,28 @@ def bulk(p):
     p.run("ipsec -F delete -a all -p LEFT")
 
 
+def disk_full(p):
+    """A disk that takes no more: what cannot be kept is refused whole, the rest stays, and the daemon goes on."""
+    p.stop("defmgrD")
+    os.truncate(p.log("defmgrD"), 0)
+    p.conf(conf().replace("SyslogLevel 7", "SyslogLevel 1"))
+    p.start("defmgrD", file_limit=400 * 1024)
+    check(p.wait_up() and p.wait_installed("LEFT"), "defmgrD runs on a small disk")
+    lines = "".join(f"-F add srcip 10.1.{i >> 8}.{i & 255} -N d{i} -p LEFT\n" for i in range(20000))
+    r = p.run("ipsec --batch", stdin=lines)
+    added = int(r.stdout.split()[0])
+    check(r.returncode == 1 and 0 < added < 20000 and "could not be stored" in r.stderr, f"{added} of 20000 fit, the others are refused",
+          r.stdout + r.stderr[-200:])
+    check(len(p.names("-p LEFT")) == added and p.wait_total("LEFT", added * 2), "memory and stack hold what was acknowledged")
+    check("could not be stored" in p.text("defmgrD"), "and the log says so")
+    p.stop("defmgrD", signal.SIGKILL)
+    p.conf(conf())
+    p.start("defmgrD")
+    check(p.wait_up() and len(p.names("-p LEFT")) == added, "after a kill -9 exactly those are there")
+    check(p.run("ipsec -F add -N roomagain -p LEFT").returncode == 0, "with room again, adds work again")
+    p.run("ipsec -F delete -a all -p LEFT")
+
+
 def forced(p):
     def ssh(text):
         return p.run("ipsec --forced-command", uid=ALICE, env={"SSH_ORIGINAL_COMMAND": text})
@@ -435,6 +464,7 @@ def main():
         globals_and_copies(p)
         refresh(p)
         killed(p)
+        disk_full(p)
         forced(p)
         bulk(p)
         if not QUICK:
