@@ -25,8 +25,12 @@ static void add(struct cli_table *t, const char *text)
 		t->cap = t->cap ? t->cap * 2 : 64;
 		t->cell = xrealloc(t->cell, t->cap, sizeof(*t->cell));
 	}
-	const char *safe = cli_safe(text && *text ? text : "-");
-	t->cell[t->cells++] = xstrdup(safe);
+	/* Not cli_safe: its few buffers may hold the cells of this row that are still to come. */
+	char *safe = xstrdup(text && *text ? text : "-");
+	for (char *p = safe; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	t->cell[t->cells++] = safe;
 	if (width_of(safe) > t->width[column])
 		t->width[column] = width_of(safe);
 }
