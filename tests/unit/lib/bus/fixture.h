@@ -154,6 +154,7 @@ static const struct bus_method methods[] = {
 	ROW("List", CONTROL, defmgr__list_request, defmgr__list_reply, on_list),
 	ROW("ListGlobal", CONTROL, defmgr__list_request, defmgr__list_reply, on_fail),
 	ROW("Stacks", "ANY", common__empty, defmgr__stacks_reply, on_counters),
+	ROW("DefaultStack", "ANY", common__empty, defmgr__stack_reply, on_never),
 	ROW("ForceInactive", CONTROL, defmgr__force_inactive_request, defmgr__change_reply, on_exit_now),
 	{0},
 };
