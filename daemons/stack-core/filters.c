@@ -78,6 +78,13 @@ static void fill(struct page *page, struct row *row, const struct filter_rule *r
 	row->m.logging = s->log ? (char *)"All" : (char *)"None";
 	SET(row->m, matches, filter_matches(page->core->stack->filters, r));
 	SET(row->m, id, s->id);
+	SET(row->m, family, s->family);
+	SET(row->m, opaque, s->opaque);
+	if (filter_rule_kind(r) == FILTER_DEFENSIVE) {
+		SET(row->m, expires_us, s->expires_us);
+		SET(row->m, loglimit, s->loglimit);
+		SET(row->m, global, s->global);
+	}
 	if (s->action != FILTER_IPSEC)
 		return;
 	row->m.vpn_action = (char *)s->vpn;
@@ -109,8 +116,19 @@ static void page_open(struct page *page, struct core *k, uint64_t after, unsigne
 
 static void page_reply(struct bus_call *call, struct page *page)
 {
+	static const char *const modes[] = {"Active", "Simulate", "Inactive"};
+	const struct filter_set *fs = page->core->stack->filters;
 	Stack__FiltersReply reply = STACK__FILTERS_REPLY__INIT;
+	char text[FILTER_EXCLUDES_MAX][PREFIX_TEXT_MAX], *exclusions[FILTER_EXCLUDES_MAX];
+	const struct prefix *excludes;
 
+	reply.n_exclusions = filter_excludes(fs, &excludes);
+	reply.exclusions = exclusions;
+	for (size_t i = 0; i < reply.n_exclusions; i++)
+		exclusions[i] = (char *)prefix_text(&excludes[i], text[i]);
+	reply.defensive_mode = (char *)modes[filter_get_mode(fs)];
+	SET(reply, logging, filter_logging(fs));
+	SET(reply, predecap, filter_predecap(fs));
 	reply.n_filters = page->n;
 	reply.filters = page->list;
 	reply.source = filter_in_force(page->core->stack->filters) == FILTER_POLICY ? (char *)"Stack Policy" : (char *)"Stack Profile";

@@ -131,6 +131,7 @@ int filter_install(struct filter_set *fs, enum filter_source source, const struc
 void filter_switch(struct filter_set *fs, enum filter_source want);
 enum filter_source filter_in_force(const struct filter_set *fs);
 bool filter_predecap(const struct filter_set *fs); /* W too */
+bool filter_logging(const struct filter_set *fs);  /* of the source in force */
 /* Which tunnel each IPSEC rule means: @find gives its index in the sadb, or UINT32_MAX. Call it after each filter_install of a policy
  * and whenever tunnels came or went. How many rules are left without one. */
 unsigned filter_resolve(struct filter_set *fs, uint32_t (*find)(void *arg, const char *vpn), void *arg);

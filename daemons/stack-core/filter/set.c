@@ -73,6 +73,7 @@ static struct rule_set *rule_set_new(struct filter_set *fs, enum filter_source s
 	s->set = fs;
 	s->loaded = i->loaded;
 	s->predecap = i->predecap;
+	s->logging = i->logging;
 	s->n = i->n;
 	s->rules = xcalloc(i->n, sizeof(*s->rules));
 	implicit_init(s, i);
@@ -144,6 +145,11 @@ void filter_switch(struct filter_set *fs, enum filter_source want)
 bool filter_predecap(const struct filter_set *fs)
 {
 	return atomic_load_explicit(&fs->in_force, memory_order_acquire)->predecap;
+}
+
+bool filter_logging(const struct filter_set *fs)
+{
+	return fs->source[filter_in_force(fs)]->logging;
 }
 
 struct filter_set *filter_set_new(void)

@@ -18,7 +18,7 @@ struct rule_set {
 	struct filter_rule *rules;
 	size_t n;
 	struct filter_rule implicit[FILTER_SIDES];
-	bool loaded, predecap;
+	bool loaded, predecap, logging;
 	struct filter_set *set;
 	struct rcu_head rcu;
 };
