@@ -223,8 +223,9 @@ int link_send_frame(struct link *l, uint8_t *frame, size_t len)
 	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
 
 	if (l->type == LINK_MEMORY) {
-		struct pkt p = {.buf = frame, .off = ETHER_HEADER, .len = (uint32_t)len - ETHER_HEADER, .ethertype = ip_get16(frame + 12)};
+		struct pkt p = {.buf = frame, .size = (uint32_t)len, .off = ETHER_HEADER, .len = (uint32_t)len - ETHER_HEADER, .ethertype = ip_get16(frame + 12)};
 		memcpy(p.mac, frame, 6);
+		p.family = p.ethertype == ETHER_IP6 ? 6 : 0;
 		l->memory.tx(l->memory.arg, &p);
 		return 0;
 	}
