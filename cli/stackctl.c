@@ -1,28 +1,27 @@
-/* stackctl: what a stack is, has and does. Each command is one call to stack-core and its answer as a table, or as JSON. */
-#include "cli/common/cli.h"
-#include "lib/base/xalloc.h"
+/* stackctl: what a stack is, has and does. Each command is one call to stack-core and its answer as
+ * a table, or as JSON. */
+#include "cli/stackctl/stackctl.h"
 #include "lib/daemon/metrics.h"
 #include "proto/common.pb-c.h"
 #include "proto/stack.pb-c.h"
+#include <string.h>
 #include <inttypes.h>
-#include <strings.h>
-#include <time.h>
 
-enum { PAGE = 500 };
-
-static int call(const struct cli *c, const char *method, const ProtobufCMessage *q, const ProtobufCMessageDescriptor *d,
-	ProtobufCMessage **ret)
+int stackctl_call(const struct cli *c, const char *method, const ProtobufCMessage *q,
+	const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret)
 {
 	char daemon[BUS_NAME_MAX + 1];
 	int rc = cli_stack(c, daemon);
 	return rc ? rc : cli_call(c, daemon, method, q, d, ret);
 }
 
-/* A call without operands: *@ret is the answer still to be printed, NULL when it was printed as JSON. */
-static int ask(const struct cli *c, const char *method, const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret)
+/* A call without operands: *@ret is the answer still to be printed, NULL when it was printed as
+ * JSON. */
+static int ask(const struct cli *c, const char *method, const ProtobufCMessageDescriptor *d,
+	ProtobufCMessage **ret)
 {
 	Common__Empty q = COMMON__EMPTY__INIT;
-	int rc = call(c, method, &q.base, d, ret);
+	int rc = stackctl_call(c, method, &q.base, d, ret);
 	if (rc || !c->json)
 		return rc;
 	cli_json(*ret);
@@ -31,7 +30,7 @@ static int ask(const struct cli *c, const char *method, const ProtobufCMessageDe
 	return CLI_OK;
 }
 
-static int done(ProtobufCMessage *m)
+int stackctl_done(ProtobufCMessage *m)
 {
 	protobuf_c_message_free_unpacked(m, NULL);
 	return CLI_OK;
@@ -54,16 +53,19 @@ static int run_links(struct cli *c, int argc, char **argv)
 	if (rc || !m)
 		return rc;
 	const Stack__LinksReply *r = (const Stack__LinksReply *)m;
-	struct cli_table *t = cli_table_new("NAME", "TYPE", "DEVICE", "STATE", "MTU", "MAC", "RX", "RX-DROP", "TX", "TX-DROP", "ADDRESSES", NULL);
+	struct cli_table *t = cli_table_new("NAME", "TYPE", "DEVICE", "STATE", "MTU", "MAC", "RX",
+		"RX-DROP", "TX", "TX-DROP", "ADDRESSES", NULL);
 	for (size_t i = 0; i < r->n_links; i++) {
 		const Stack__Link *l = r->links[i];
 		char addresses[400], mtu[16];
 		(void)snprintf(mtu, sizeof(mtu), "%u", l->mtu);
-		cli_table_row(t, l->name, l->type, l->device, l->up ? "up" : "down", mtu, l->mac, cli_u64(l->rx_packets), cli_u64(l->rx_dropped),
-			cli_u64(l->tx_packets), cli_u64(l->tx_dropped), joined(l->n_addresses, l->addresses, addresses, sizeof(addresses)), NULL);
+		cli_table_row(t, l->name, l->type, l->device, l->up ? "up" : "down", mtu, l->mac,
+			cli_u64(l->rx_packets), cli_u64(l->rx_dropped), cli_u64(l->tx_packets),
+			cli_u64(l->tx_dropped),
+			joined(l->n_addresses, l->addresses, addresses, sizeof(addresses)), NULL);
 	}
 	cli_table_end(t);
-	return done(m);
+	return stackctl_done(m);
 }
 
 static int run_routes(struct cli *c, int argc, char **argv)
@@ -76,10 +78,11 @@ static int run_routes(struct cli *c, int argc, char **argv)
 	const Stack__RoutesReply *r = (const Stack__RoutesReply *)m;
 	struct cli_table *t = cli_table_new("DESTINATION", "GATEWAY", "LINK", "PACKETS", NULL);
 	for (size_t i = 0; i < r->n_routes; i++)
-		cli_table_row(t, r->routes[i]->destination, r->routes[i]->gateway ? r->routes[i]->gateway : "=", r->routes[i]->link,
+		cli_table_row(t, r->routes[i]->destination,
+			r->routes[i]->gateway ? r->routes[i]->gateway : "=", r->routes[i]->link,
 			cli_u64(r->routes[i]->packets), NULL);
 	cli_table_end(t);
-	return done(m);
+	return stackctl_done(m);
 }
 
 static int run_neighbours(struct cli *c, int argc, char **argv)
@@ -96,7 +99,7 @@ static int run_neighbours(struct cli *c, int argc, char **argv)
 		cli_table_row(t, n->address, n->mac, n->link, n->state, cli_u64(n->age_ms), NULL);
 	}
 	cli_table_end(t);
-	return done(m);
+	return stackctl_done(m);
 }
 
 static int run_sas(struct cli *c, int argc, char **argv)
@@ -107,17 +110,20 @@ static int run_sas(struct cli *c, int argc, char **argv)
 	if (rc || !m)
 		return rc;
 	const Stack__SasReply *r = (const Stack__SasReply *)m;
-	struct cli_table *t = cli_table_new("TUNNEL", "NAME", "STATE", "DIR", "PROTO", "MODE", "LOCAL", "REMOTE", "SPI", "ENCRYPTION",
-		"AUTHENTICATION", "PACKETS", "BYTES", "AUTH-FAILED", "REPLAYED", NULL);
+	struct cli_table *t = cli_table_new("TUNNEL", "NAME", "STATE", "DIR", "PROTO", "MODE",
+		"LOCAL", "REMOTE", "SPI", "ENCRYPTION", "AUTHENTICATION", "PACKETS", "BYTES",
+		"AUTH-FAILED", "REPLAYED", NULL);
 	for (size_t i = 0; i < r->n_sas; i++) {
 		const Stack__Sa *s = r->sas[i];
 		char spi[16];
 		(void)snprintf(spi, sizeof(spi), "0x%08x", s->spi);
-		cli_table_row(t, s->tunnel_id, s->name, s->state, s->direction, s->protocol, s->mode, s->local, s->remote, spi, s->encryption,
-			s->authentication, cli_u64(s->packets), cli_u64(s->bytes), cli_u64(s->auth_failed), cli_u64(s->replayed), NULL);
+		cli_table_row(t, s->tunnel_id, s->name, s->state, s->direction, s->protocol,
+			s->mode, s->local, s->remote, spi, s->encryption, s->authentication,
+			cli_u64(s->packets), cli_u64(s->bytes), cli_u64(s->auth_failed),
+			cli_u64(s->replayed), NULL);
 	}
 	cli_table_end(t);
-	return done(m);
+	return stackctl_done(m);
 }
 
 static int tunnel(struct cli *c, char *name, bool activate)
@@ -127,14 +133,14 @@ static int tunnel(struct cli *c, char *name, bool activate)
 	q.name = name;
 	q.has_activate = true;
 	q.activate = activate;
-	int rc = call(c, "stack.Tunnel", &q.base, &stack__changed_reply__descriptor, &m);
+	int rc = stackctl_call(c, "stack.Tunnel", &q.base, &stack__changed_reply__descriptor, &m);
 	if (rc)
 		return rc;
 	if (c->json)
 		cli_json(m);
 	else
 		(void)printf("%u changed\n", ((const Stack__ChangedReply *)m)->changed);
-	return done(m);
+	return stackctl_done(m);
 }
 
 static int run_activate(struct cli *c, int argc, char **argv)
@@ -149,175 +155,20 @@ static int run_deactivate(struct cli *c, int argc, char **argv)
 	return tunnel(c, argv[0], false);
 }
 
-/* --- filters --- */
-
-static const char *ports_text(const Stack__Filter *f, char *out, size_t size)
-{
-	if (f->icmp_type || f->icmp_code)
-		(void)snprintf(out, size, "type %s code %s", f->icmp_type ? f->icmp_type : "all", f->icmp_code ? f->icmp_code : "all");
-	else if (f->source_port || f->dest_port)
-		(void)snprintf(out, size, "%s > %s", f->source_port ? f->source_port : "all", f->dest_port ? f->dest_port : "all");
-	else
-		(void)snprintf(out, size, "%s", f->opaque ? "opaque" : "");
-	return out;
-}
-
-static const char *life_text(const Stack__Filter *f, char out[24])
-{
-	uint64_t now = (uint64_t)time(NULL);
-	if (!f->expires_us)
-		return "";
-	(void)snprintf(out, 24, "%" PRIu64 "s", f->expires_us / 1000000 > now ? f->expires_us / 1000000 - now : 0);
-	return out;
-}
-
-static void filters_table(const Stack__FiltersReply *r)
-{
-	struct cli_table *t = cli_table_new("NAME", "EXT", "TYPE", "ACTION", "DIR", "SCOPE", "SOURCE", "DESTINATION", "PROTOCOL", "PORTS", "CLASS",
-		"LOG", "TUNNEL", "LEFT", "MATCHES", NULL);
-	for (size_t i = 0; i < r->n_filters; i++) {
-		const Stack__Filter *f = r->filters[i];
-		char ports[64], ext[16], class[16], left[24], log[40], proto[48];
-		(void)snprintf(ext, sizeof(ext), "%u", f->extension);
-		(void)snprintf(class, sizeof(class), "%u", f->secclass);
-		(void)snprintf(log, sizeof(log), f->loglimit ? "%.20s(%u)" : "%.20s", f->logging ? f->logging : "", f->loglimit);
-		(void)snprintf(proto, sizeof(proto), "%.32s%s", f->protocol ? f->protocol : "", f->fragments_only ? " fragments" : "");
-		cli_table_row(t, f->name, ext, f->type, f->action, f->direction, f->scope, f->source, f->destination, proto,
-			ports_text(f, ports, sizeof(ports)), class, log, f->vpn_action, life_text(f, left), cli_u64(f->matches), NULL);
-	}
-	cli_table_end(t);
-}
-
-static void filters_print(const struct cli *c, const Stack__FiltersReply *r)
-{
-	if (c->json) {
-		cli_json(&r->base);
-		return;
-	}
-	(void)printf("Source: %s  Logging: %s  Predecap: %s  Defensive Mode: %s  TotAvail: %u\n", cli_safe(r->source ? r->source : "-"),
-		r->logging ? "On" : "Off", r->predecap ? "On" : "Off", cli_safe(r->defensive_mode ? r->defensive_mode : "-"), r->total);
-	for (size_t i = 0; i < r->n_exclusions; i++)
-		(void)printf("Exclusion Address: %s\n", cli_safe(r->exclusions[i]));
-	filters_table(r);
-	(void)printf("%zu entries selected\n", r->n_filters);
-}
-
-/* Moves the filters of @page behind those of @all. */
-static void take_page(Stack__FiltersReply *all, Stack__FiltersReply *page)
-{
-	all->filters = xrealloc(all->filters, all->n_filters + page->n_filters, sizeof(*all->filters));
-	for (size_t i = 0; i < page->n_filters; i++)
-		all->filters[all->n_filters++] = page->filters[i];
-	page->n_filters = 0;
-}
-
-static int filters(struct cli *c, char *kind)
-{
-	Stack__FiltersRequest q = STACK__FILTERS_REQUEST__INIT;
-	Stack__FiltersReply *first = NULL;
-	int rc = CLI_OK;
-	q.kind = kind;
-	q.has_limit = q.has_after = true;
-	q.limit = PAGE;
-	for (bool more = true; more && !rc;) {
-		ProtobufCMessage *m = NULL;
-		rc = call(c, "stack.Filters", &q.base, &stack__filters_reply__descriptor, &m);
-		if (rc)
-			break;
-		Stack__FiltersReply *page = (Stack__FiltersReply *)m;
-		more = page->has_next && page->next > q.after;
-		q.after = page->next;
-		if (first) {
-			take_page(first, page);
-			protobuf_c_message_free_unpacked(m, NULL);
-		} else {
-			first = page;
-			first->has_next = false;
-		}
-	}
-	if (!rc)
-		filters_print(c, first);
-	if (first)
-		protobuf_c_message_free_unpacked(&first->base, NULL);
-	return rc;
-}
-
-static int run_filters(struct cli *c, int argc, char **argv)
-{
-	static const char *const kinds[] = {"current", "policy", "profile", "defensive"};
-	for (size_t i = 0; argc && i < sizeof(kinds) / sizeof(*kinds); i++)
-		if (!strcasecmp(argv[0], kinds[i]))
-			return filters(c, argv[0]);
-	return argc ? cli_usage(c, "'%s' is not current, policy, profile or defensive", argv[0]) : filters(c, (char *)"current");
-}
-
-static int run_defences(struct cli *c, int argc, char **argv)
-{
-	(void)argc, (void)argv;
-	return filters(c, (char *)"defensive");
-}
-
-static int run_switch(struct cli *c, int argc, char **argv)
-{
-	Stack__SwitchRequest q = STACK__SWITCH_REQUEST__INIT;
-	ProtobufCMessage *m = NULL;
-	(void)argc;
-	q.to = argv[0];
-	if (strcmp(argv[0], "default") && strcmp(argv[0], "policy"))
-		return cli_usage(c, "'%s' is neither default nor policy", argv[0]);
-	int rc = call(c, "stack.FilterSwitch", &q.base, &stack__changed_reply__descriptor, &m);
-	if (rc)
-		return rc;
-	if (c->json)
-		cli_json(m);
-	else
-		(void)puts(((const Stack__ChangedReply *)m)->changed ? "changed" : "unchanged");
-	return done(m);
-}
-
-static int run_test(struct cli *c, int argc, char **argv)
-{
-	Stack__TrafficTestRequest q = STACK__TRAFFIC_TEST_REQUEST__INIT;
-	ProtobufCMessage *m = NULL;
-	uint64_t n;
-	q.source = argv[0];
-	q.destination = argv[1];
-	for (int i = 2; i + 1 < argc; i += 2) {
-		bool port = true;
-		if (!strcmp(argv[i], "dir")) {
-			q.direction = argv[i + 1];
-			continue;
-		}
-		if (!strcmp(argv[i], "prot"))
-			port = false;
-		else if (strcmp(argv[i], "srcport") && strcmp(argv[i], "destport"))
-			return cli_usage(c, "'%s' is not prot, srcport, destport or dir", argv[i]);
-		if (!cli_number(c, argv[i], argv[i + 1], 0, port ? 65535 : 255, &n))
-			return CLI_USAGE;
-		*(port ? argv[i][0] == 's' ? &q.source_port : &q.dest_port : &q.protocol) = (uint32_t)n;
-		*(port ? argv[i][0] == 's' ? &q.has_source_port : &q.has_dest_port : &q.has_protocol) = true;
-	}
-	if (argc % 2)
-		return cli_usage(c, "'%s' needs a value", argv[argc - 1]);
-	int rc = call(c, "stack.TrafficTest", &q.base, &stack__filters_reply__descriptor, &m);
-	if (rc)
-		return rc;
-	filters_print(c, (const Stack__FiltersReply *)m);
-	return done(m);
-}
-
 /* --- counters --- */
 
 static int counters(struct cli *c, bool drops_only)
 {
 	ProtobufCMessage *m = NULL;
 	Common__Empty q = COMMON__EMPTY__INIT;
-	int rc = call(c, "stack.Counters", &q.base, &stack__counters_reply__descriptor, &m);
+	int rc =
+		stackctl_call(c, "stack.Counters", &q.base, &stack__counters_reply__descriptor, &m);
 	if (rc)
 		return rc;
 	Stack__CountersReply *r = (Stack__CountersReply *)m;
 	size_t n = 0;
-	for (size_t i = 0; drops_only && i < r->n_counters; i++) { /* those that count drops and have seen one come first */
+	for (size_t i = 0; drops_only && i < r->n_counters;
+		i++) { /* those that count drops and have seen one come first */
 		Stack__Counter *k = r->counters[i];
 		if (!k->drop || !k->packets)
 			continue;
@@ -329,15 +180,17 @@ static int counters(struct cli *c, bool drops_only)
 	if (c->json) {
 		cli_json(m);
 	} else {
-		struct cli_table *t = cli_table_new("STAGE", "NAME", "KIND", "PACKETS", "WHAT", NULL);
+		struct cli_table *t =
+			cli_table_new("STAGE", "NAME", "KIND", "PACKETS", "WHAT", NULL);
 		for (size_t i = 0; i < r->n_counters; i++) {
 			const Stack__Counter *k = r->counters[i];
-			cli_table_row(t, k->stage, k->name, k->drop ? "drop" : "pass", cli_u64(k->packets), k->help, NULL);
+			cli_table_row(t, k->stage, k->name, k->drop ? "drop" : "pass",
+				cli_u64(k->packets), k->help, NULL);
 		}
 		cli_table_end(t);
 	}
 	r->n_counters = all;
-	return done(m);
+	return stackctl_done(m);
 }
 
 static int run_counters(struct cli *c, int argc, char **argv)
@@ -365,13 +218,14 @@ static int run_stats(struct cli *c, int argc, char **argv)
 	const Common__StatsReply *r = (const Common__StatsReply *)m;
 	if (argc) {
 		metrics_print(r, daemon, stdout);
-		return done(m);
+		return stackctl_done(m);
 	}
 	struct cli_table *t = cli_table_new("NAME", "VALUE", "WHAT", NULL);
 	for (size_t i = 0; i < r->n_stats; i++)
-		cli_table_row(t, r->stats[i]->name, cli_u64(r->stats[i]->value), r->stats[i]->help, NULL);
+		cli_table_row(
+			t, r->stats[i]->name, cli_u64(r->stats[i]->value), r->stats[i]->help, NULL);
 	cli_table_end(t);
-	return done(m);
+	return stackctl_done(m);
 }
 
 static const struct cli_command commands[] = {
@@ -380,12 +234,15 @@ static const struct cli_command commands[] = {
 	{"neighbours", "", "addresses on the links and their MACs", 0, 0, run_neighbours},
 	{"sas", "", "security associations", 0, 0, run_sas},
 	{"sas activate", "NAME", "let a manual tunnel carry traffic", 1, 1, run_activate},
-	{"sas deactivate", "NAME", "stop a manual tunnel: its traffic is dropped", 1, 1, run_deactivate},
-	{"filters", "[current|policy|profile|defensive]", "filters in order of search, with matches", 0, 1, run_filters},
-	{"filters switch", "default|policy", "which filters are in force behind the defences", 1, 1, run_switch},
-	{"filters test", "SOURCE DESTINATION [prot N] [srcport N] [destport N] [dir in|out]", "every filter that such traffic could match", 2,
-		10, run_test},
-	{"defences", "", "defensive filters, newest first", 0, 0, run_defences},
+	{"sas deactivate", "NAME", "stop a manual tunnel: its traffic is dropped", 1, 1,
+		run_deactivate},
+	{"filters", "[current|policy|profile|defensive]",
+		"filters in order of search, with matches", 0, 1, stackctl_filters},
+	{"filters switch", "default|policy", "which filters are in force behind the defences", 1, 1,
+		stackctl_switch},
+	{"filters test", "SOURCE DESTINATION [prot N] [srcport N] [destport N] [dir in|out]",
+		"every filter that such traffic could match", 2, 10, stackctl_test},
+	{"defences", "", "defensive filters, newest first", 0, 0, stackctl_defences},
 	{"counters", "", "packets by stage", 0, 0, run_counters},
 	{"drops", "", "packets dropped, by reason", 0, 0, run_drops},
 	{"stats", "[--openmetrics]", "figures of the daemon", 0, 1, run_stats},
@@ -394,6 +251,9 @@ static const struct cli_command commands[] = {
 
 int main(int argc, char **argv)
 {
-	static const struct cli_spec spec = {.name = "stackctl", .summary = "show and steer a stack", .commands = commands, .stacked = true};
+	static const struct cli_spec spec = {.name = "stackctl",
+		.summary = "show and steer a stack",
+		.commands = commands,
+		.stacked = true};
 	return cli_main(&spec, argc, argv);
 }

@@ -1,5 +1,5 @@
-/* What filtering costs: ns a packet with 0, 10 and 100,000 defensive filters, for flows that the cache knows and for new ones; and us to
- * install or remove one of 100,000 while a worker reads. */
+/* What filtering costs: ns a packet with 0, 10 and 100,000 defensive filters, for flows that the
+ * cache knows and for new ones; and us to install or remove one of 100,000 while a worker reads. */
 #include "daemons/stack-core/filter/filter.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -39,7 +39,9 @@ static void line(const char *name, double v, const char *unit)
 static struct filter_spec defence(uint32_t i)
 {
 	struct filter_spec s;
-	struct prefix p = {.addr = {4, {(uint8_t)(100 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i, 0}}, .len = 24};
+	struct prefix p = {
+		.addr = {4, {(uint8_t)(100 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i, 0}},
+		.len = 24};
 	filter_spec_init(&s, 4, true);
 	s.id = i + 1;
 	snprintf(s.name, sizeof(s.name), "BENCH%u", i);
@@ -66,7 +68,8 @@ static struct filter_set *set_with(uint32_t n)
 	strcpy(permit.name, "PERMIT");
 	for (uint32_t i = 0; i < n; i++)
 		v[i] = defence(i);
-	if (filter_install(fs, FILTER_POLICY, &(struct filter_install){.rules = &permit, .n = 1, .loaded = true}, &e) < 0 ||
+	if (filter_install(fs, FILTER_POLICY,
+		    &(struct filter_install){.rules = &permit, .n = 1, .loaded = true}, &e) < 0 ||
 		filter_defend(fs, &(struct filter_defend){.add = v, .n_add = n}, 1, &e) < 0) {
 		fprintf(stderr, "bench_filters: %s\n", e.text);
 		exit(1);
@@ -77,8 +80,15 @@ static struct filter_set *set_with(uint32_t n)
 
 static struct pkt packet(uint32_t flow)
 {
-	return (struct pkt){.family = 4, .proto = 6, .sport = (uint16_t)flow, .dport = 80, .inbound = true, .scope = PKT_ROUTED, .len = 64,
-		.src = {4, {10, (uint8_t)(flow >> 16), (uint8_t)(flow >> 8), 1}}, .dst = {4, {192, 0, 2, 1}}};
+	return (struct pkt){.family = 4,
+		.proto = 6,
+		.sport = (uint16_t)flow,
+		.dport = 80,
+		.inbound = true,
+		.scope = PKT_ROUTED,
+		.len = 64,
+		.src = {4, {10, (uint8_t)(flow >> 16), (uint8_t)(flow >> 8), 1}},
+		.dst = {4, {192, 0, 2, 1}}};
 }
 
 static double per_packet(struct filter_worker *w, uint32_t flows)
@@ -149,14 +159,16 @@ static void changes(void)
 	for (uint32_t i = 0; i < N; i++) {
 		struct filter_spec s = defence(MANY + i);
 		double t = now_ns();
-		if (filter_defend(fs, &(struct filter_defend){.add = &s, .n_add = 1}, 1000000, NULL) < 0)
+		if (filter_defend(
+			    fs, &(struct filter_defend){.add = &s, .n_add = 1}, 1000000, NULL) < 0)
 			exit(1);
 		in[i] = (now_ns() - t) / 1000;
 	}
 	for (uint32_t i = 0; i < N; i++) {
 		uint64_t id = i * 5 + 1;
 		double t = now_ns();
-		if (filter_defend(fs, &(struct filter_defend){.remove = &id, .n_remove = 1}, 1000000, NULL) < 0)
+		if (filter_defend(fs, &(struct filter_defend){.remove = &id, .n_remove = 1},
+			    1000000, NULL) < 0)
 			exit(1);
 		out[i] = (now_ns() - t) / 1000;
 	}

@@ -4,15 +4,21 @@
 #include <string.h>
 #include <strings.h>
 
-const struct conf_operand policy_name_operands[] = {{"name", CONF_NAME, .max = 32, .help = "Name of the object."}, {0}};
+const struct conf_operand policy_name_operands[] = {
+	{"name", CONF_NAME, .max = 32, .help = "Name of the object."}, {0}};
 const struct conf_operand policy_inline_operands[] = {
-	{"name", CONF_NAME, CONF_OPTIONAL, .max = 32, .help = "Name; none is needed inside another statement."}, {0}};
+	{"name", CONF_NAME, CONF_OPTIONAL, .max = 32,
+		.help = "Name; none is needed inside another statement."},
+	{0}};
 const struct conf_operand policy_address_operands[] = {
-	{"address", CONF_STRING, .max = 96, .help = "Address, address/length, low-high, or All, All4, All6."}, {0}};
+	{"address", CONF_STRING, .max = 96,
+		.help = "Address, address/length, low-high, or All, All4, All6."},
+	{0}};
 
 static int node_order(const void *a, const void *b)
 {
-	const struct conf_node *x = *(struct conf_node *const *)a, *y = *(struct conf_node *const *)b;
+	const struct conf_node *x = *(struct conf_node *const *)a,
+			       *y = *(struct conf_node *const *)b;
 	int rc = strcasecmp(x->stmt->name, y->stmt->name);
 	return rc ? rc : strcmp(conf_str(x, "name"), conf_str(y, "name"));
 }
@@ -37,9 +43,13 @@ int index_build(struct conf *c, struct index *ret)
 	qsort(x.v, x.n, sizeof(struct conf_node *), node_order);
 	for (size_t i = 1; i < x.n; i++)
 		if (!node_order(&x.v[i - 1], &x.v[i])) {
-			struct conf_node *a = x.v[i - 1], *b = x.v[i], *later = a->line > b->line ? a : b;
-			rc = conf_node_error(later, "found a second %s '%s', expected another name (the first one is in line %u)",
-				later->stmt->name, conf_str(later, "name"), later == a ? b->line : a->line);
+			struct conf_node *a = x.v[i - 1], *b = x.v[i],
+					 *later = a->line > b->line ? a : b;
+			rc = conf_node_error(later,
+				"found a second %s '%s', expected another name (the first one is "
+				"in line %u)",
+				later->stmt->name, conf_str(later, "name"),
+				later == a ? b->line : a->line);
 		}
 	*ret = x;
 	return rc;
@@ -61,7 +71,9 @@ struct conf_node *index_get(const struct index *x, struct conf_node *ref, const 
 		else
 			lo = mid + 1;
 	}
-	(void)conf_node_error(ref, "found %s '%s', expected the name of an %s statement in this file", ref->stmt->name, name, kind);
+	(void)conf_node_error(ref,
+		"found %s '%s', expected the name of an %s statement in this file", ref->stmt->name,
+		name, kind);
 	return NULL;
 }
 
@@ -71,7 +83,9 @@ int specs_add(struct specs *s, const struct filter_spec *spec, struct conf_node 
 	if (filter_spec_check(spec, &e) < 0)
 		return conf_node_error(at, "%s", e.text);
 	if (s->n == FILTER_RULES_MAX)
-		return conf_node_error(at, "found more than %d simple filters, expected at most so many", FILTER_RULES_MAX);
+		return conf_node_error(at,
+			"found more than %d simple filters, expected at most so many",
+			FILTER_RULES_MAX);
 	if (!(s->n & (s->n - 1)))
 		s->v = xrealloc(s->v, s->n ? 2 * s->n : 1, sizeof(*s->v));
 	s->v[s->n++] = *spec;

@@ -1,4 +1,5 @@
-/* build: what profile.c and the policy_*.c share on the way from statements to filters. Inside filter/ only. */
+/* build: what profile.c and the policy_*.c share on the way from statements to filters. Inside
+ * filter/ only. */
 #pragma once
 #include "daemons/stack-core/filter/policy.h"
 
@@ -46,11 +47,13 @@ int specs_add(struct specs *s, const struct filter_spec *spec, struct conf_node 
 /* An address, a prefix, a range "a-b", or All, Any, *, All4, Any4, All6, Any6. */
 int spans_add_text(struct spans *s, const char *text, struct conf_node *at);
 /* Children that give the addresses of one side of IpFilterRule @rule; @side "Source" or "Dest". */
-int spans_of_rule(const struct index *x, struct conf_node *rule, const char *side, struct spans *ret);
+int spans_of_rule(
+	const struct index *x, struct conf_node *rule, const char *side, struct spans *ret);
 int services_of_rule(const struct index *x, struct conf_node *rule, struct services *ret);
 int rule_build(const struct index *x, struct conf_node *rule, struct specs *out);
 /* Ports (or type and code) of a conf operand into a range; NULL is all. */
 struct filter_range range_of(const struct conf_value *v);
 
 extern const struct conf_stmt policy_service_children[], policy_rule_children[];
-extern const struct conf_operand policy_name_operands[], policy_inline_operands[], policy_address_operands[];
+extern const struct conf_operand policy_name_operands[], policy_inline_operands[],
+	policy_address_operands[];

@@ -1,4 +1,5 @@
-/* Addresses of a rule: written in it, or in IpAddr, IpAddrSet and IpAddrGroup objects that it names. */
+/* Addresses of a rule: written in it, or in IpAddr, IpAddrSet and IpAddrGroup objects that it
+ * names. */
 #include "daemons/stack-core/filter/build.h"
 #include "lib/base/xalloc.h"
 #include <string.h>
@@ -7,7 +8,9 @@
 static int add(struct spans *s, const struct span *x, struct conf_node *at)
 {
 	if (s->n == BUILD_MAX)
-		return conf_node_error(at, "found more than %d addresses in one rule, expected at most so many", BUILD_MAX);
+		return conf_node_error(at,
+			"found more than %d addresses in one rule, expected at most so many",
+			BUILD_MAX);
 	s->v = xrealloc(s->v, s->n + 1, sizeof(*s->v));
 	s->v[s->n++] = *x;
 	return 0;
@@ -23,7 +26,9 @@ static int add_prefix(struct spans *s, const struct prefix *p, struct conf_node 
 
 static bool is_all(const char *text, const char *family)
 {
-	const char *rest = !strcmp(text, "*") ? text + 1 : !strncasecmp(text, "all", 3) || !strncasecmp(text, "any", 3) ? text + 3 : "-";
+	const char *rest = !strcmp(text, "*")						  ? text + 1
+			   : !strncasecmp(text, "all", 3) || !strncasecmp(text, "any", 3) ? text + 3
+											  : "-";
 	return !*rest || !strcmp(rest, family);
 }
 
@@ -37,7 +42,8 @@ static int add_range(struct spans *s, const char *text, struct conf_node *at)
 		return -EINVAL;
 	memcpy(low, text, n);
 	low[n] = 0;
-	if (addr_parse(low, &x.lo) < 0 || addr_parse(dash + 1, &x.hi) < 0 || x.lo.family != x.hi.family)
+	if (addr_parse(low, &x.lo) < 0 || addr_parse(dash + 1, &x.hi) < 0 ||
+		x.lo.family != x.hi.family)
 		return -EINVAL;
 	if (memcmp(x.lo.b, x.hi.b, sizeof(x.lo.b)) > 0)
 		return -ERANGE;
@@ -63,7 +69,11 @@ int spans_add_text(struct spans *s, const char *text, struct conf_node *at)
 	rc = strchr(text, '-') ? add_range(s, text, at) : -EINVAL;
 	if (rc == -ERANGE)
 		return conf_node_error(at, "found '%s', expected the lower address first", text);
-	return !rc ? 0 : conf_node_error(at, "found '%s', expected an address, address/length, low-high, All, All4 or All6", text);
+	return !rc ? 0
+		   : conf_node_error(at,
+			     "found '%s', expected an address, address/length, low-high, All, All4 "
+			     "or All6",
+			     text);
 }
 
 /* Every child that holds an address text. */
@@ -75,7 +85,8 @@ static int from_object(struct conf_node *object, struct spans *s)
 		if (spans_add_text(s, conf_str(n, "address"), n) < 0)
 			rc = -EINVAL;
 	if (!rc && s->n == before)
-		return conf_node_error(object, "found %s without an address, expected one", object->stmt->name);
+		return conf_node_error(
+			object, "found %s without an address, expected one", object->stmt->name);
 	return rc;
 }
 
@@ -94,7 +105,8 @@ static int from_group(const struct index *x, struct conf_node *group, struct spa
 	return rc;
 }
 
-int spans_of_rule(const struct index *x, struct conf_node *rule, const char *side, struct spans *ret)
+int spans_of_rule(
+	const struct index *x, struct conf_node *rule, const char *side, struct spans *ret)
 {
 	int rc = 0;
 	size_t skip = 2 + strlen(side); /* "IpSource" */
@@ -106,17 +118,21 @@ int spans_of_rule(const struct index *x, struct conf_node *rule, const char *sid
 		struct conf_node *object = n;
 		int one;
 		if (!strcasecmp(word, "AddrRef"))
-			one = (object = index_get(x, n, "IpAddr")) ? from_object(object, ret) : -EINVAL;
+			one = (object = index_get(x, n, "IpAddr")) ? from_object(object, ret)
+								   : -EINVAL;
 		else if (!strcasecmp(word, "AddrSetRef"))
-			one = (object = index_get(x, n, "IpAddrSet")) ? from_object(object, ret) : -EINVAL;
+			one = (object = index_get(x, n, "IpAddrSet")) ? from_object(object, ret)
+								      : -EINVAL;
 		else if (!strcasecmp(word, "AddrGroupRef"))
-			one = (object = index_get(x, n, "IpAddrGroup")) ? from_group(x, object, ret) : -EINVAL;
+			one = (object = index_get(x, n, "IpAddrGroup")) ? from_group(x, object, ret)
+									: -EINVAL;
 		else
 			one = spans_add_text(ret, conf_str(n, "address"), n);
 		rc = one < 0 ? one : rc;
 	}
 	if (!rc && !ret->n)
-		return conf_node_error(rule, "found no Ip%sAddr in IpFilterRule '%s', expected one or a reference", side,
+		return conf_node_error(rule,
+			"found no Ip%sAddr in IpFilterRule '%s', expected one or a reference", side,
 			conf_str(rule, "name"));
 	return rc;
 }

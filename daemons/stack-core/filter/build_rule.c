@@ -1,54 +1,87 @@
-/* One IpFilterRule: its services, its action, and the simple filters that they make with its addresses. */
+/* One IpFilterRule: its services, its action, and the simple filters that they make with its
+ * addresses. */
 #include "daemons/stack-core/filter/build.h"
 #include "lib/base/xalloc.h"
 #include <string.h>
 #include <strings.h>
 
-static const struct conf_operand protocol_operands[] = {{"protocol", CONF_STRING, .max = 16,
-	.help = "Number, tcp, udp, icmp, icmpv6, ospf, igmp, esp, ah, ip, ipip, mipv6, sctp, opaque or all."}, {0}};
-static const struct conf_operand port_operands[] = {{"range", CONF_RANGE, .words = "all|*", .min = 0, .max = 65535, .help = "Port, low high, 0 or all."}, {0}};
-static const struct conf_operand type_operands[] = {{"range", CONF_RANGE, .words = "all|any|*", .min = 0, .max = 255, .help = "Number, low high, or all."}, {0}};
+static const struct conf_operand protocol_operands[] = {
+	{"protocol", CONF_STRING, .max = 16,
+		.help = "Number, tcp, udp, icmp, icmpv6, ospf, igmp, esp, ah, ip, ipip, mipv6, "
+			"sctp, opaque or all."},
+	{0}};
+static const struct conf_operand port_operands[] = {
+	{"range", CONF_RANGE, .words = "all|*", .min = 0, .max = 65535,
+		.help = "Port, low high, 0 or all."},
+	{0}};
+static const struct conf_operand type_operands[] = {
+	{"range", CONF_RANGE, .words = "all|any|*", .min = 0, .max = 255,
+		.help = "Number, low high, or all."},
+	{0}};
 static const struct conf_operand direction_operands[] = {
-	{"direction", CONF_WORD, .words = "BiDirectional|Inbound|Outbound", .help = "BiDirectional makes an outbound filter and its inbound mirror."},
-	{"connect", CONF_WORD, CONF_OPTIONAL, .words = "InboundConnect|OutboundConnect", .help = "Who may open a connection: not supported."}, {0}};
-static const struct conf_operand routing_operands[] = {{"routing", CONF_WORD, .words = "Local|Routed|Either", .help = "Traffic of this host, through it, or both."}, {0}};
-static const struct conf_operand class_operands[] = {{"class", CONF_UINT, .min = 0, .max = 255, .help = "Security class of the interface; 0: any."}, {0}};
-static const struct conf_operand yes_operands[] = {{"value", CONF_WORD, .words = "No|Yes", .help = "No or Yes."}, {0}};
+	{"direction", CONF_WORD, .words = "BiDirectional|Inbound|Outbound",
+		.help = "BiDirectional makes an outbound filter and its inbound mirror."},
+	{"connect", CONF_WORD, CONF_OPTIONAL, .words = "InboundConnect|OutboundConnect",
+		.help = "Who may open a connection: not supported."},
+	{0}};
+static const struct conf_operand routing_operands[] = {
+	{"routing", CONF_WORD, .words = "Local|Routed|Either",
+		.help = "Traffic of this host, through it, or both."},
+	{0}};
+static const struct conf_operand class_operands[] = {
+	{"class", CONF_UINT, .min = 0, .max = 255,
+		.help = "Security class of the interface; 0: any."},
+	{0}};
+static const struct conf_operand yes_operands[] = {
+	{"value", CONF_WORD, .words = "No|Yes", .help = "No or Yes."}, {0}};
 
 const struct conf_stmt policy_service_children[] = {
-	{"Protocol", protocol_operands, .flags = CONF_ONCE | CONF_REQUIRED, .help = "Upper-layer protocol."},
-	{"SourcePortRange", port_operands, .flags = CONF_ONCE, .help = "TCP, UDP, SCTP. Default all."},
-	{"DestinationPortRange", port_operands, .flags = CONF_ONCE, .help = "TCP, UDP, SCTP. Default all."},
-	{"Type", type_operands, .flags = CONF_ONCE, .help = "ICMP, ICMPv6, OSPF, MIPv6. Default all."},
+	{"Protocol", protocol_operands, .flags = CONF_ONCE | CONF_REQUIRED,
+		.help = "Upper-layer protocol."},
+	{"SourcePortRange", port_operands, .flags = CONF_ONCE,
+		.help = "TCP, UDP, SCTP. Default all."},
+	{"DestinationPortRange", port_operands, .flags = CONF_ONCE,
+		.help = "TCP, UDP, SCTP. Default all."},
+	{"Type", type_operands, .flags = CONF_ONCE,
+		.help = "ICMP, ICMPv6, OSPF, MIPv6. Default all."},
 	{"Code", type_operands, .flags = CONF_ONCE, .help = "ICMP, ICMPv6. Default all."},
 	{"Direction", direction_operands, .flags = CONF_ONCE, .help = "Default BiDirectional."},
 	{"Routing", routing_operands, .flags = CONF_ONCE, .help = "Default Local."},
 	{"SecurityClass", class_operands, .flags = CONF_ONCE, .help = "Default 0."},
-	{"FragmentsOnly", yes_operands, .flags = CONF_ONCE, .help = "Default No."},
-	{0}};
+	{"FragmentsOnly", yes_operands, .flags = CONF_ONCE, .help = "Default No."}, {0}};
 
 const struct conf_stmt policy_rule_children[] = {
-	{"IpSourceAddr", policy_address_operands, .flags = CONF_ANYNUMBER, .help = "Source of the packet (of the outbound one, when bidirectional)."},
+	{"IpSourceAddr", policy_address_operands, .flags = CONF_ANYNUMBER,
+		.help = "Source of the packet (of the outbound one, when bidirectional)."},
 	{"IpSourceAddrSet", policy_address_operands, .flags = CONF_ANYNUMBER, .help = "The same."},
 	{"IpSourceAddrRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddr."},
-	{"IpSourceAddrSetRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddrSet."},
-	{"IpSourceAddrGroupRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddrGroup."},
+	{"IpSourceAddrSetRef", policy_name_operands, .flags = CONF_ANYNUMBER,
+		.help = "An IpAddrSet."},
+	{"IpSourceAddrGroupRef", policy_name_operands, .flags = CONF_ANYNUMBER,
+		.help = "An IpAddrGroup."},
 	{"IpDestAddr", policy_address_operands, .flags = CONF_ANYNUMBER, .help = "Destination."},
 	{"IpDestAddrSet", policy_address_operands, .flags = CONF_ANYNUMBER, .help = "The same."},
 	{"IpDestAddrRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddr."},
-	{"IpDestAddrSetRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddrSet."},
-	{"IpDestAddrGroupRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddrGroup."},
-	{"IpService", policy_inline_operands, policy_service_children, .flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "A service, written here."},
+	{"IpDestAddrSetRef", policy_name_operands, .flags = CONF_ANYNUMBER,
+		.help = "An IpAddrSet."},
+	{"IpDestAddrGroupRef", policy_name_operands, .flags = CONF_ANYNUMBER,
+		.help = "An IpAddrGroup."},
+	{"IpService", policy_inline_operands, policy_service_children,
+		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "A service, written here."},
 	{"IpServiceRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpService."},
-	{"IpServiceGroupRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpServiceGroup."},
-	{"IpGenericFilterActionRef", policy_name_operands, .flags = CONF_ONCE | CONF_REQUIRED, .help = "What happens to a match."},
-	{"IpManVpnActionRef", policy_name_operands, .flags = CONF_ONCE, .help = "The manual tunnel of an IpSec action."},
+	{"IpServiceGroupRef", policy_name_operands, .flags = CONF_ANYNUMBER,
+		.help = "An IpServiceGroup."},
+	{"IpGenericFilterActionRef", policy_name_operands, .flags = CONF_ONCE | CONF_REQUIRED,
+		.help = "What happens to a match."},
+	{"IpManVpnActionRef", policy_name_operands, .flags = CONF_ONCE,
+		.help = "The manual tunnel of an IpSec action."},
 	{0}};
 
 /* Ports, or type and code, as the protocol wants them. */
 static int service_ranges(struct conf_node *n, struct service *s)
 {
-	static const char *const words[] = {"SourcePortRange", "DestinationPortRange", "Type", "Code"};
+	static const char *const words[] = {
+		"SourcePortRange", "DestinationPortRange", "Type", "Code"};
 	struct filter_range r[4];
 	bool typed = filter_proto_typed(s->proto), ports = filter_proto_ports(s->proto);
 	for (unsigned i = 0; i < 4; i++) {
@@ -79,9 +112,12 @@ static int service_build(struct conf_node *n, struct service *s)
 	const char *text = proto ? conf_str(proto, "protocol") : "all";
 	*s = (struct service){.proto = FILTER_PROTO_ANY, .opaque = !strcasecmp(text, "opaque")};
 	if (!s->opaque && filter_proto_parse(text, &s->proto) < 0)
-		return conf_node_error(proto, "found '%s', expected a protocol by name, 0 to 255, opaque or all", text);
+		return conf_node_error(proto,
+			"found '%s', expected a protocol by name, 0 to 255, opaque or all", text);
 	if (dir && conf_get(dir, "connect"))
-		return conf_node_error(dir, "found '%s', expected no connect qualifier: filters here do not look at TCP flags",
+		return conf_node_error(dir,
+			"found '%s', expected no connect qualifier: filters here do not look at "
+			"TCP flags",
 			conf_str(dir, "connect"));
 	unsigned direction = word_of(n, "Direction", "direction");
 	s->in = direction != 2;
@@ -99,14 +135,17 @@ static int service_add(struct services *s, struct conf_node *n)
 	if (rc)
 		return rc;
 	if (s->n == BUILD_MAX)
-		return conf_node_error(n, "found more than %d services in one rule, expected at most so many", BUILD_MAX);
+		return conf_node_error(n,
+			"found more than %d services in one rule, expected at most so many",
+			BUILD_MAX);
 	s->v = xrealloc(s->v, s->n + 1, sizeof(*s->v));
 	s->v[s->n++] = one;
 	return 0;
 }
 
 /* Services of a rule or of a group (which holds the same statements). */
-static int services_of(const struct index *x, struct conf_node *parent, bool groups, struct services *ret)
+static int services_of(
+	const struct index *x, struct conf_node *parent, bool groups, struct services *ret)
 {
 	int rc = 0;
 	for (struct conf_node *n = parent->children; n; n = n->next) {
@@ -115,9 +154,12 @@ static int services_of(const struct index *x, struct conf_node *parent, bool gro
 		if (!strcasecmp(n->stmt->name, "IpService"))
 			one = service_add(ret, n);
 		else if (!strcasecmp(n->stmt->name, "IpServiceRef"))
-			one = (object = index_get(x, n, "IpService")) ? service_add(ret, object) : -EINVAL;
+			one = (object = index_get(x, n, "IpService")) ? service_add(ret, object)
+								      : -EINVAL;
 		else if (groups && !strcasecmp(n->stmt->name, "IpServiceGroupRef"))
-			one = (object = index_get(x, n, "IpServiceGroup")) ? services_of(x, object, false, ret) : -EINVAL;
+			one = (object = index_get(x, n, "IpServiceGroup"))
+				      ? services_of(x, object, false, ret)
+				      : -EINVAL;
 		rc = one < 0 ? one : rc;
 	}
 	return rc;
@@ -127,7 +169,9 @@ int services_of_rule(const struct index *x, struct conf_node *rule, struct servi
 {
 	int rc = services_of(x, rule, true, ret);
 	if (!rc && !ret->n)
-		return conf_node_error(rule, "found no IpService in IpFilterRule '%s', expected one or a reference", conf_str(rule, "name"));
+		return conf_node_error(rule,
+			"found no IpService in IpFilterRule '%s', expected one or a reference",
+			conf_str(rule, "name"));
 	return rc;
 }
 
@@ -135,17 +179,22 @@ int services_of_rule(const struct index *x, struct conf_node *rule, struct servi
 static int action_of(const struct index *x, struct conf_node *rule, struct filter_spec *ret)
 {
 	static const uint8_t actions[] = {FILTER_PERMIT, FILTER_DENY, FILTER_IPSEC};
-	struct conf_node *ref = conf_child(rule, "IpGenericFilterActionRef"), *vpn = conf_child(rule, "IpManVpnActionRef");
+	struct conf_node *ref = conf_child(rule, "IpGenericFilterActionRef"),
+			 *vpn = conf_child(rule, "IpManVpnActionRef");
 	struct conf_node *action = ref ? index_get(x, ref, "IpGenericFilterAction") : NULL;
 	if (!action)
 		return -EINVAL;
 	ret->action = actions[word_of(action, "IpFilterAction", "action")];
-	unsigned logging = word_of(action, "IpFilterLogging", "logging"); /* No Yes All Permit Deny */
+	unsigned logging =
+		word_of(action, "IpFilterLogging", "logging"); /* No Yes All Permit Deny */
 	ret->log = logging == 1 || logging == 2 || (logging == 3 && ret->action != FILTER_DENY) ||
 		   (logging == 4 && ret->action == FILTER_DENY);
 	if ((ret->action == FILTER_IPSEC) != (vpn != NULL))
-		return conf_node_error(vpn ? vpn : rule, vpn ? "found IpManVpnActionRef in IpFilterRule '%s', expected it with IpFilterAction IpSec alone"
-							     : "found no IpManVpnActionRef in IpFilterRule '%s', whose action is IpSec, expected one",
+		return conf_node_error(vpn ? vpn : rule,
+			vpn ? "found IpManVpnActionRef in IpFilterRule '%s', expected it with "
+			      "IpFilterAction IpSec alone"
+			    : "found no IpManVpnActionRef in IpFilterRule '%s', whose action is "
+			      "IpSec, expected one",
 			conf_str(rule, "name"));
 	if (!vpn)
 		return 0;
@@ -155,9 +204,11 @@ static int action_of(const struct index *x, struct conf_node *rule, struct filte
 	return 0;
 }
 
-/* The filters of one source, one destination and one service: both directions, where it has both. */
-static int pair_build(struct conf_node *rule, const struct filter_spec *base, const struct span *src, const struct span *dst,
-	const struct service *s, struct specs *out, uint32_t *ext)
+/* The filters of one source, one destination and one service: both directions, where it has both.
+ */
+static int pair_build(struct conf_node *rule, const struct filter_spec *base,
+	const struct span *src, const struct span *dst, const struct service *s, struct specs *out,
+	uint32_t *ext)
 {
 	struct filter_spec f = *base, m;
 	f.family = src->lo.family;
@@ -182,19 +233,24 @@ static int pair_build(struct conf_node *rule, const struct filter_spec *base, co
 	return specs_add(out, &m, rule);
 }
 
-static int cross(struct conf_node *rule, const struct filter_spec *base, const struct spans *src, const struct spans *dst,
-	const struct services *svc, struct specs *out)
+static int cross(struct conf_node *rule, const struct filter_spec *base, const struct spans *src,
+	const struct spans *dst, const struct services *svc, struct specs *out)
 {
 	uint32_t ext = 0;
 	for (size_t i = 0; i < src->n; i++)
 		for (size_t k = 0; k < dst->n; k++)
-			for (size_t s = 0; s < svc->n && src->v[i].lo.family == dst->v[k].lo.family; s++) {
-				int rc = pair_build(rule, base, &src->v[i], &dst->v[k], &svc->v[s], out, &ext);
+			for (size_t s = 0; s < svc->n && src->v[i].lo.family == dst->v[k].lo.family;
+				s++) {
+				int rc = pair_build(
+					rule, base, &src->v[i], &dst->v[k], &svc->v[s], out, &ext);
 				if (rc)
 					return rc;
 			}
-	return ext ? 0 : conf_node_error(rule, "found source and destination of different families in IpFilterRule '%s', expected the same",
-				 conf_str(rule, "name"));
+	return ext ? 0
+		   : conf_node_error(rule,
+			     "found source and destination of different families in IpFilterRule "
+			     "'%s', expected the same",
+			     conf_str(rule, "name"));
 }
 
 int rule_build(const struct index *x, struct conf_node *rule, struct specs *out)

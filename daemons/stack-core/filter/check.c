@@ -1,4 +1,5 @@
-/* The decision over one packet: flow cache, else defences, filters in force and the implicit deny, in this order. */
+/* The decision over one packet: flow cache, else defences, filters in force and the implicit deny,
+ * in this order. */
 #include "daemons/stack-core/filter/set.h"
 #include "daemons/stack-core/drop.h"
 #include "lib/base/xalloc.h"
@@ -37,8 +38,10 @@ static bool excluded(const struct filter_set *fs, const struct pkt *p)
 	return false;
 }
 
-/* One list in order of age, kept as two: the newest block filter, and the newest simulating one above it. */
-static void defences(const struct filter_worker *w, const struct pkt *p, const struct cls_key *k, struct found *ret)
+/* One list in order of age, kept as two: the newest block filter, and the newest simulating one
+ * above it. */
+static void defences(const struct filter_worker *w, const struct pkt *p, const struct cls_key *k,
+	struct found *ret)
 {
 	struct filter_set *fs = w->set;
 	unsigned side = filter_side(p->family, p->inbound);
@@ -46,7 +49,8 @@ static void defences(const struct filter_worker *w, const struct pkt *p, const s
 	if (mode == FILTER_MODE_INACTIVE || excluded(fs, p))
 		return;
 	struct filter_rule *block = classifier_find(&fs->block[side], k, p, w->now_us, 0);
-	ret->simulated = classifier_find(&fs->simulate[side], k, p, w->now_us, block ? block->prio : 0);
+	ret->simulated =
+		classifier_find(&fs->simulate[side], k, p, w->now_us, block ? block->prio : 0);
 	if (mode == FILTER_MODE_ACTIVE)
 		ret->rule = block;
 	else if (!ret->simulated)
@@ -108,7 +112,8 @@ static void deny(struct pkt *p, struct filter_verdict *v, enum drop_reason why)
 /* The rule's action, with RFC 4301 section 5.2: traffic must have come the way its rule says. */
 static enum filter_msg apply(const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
 {
-	uint32_t tunnel = atomic_load_explicit(&r->tunnel, memory_order_relaxed); /* + 1, like p->sa_in */
+	uint32_t tunnel =
+		atomic_load_explicit(&r->tunnel, memory_order_relaxed); /* + 1, like p->sa_in */
 	bool ipsec = r->spec.action == FILTER_IPSEC;
 	if (r->kind == FILTER_DEFENSIVE) {
 		deny(p, v, DROP_FILTER_DEFENSIVE);
@@ -145,7 +150,9 @@ void filter_check(struct filter_worker *w, struct pkt *p, struct filter_verdict 
 	}
 	filter_count(&w->matches[f.rule->slot]);
 	enum filter_msg msg = apply(f.rule, p, ret);
-	filter_count(ret->action == FILTER_PERMIT ? &w->permitted : ret->action == FILTER_IPSEC ? &w->ipsec : &w->denied);
+	filter_count(ret->action == FILTER_PERMIT  ? &w->permitted
+		     : ret->action == FILTER_IPSEC ? &w->ipsec
+						   : &w->denied);
 	if (f.rule->log_on)
 		filter_log_packet(w, f.rule, p, msg);
 }

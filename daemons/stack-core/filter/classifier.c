@@ -31,7 +31,8 @@ static u128 number_of(const struct addr *a)
 
 static struct blocks blocks_of(const struct addr *lo, const struct addr *hi)
 {
-	static const uint8_t ladder4[] = {32, 28, 24, 16, 8, 0}, ladder6[] = {128, 112, 96, 80, 64, 56, 48, 32, 16, 0};
+	static const uint8_t ladder4[] = {32, 28, 24, 16, 8, 0},
+			     ladder6[] = {128, 112, 96, 80, 64, 56, 48, 32, 16, 0};
 	const uint8_t *step = lo->family == 4 ? ladder4 : ladder6;
 	unsigned bits = lo->family == 4 ? 32 : 128;
 	u128 l = number_of(lo), h = number_of(hi);
@@ -172,7 +173,8 @@ static struct cls_tuple *tuple_get(struct classifier *c, const uint64_t *mask)
 	return t;
 }
 
-/* Puts @n into its chain: before those of the same importance, so that a replacement is found before what it replaces. */
+/* Puts @n into its chain: before those of the same importance, so that a replacement is found
+ * before what it replaces. */
 static void node_add(struct classifier *c, struct cls_node *n)
 {
 	struct cls_tuple *t = n->tuple;
@@ -186,7 +188,8 @@ static void node_add(struct classifier *c, struct cls_node *n)
 		return;
 	}
 	struct cls_node *prev = head, *next;
-	while ((next = atomic_load_explicit(&prev->next, memory_order_relaxed)) && next->prio > n->prio)
+	while ((next = atomic_load_explicit(&prev->next, memory_order_relaxed)) &&
+		next->prio > n->prio)
 		prev = next;
 	atomic_init(&n->next, next);
 	atomic_store_explicit(&prev->next, n, memory_order_release);
@@ -216,18 +219,22 @@ void classifier_add(struct classifier *c, struct filter_rule *r)
 {
 	const struct filter_spec *s = &r->spec;
 	unsigned bits = s->family == 4 ? 32 : 128;
-	struct blocks src = blocks_of(&s->src_lo, &s->src_hi), dst = blocks_of(&s->dst_lo, &s->dst_hi);
+	struct blocks src = blocks_of(&s->src_lo, &s->src_hi),
+		      dst = blocks_of(&s->dst_lo, &s->dst_hi);
 	uint16_t max = filter_proto_typed(s->proto) ? UINT8_MAX : UINT16_MAX;
 	uint16_t a = range_mask(&s->a, max), b = range_mask(&s->b, max);
 	uint64_t proto = s->proto == FILTER_PROTO_ANY ? 0 : UINT8_MAX, mask[HASH_WORDS] = {0};
-	put(mask, s->family, mask_of(src.len, bits), mask_of(dst.len, bits), tail_word(proto, a, b));
+	put(mask, s->family, mask_of(src.len, bits), mask_of(dst.len, bits),
+		tail_word(proto, a, b));
 	uint64_t tail = tail_word(s->proto & proto, s->a.lo & a, s->b.lo & b);
 	struct cls_tuple *t = tuple_get(c, mask);
 	for (unsigned i = 0; i < src.n; i++)
 		for (unsigned k = 0; k < dst.n; k++) {
 			struct cls_node *n = xnew(struct cls_node);
-			put(n->key, s->family, src.first + (u128)i * (src.len ? (u128)1 << (bits - src.len) : 0),
-				dst.first + (u128)k * (dst.len ? (u128)1 << (bits - dst.len) : 0), tail);
+			put(n->key, s->family,
+				src.first + (u128)i * (src.len ? (u128)1 << (bits - src.len) : 0),
+				dst.first + (u128)k * (dst.len ? (u128)1 << (bits - dst.len) : 0),
+				tail);
 			n->hash = hash_words(&c->key, n->key, c->words);
 			n->prio = r->prio;
 			n->rule = r;
@@ -249,8 +256,8 @@ void classifier_remove(struct classifier *c, struct filter_rule *r)
 	}
 }
 
-struct filter_rule *classifier_find(const struct classifier *c, const struct cls_key *k, const struct pkt *p, uint64_t now_us,
-	uint64_t floor)
+struct filter_rule *classifier_find(const struct classifier *c, const struct cls_key *k,
+	const struct pkt *p, uint64_t now_us, uint64_t floor)
 {
 	const struct cls_list *l = atomic_load_explicit(&c->list, memory_order_acquire);
 	struct filter_rule *best = NULL;
@@ -261,7 +268,8 @@ struct filter_rule *classifier_find(const struct classifier *c, const struct cls
 		uint64_t w[HASH_WORDS];
 		for (unsigned j = 0; j < c->words; j++)
 			w[j] = k->w[j] & t->mask[j];
-		const struct cls_node *n = filter_table_find(&t->table, hash_words(&c->key, w, c->words), w, c->words);
+		const struct cls_node *n =
+			filter_table_find(&t->table, hash_words(&c->key, w, c->words), w, c->words);
 		while (n && n->prio > floor) {
 			if (rule_match(n->rule, p, now_us)) {
 				best = n->rule;

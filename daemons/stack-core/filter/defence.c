@@ -1,6 +1,7 @@
-/* Defensive filters: put in and taken out by id, in bulk, all or nothing; gone by themselves when their time is over.
- * Everything is checked first; after that nothing can fail. What is new is put in before what is old is taken out, so that a
- * packet never falls between a filter and its replacement. */
+/* Defensive filters: put in and taken out by id, in bulk, all or nothing; gone by themselves when
+ * their time is over. Everything is checked first; after that nothing can fail. What is new is put
+ * in before what is old is taken out, so that a packet never falls between a filter and its
+ * replacement. */
 #include "daemons/stack-core/filter/set.h"
 #include "lib/base/xalloc.h"
 #include <search.h>
@@ -43,7 +44,8 @@ static void heap_up(struct filter_set *fs, uint32_t at, struct filter_rule *r)
 static void heap_down(struct filter_set *fs, uint32_t at, struct filter_rule *r)
 {
 	for (uint32_t child; (child = 2 * at + 1) < fs->n_heap; at = child) {
-		if (child + 1 < fs->n_heap && fs->heap[child + 1]->spec.expires_us < fs->heap[child]->spec.expires_us)
+		if (child + 1 < fs->n_heap &&
+			fs->heap[child + 1]->spec.expires_us < fs->heap[child]->spec.expires_us)
 			child++;
 		if (fs->heap[child]->spec.expires_us >= r->spec.expires_us)
 			break;
@@ -107,7 +109,8 @@ static void unlink_rule(struct filter_set *fs, struct filter_rule *r)
 	*(r->older ? &r->older->newer : &fs->oldest) = r->newer;
 }
 
-static void drop(struct filter_set *fs, struct filter_rule *r, uint64_t now_us, struct filter_rule **dead)
+static void drop(
+	struct filter_set *fs, struct filter_rule *r, uint64_t now_us, struct filter_rule **dead)
 {
 	tdelete(r, &fs->by_id, by_id);
 	unlink_rule(fs, r);
@@ -116,7 +119,8 @@ static void drop(struct filter_set *fs, struct filter_rule *r, uint64_t now_us, 
 	*dead = r;
 }
 
-static void insert(struct filter_set *fs, const struct filter_spec *s, uint64_t now_us, struct filter_rule **dead)
+static void insert(struct filter_set *fs, const struct filter_spec *s, uint64_t now_us,
+	struct filter_rule **dead)
 {
 	struct filter_rule *old = find(fs, s->id);
 	struct filter_rule *r = xnew(struct filter_rule);
@@ -138,7 +142,8 @@ static void insert(struct filter_set *fs, const struct filter_spec *s, uint64_t 
 	xcheck(tsearch(r, &fs->by_id, by_id));
 }
 
-/* Frees what was taken out, once the generation has changed: before that a flow cache may still name it. */
+/* Frees what was taken out, once the generation has changed: before that a flow cache may still
+ * name it. */
 static void bury(struct filter_set *fs, struct filter_rule *dead)
 {
 	filter_changed(fs);
@@ -163,12 +168,14 @@ static bool listed(const uint64_t *ids, size_t n, uint64_t id)
 static int add_check(const struct filter_spec *s, struct errbuf *err)
 {
 	if (s->action != FILTER_DENY && s->action != FILTER_SIMULATE)
-		return err_set(err, EINVAL, "defensive filter '%s': it can only block or simulate", s->name);
+		return err_set(err, EINVAL, "defensive filter '%s': it can only block or simulate",
+			s->name);
 	return filter_spec_check(s, err);
 }
 
 /* @ids: those of d->add, sorted. */
-static int defend_check(const struct filter_set *fs, const struct filter_defend *d, const uint64_t *ids, struct errbuf *err)
+static int defend_check(const struct filter_set *fs, const struct filter_defend *d,
+	const uint64_t *ids, struct errbuf *err)
 {
 	size_t total = d->reset ? 0 : fs->n_defences;
 	for (size_t i = 0; i < d->n_add; i++) {
@@ -176,18 +183,22 @@ static int defend_check(const struct filter_set *fs, const struct filter_defend 
 		if (rc)
 			return rc;
 		if (i && ids[i] == ids[i - 1])
-			return err_set(err, EINVAL, "id %llu is added twice", (unsigned long long)ids[i]);
+			return err_set(
+				err, EINVAL, "id %llu is added twice", (unsigned long long)ids[i]);
 		total += d->reset || !find(fs, ids[i]);
 	}
 	for (size_t i = 0; i < d->n_remove; i++) {
 		if (listed(ids, d->n_add, d->remove[i]))
-			return err_set(err, EINVAL, "id %llu is both added and removed", (unsigned long long)d->remove[i]);
+			return err_set(err, EINVAL, "id %llu is both added and removed",
+				(unsigned long long)d->remove[i]);
 		total -= !d->reset && find(fs, d->remove[i]) && total;
 	}
 	if (total > FILTER_DEFENCES_MAX)
-		return err_set(err, ENOSPC, "%zu defensive filters, at most %d are held", total, FILTER_DEFENCES_MAX);
+		return err_set(err, ENOSPC, "%zu defensive filters, at most %d are held", total,
+			FILTER_DEFENCES_MAX);
 	if (d->n_excludes > FILTER_EXCLUDES_MAX)
-		return err_set(err, ENOSPC, "%zu excluded addresses, at most %d are held", d->n_excludes, FILTER_EXCLUDES_MAX);
+		return err_set(err, ENOSPC, "%zu excluded addresses, at most %d are held",
+			d->n_excludes, FILTER_EXCLUDES_MAX);
 	for (size_t i = 0; i < d->n_excludes; i++)
 		if (d->excludes[i].addr.family != 4 && d->excludes[i].addr.family != 6)
 			return err_set(err, EINVAL, "excluded address is neither IPv4 nor IPv6");
@@ -209,7 +220,8 @@ static void excludes_set(struct filter_set *fs, const struct prefix *p, size_t n
 	urcu_qsbr_call_rcu(&old->rcu, excludes_free);
 }
 
-int filter_defend(struct filter_set *fs, const struct filter_defend *d, uint64_t now_us, struct errbuf *err)
+int filter_defend(
+	struct filter_set *fs, const struct filter_defend *d, uint64_t now_us, struct errbuf *err)
 {
 	uint64_t one, *ids = d->n_add > 1 ? xcalloc(d->n_add, sizeof(*ids)) : &one;
 	for (size_t i = 0; i < d->n_add; i++)

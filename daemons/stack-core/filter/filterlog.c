@@ -1,7 +1,9 @@
-/* Filter messages: which are written (a defence's LogLimit), how they reach the control thread, and their text.
+/* Filter messages: which are written (a defence's LogLimit), how they reach the control thread, and
+ * their text.
  *
- * LogLimit n means on average n messages in five minutes and at most n at once (zos.md section 4): a token bucket, kept as the
- * one time at which it will be full again (GCRA), so that workers share it with one compare-and-swap. */
+ * LogLimit n means on average n messages in five minutes and at most n at once (zos.md section 4):
+ * a token bucket, kept as the one time at which it will be full again (GCRA), so that workers share
+ * it with one compare-and-swap. */
 #include "daemons/stack-core/filter/set.h"
 #include "lib/base/xalloc.h"
 #include <inttypes.h>
@@ -27,11 +29,13 @@ static bool limit_ok(struct filter_rule *r, uint64_t now_us)
 			atomic_fetch_add_explicit(&r->suppressed, 1, memory_order_relaxed);
 			return false;
 		}
-	} while (!atomic_compare_exchange_weak_explicit(&r->tat_us, &tat, next, memory_order_relaxed, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&r->tat_us, &tat, next, memory_order_relaxed, memory_order_relaxed));
 	return true;
 }
 
-void filter_log_packet(struct filter_worker *w, struct filter_rule *r, const struct pkt *p, enum filter_msg msg)
+void filter_log_packet(
+	struct filter_worker *w, struct filter_rule *r, const struct pkt *p, enum filter_msg msg)
 {
 	if (!limit_ok(r, w->now_us))
 		return;
@@ -67,9 +71,14 @@ static bool report(struct filter_rule *r, uint64_t now_us, struct filter_log *re
 	uint64_t n = atomic_exchange_explicit(&r->suppressed, 0, memory_order_relaxed);
 	if (!n)
 		return false;
-	*ret = (struct filter_log){.time_us = now_us, .ext = r->spec.ext, .tunnel = UINT32_MAX, .suppressed = n, .spec = r->spec,
+	*ret = (struct filter_log){.time_us = now_us,
+		.ext = r->spec.ext,
+		.tunnel = UINT32_MAX,
+		.suppressed = n,
+		.spec = r->spec,
 		.inbound = r->spec.inbound,
-		.msg = r->spec.action == FILTER_SIMULATE ? FILTER_MSG_SIMULATED_LIMITED : FILTER_MSG_DENIED_LIMITED};
+		.msg = r->spec.action == FILTER_SIMULATE ? FILTER_MSG_SIMULATED_LIMITED
+							 : FILTER_MSG_DENIED_LIMITED};
 	memcpy(ret->name, r->spec.name, sizeof(ret->name));
 	return true;
 }
@@ -103,7 +112,8 @@ static size_t limited(struct filter_set *fs, uint64_t now_us, filter_log_fn fn, 
 	return n;
 }
 
-size_t filter_log_read(struct filter_set *fs, uint64_t now_us, size_t max, filter_log_fn fn, void *arg)
+size_t filter_log_read(
+	struct filter_set *fs, uint64_t now_us, size_t max, filter_log_fn fn, void *arg)
 {
 	struct filter_log rec = {0};
 	size_t n = 0;
@@ -156,27 +166,33 @@ static void packet_tags(const struct filter_log *r, char out[64])
 	if (!typed && !filter_proto_ports(r->proto))
 		(void)snprintf(out, 64, "-= -= -=");
 	else if (r->opaque)
-		(void)snprintf(out, 64, typed ? "type= Unknown code= Unknown -=" : "sport= Unknown dport= Unknown -=");
+		(void)snprintf(out, 64,
+			typed ? "type= Unknown code= Unknown -="
+			      : "sport= Unknown dport= Unknown -=");
 	else
-		(void)snprintf(out, 64, typed ? "type= %u code= %u -=" : "sport= %u dport= %u -=", a, b);
+		(void)snprintf(
+			out, 64, typed ? "type= %u code= %u -=" : "sport= %u dport= %u -=", a, b);
 }
 
-static const char *packet_text(const struct filter_log *r, const char *ifname, const char *ifaddr, const char *tunnel_id,
-	char *out, size_t size)
+static const char *packet_text(const struct filter_log *r, const char *ifname, const char *ifaddr,
+	const char *tunnel_id, char *out, size_t size)
 {
 	char ts[40], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX], proto[32], tags[64], vpn[128] = "";
 	bool defence = r->msg == FILTER_MSG_DEFENCE || r->msg == FILTER_MSG_SIMULATED;
 	time_text(r->time_us, ts);
 	packet_tags(r, tags);
 	if (!defence)
-		(void)snprintf(vpn, sizeof(vpn), " vpnaction= %s tunnelID= %s", *r->vpn ? r->vpn : "N/A",
-			tunnel_id ? tunnel_id : "N/A");
+		(void)snprintf(vpn, sizeof(vpn), " vpnaction= %s tunnelID= %s",
+			*r->vpn ? r->vpn : "N/A", tunnel_id ? tunnel_id : "N/A");
 	(void)snprintf(out, size,
-		"%s %s filter rule= %s ext= %u sipaddr= %s dipaddr= %s proto= %s %s Interface= %s (%c) secclass= %u "
+		"%s %s filter rule= %s ext= %u sipaddr= %s dipaddr= %s proto= %s %s Interface= %s "
+		"(%c) secclass= %u "
 		"dest= %s len= %u%s ifcname= %s fragment= %c",
-		intro(r->msg), ts, r->name, r->ext, addr_text(&r->src, src), addr_text(&r->dst, dst),
-		filter_proto_text(r->proto, proto), tags, ifaddr ? ifaddr : "N/A", r->inbound ? 'I' : 'O', r->secclass,
-		r->scope == PKT_ROUTED ? "routed" : "local", r->len, vpn, ifname ? ifname : "N/A", r->fragment ? 'Y' : 'N');
+		intro(r->msg), ts, r->name, r->ext, addr_text(&r->src, src),
+		addr_text(&r->dst, dst), filter_proto_text(r->proto, proto), tags,
+		ifaddr ? ifaddr : "N/A", r->inbound ? 'I' : 'O', r->secclass,
+		r->scope == PKT_ROUTED ? "routed" : "local", r->len, vpn, ifname ? ifname : "N/A",
+		r->fragment ? 'Y' : 'N');
 	return out;
 }
 
@@ -188,18 +204,25 @@ static const char *limited_text(const struct filter_log *r, char *out, size_t si
 	unsigned max = typed ? UINT8_MAX : UINT16_MAX;
 	time_text(r->time_us, ts);
 	(void)snprintf(out, size,
-		"%s %s filter_rule= %s filter_ext= %u filter_sipaddr= %s filter_dipaddr= %s filter_proto= %s %s= %s %s= %s "
-		"filter_fragmentsonly= %s filter_dir= %s filter_routing= %s suppressed_count= %" PRIu64,
+		"%s %s filter_rule= %s filter_ext= %u filter_sipaddr= %s filter_dipaddr= %s "
+		"filter_proto= %s %s= %s %s= %s "
+		"filter_fragmentsonly= %s filter_dir= %s filter_routing= %s suppressed_count= "
+		"%" PRIu64,
 		intro(r->msg), ts, s->name, s->ext, filter_addrs_text(&s->src_lo, &s->src_hi, src),
-		filter_addrs_text(&s->dst_lo, &s->dst_hi, dst), s->opaque ? "Opaque" : filter_proto_text(s->proto, proto),
-		typed ? "type" : "sport", filter_range_text(&s->a, max, a), typed ? "code" : "dport",
-		filter_range_text(&s->b, max, b), s->fragments_only ? "yes" : "no", s->inbound ? "inbound" : "outbound",
-		s->scope == PKT_LOCAL ? "local" : s->scope == PKT_ROUTED ? "routed" : "either", r->suppressed);
+		filter_addrs_text(&s->dst_lo, &s->dst_hi, dst),
+		s->opaque ? "Opaque" : filter_proto_text(s->proto, proto), typed ? "type" : "sport",
+		filter_range_text(&s->a, max, a), typed ? "code" : "dport",
+		filter_range_text(&s->b, max, b), s->fragments_only ? "yes" : "no",
+		s->inbound ? "inbound" : "outbound",
+		s->scope == PKT_LOCAL	 ? "local"
+		: s->scope == PKT_ROUTED ? "routed"
+					 : "either",
+		r->suppressed);
 	return out;
 }
 
-const char *filter_log_text(const struct filter_log *rec, const char *ifname, const char *ifaddr, const char *tunnel_id, char *out,
-	size_t size)
+const char *filter_log_text(const struct filter_log *rec, const char *ifname, const char *ifaddr,
+	const char *tunnel_id, char *out, size_t size)
 {
 	if (rec->msg == FILTER_MSG_DENIED_LIMITED || rec->msg == FILTER_MSG_SIMULATED_LIMITED)
 		return limited_text(rec, out, size);

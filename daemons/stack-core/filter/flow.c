@@ -10,9 +10,9 @@ struct flow_set {
 };
 
 struct flow_cache {
-	uint64_t mask; /* sets - 1 */
-	uint64_t epoch;	/* high half of the generation: entries know only the low half */
-	uint64_t base; /* what a time in an entry counts from */
+	uint64_t mask;	/* sets - 1 */
+	uint64_t epoch; /* high half of the generation: entries know only the low half */
+	uint64_t base;	/* what a time in an entry counts from */
 	uint32_t turn;
 	struct hash_key key;
 	struct flow_set *sets;
@@ -45,11 +45,13 @@ void flow_key(const struct pkt *p, struct flow_key *ret)
 {
 	bool typed = filter_proto_typed(p->proto);
 	uint64_t a = typed ? p->icmp_type : p->sport, b = typed ? p->icmp_code : p->dport;
-	uint64_t flags = (uint64_t)p->inbound | (uint64_t)p->fragment << 1 | (uint64_t)p->opaque << 2 |
-			 (uint64_t)(p->scope & 3) << 3 | (uint64_t)(p->family == 6) << 5;
+	uint64_t flags = (uint64_t)p->inbound | (uint64_t)p->fragment << 1 |
+			 (uint64_t)p->opaque << 2 | (uint64_t)(p->scope & 3) << 3 |
+			 (uint64_t)(p->family == 6) << 5;
 	memcpy(&ret->w[0], p->src.b, 16);
 	memcpy(&ret->w[2], p->dst.b, 16);
-	ret->w[4] = a << 48 | b << 32 | (uint64_t)p->proto << 16 | (uint64_t)p->secclass << 8 | flags;
+	ret->w[4] =
+		a << 48 | b << 32 | (uint64_t)p->proto << 16 | (uint64_t)p->secclass << 8 | flags;
 }
 
 uint64_t flow_hash(const struct flow_cache *c, const struct flow_key *k)
@@ -70,10 +72,11 @@ static bool same(const struct flow_key *a, const struct flow_key *b)
 	return !d;
 }
 
-const struct flow_entry *flow_find(struct flow_cache *c, const struct flow_key *k, uint64_t hash, uint64_t generation,
-	uint64_t now_us)
+const struct flow_entry *flow_find(struct flow_cache *c, const struct flow_key *k, uint64_t hash,
+	uint64_t generation, uint64_t now_us)
 {
-	if (!c->base || now_us < c->base || c->epoch != generation >> 32) { /* first use, or the clock was set back */
+	if (!c->base || now_us < c->base ||
+		c->epoch != generation >> 32) { /* first use, or the clock was set back */
 		memset(c->sets, 0, (c->mask + 1) * sizeof(*c->sets));
 		c->base = now_us;
 		c->epoch = generation >> 32;
@@ -86,13 +89,17 @@ const struct flow_entry *flow_find(struct flow_cache *c, const struct flow_key *
 			continue;
 		if (e->generation != (uint32_t)generation)
 			return NULL;
-		return e->until == UINT32_MAX || (now_us - c->base) >> UNTIL_SHIFT < e->until ? e : NULL;
+		return e->until == UINT32_MAX || (now_us - c->base) >> UNTIL_SHIFT < e->until
+			       ? e
+			       : NULL;
 	}
 	return NULL;
 }
 
-/* The way for a new entry: its own old one, an empty one, one of another generation, else they take turns. */
-static unsigned way_for(struct flow_cache *c, uint64_t at, uint16_t tag, const struct flow_key *k, uint32_t generation)
+/* The way for a new entry: its own old one, an empty one, one of another generation, else they take
+ * turns. */
+static unsigned way_for(struct flow_cache *c, uint64_t at, uint16_t tag, const struct flow_key *k,
+	uint32_t generation)
 {
 	const struct flow_entry *e = c->entries + at * FLOW_WAYS;
 	unsigned spare = FLOW_WAYS;
@@ -106,15 +113,19 @@ static unsigned way_for(struct flow_cache *c, uint64_t at, uint16_t tag, const s
 	return spare < FLOW_WAYS ? spare : c->turn++ % FLOW_WAYS;
 }
 
-void flow_put(struct flow_cache *c, const struct flow_key *k, uint64_t hash, uint64_t generation, uint64_t until_us,
-	struct filter_rule *rule, struct filter_rule *simulated)
+void flow_put(struct flow_cache *c, const struct flow_key *k, uint64_t hash, uint64_t generation,
+	uint64_t until_us, struct filter_rule *rule, struct filter_rule *simulated)
 {
 	uint64_t at = hash & c->mask;
 	uint16_t tag = tag_of(hash);
 	unsigned way = way_for(c, at, tag, k, (uint32_t)generation);
 	uint64_t until = (until_us - c->base) >> UNTIL_SHIFT;
 	c->sets[at].tag[way] = tag;
-	c->entries[at * FLOW_WAYS + way] = (struct flow_entry){.key = *k, .rule = rule, .simulated = simulated,
+	c->entries[at * FLOW_WAYS + way] = (struct flow_entry){.key = *k,
+		.rule = rule,
+		.simulated = simulated,
 		.generation = (uint32_t)generation,
-		.until = !until_us ? UINT32_MAX : until < UINT32_MAX ? (uint32_t)until : UINT32_MAX - 1};
+		.until = !until_us	      ? UINT32_MAX
+			 : until < UINT32_MAX ? (uint32_t)until
+					      : UINT32_MAX - 1};
 }

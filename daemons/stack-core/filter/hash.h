@@ -1,6 +1,7 @@
-/* hash: multilinear hashing (Lemire and Kaser 2014): h = (k0 + sum k[i+1] * w[i] mod 2^128) >> 64 with random 128-bit keys.
- * Any two different inputs collide with probability 2^-64 whatever a stranger chooses, as long as he does not see the keys;
- * and it costs two multiplications a word. */
+/* hash: multilinear hashing (Lemire and Kaser 2014): h = (k0 + sum k[i+1] * w[i] mod 2^128) >> 64
+ * with random 128-bit keys. Any two different inputs collide with probability 2^-64 whatever a
+ * stranger chooses, as long as he does not see the keys; and it costs two multiplications a word.
+ */
 #pragma once
 #include <openssl/rand.h>
 #include <stdint.h>

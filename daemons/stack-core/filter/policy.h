@@ -1,15 +1,17 @@
 /* policy: filters as people write them. Two sources, zos.md section 6:
  *
- * the profile's IPSEC ... ENDIPSEC block, whose IPSECRule and IPSEC6Rule statements each permit and make an outbound filter and its
- * inbound mirror, SYSDEFAULTRULE.n; and a policy file of IpFilterPolicy, IpFilterRule and the reusable objects they name, in
- * which a rule with sets, groups or several services is complex and is split into simple filters that share its name and are
- * told apart by their FilterNameExtension, from 1 in order of search. */
+ * the profile's IPSEC ... ENDIPSEC block, whose IPSECRule and IPSEC6Rule statements each permit and
+ * make an outbound filter and its inbound mirror, SYSDEFAULTRULE.n; and a policy file of
+ * IpFilterPolicy, IpFilterRule and the reusable objects they name, in which a rule with sets,
+ * groups or several services is complex and is split into simple filters that share its name and
+ * are told apart by their FilterNameExtension, from 1 in order of search. */
 #pragma once
 #include "daemons/stack-core/filter/filter.h"
 #include "daemons/stack-core/ipsec/manual.h"
 #include "lib/conf/conf.h"
 
-/* Children of the profile's IPSEC statement: { "IPSEC", profile_ipsec_operands, profile_ipsec_children, "ENDIPSEC", CONF_BLOCK }. */
+/* Children of the profile's IPSEC statement: { "IPSEC", profile_ipsec_operands,
+ * profile_ipsec_children, "ENDIPSEC", CONF_BLOCK }. */
 extern const struct conf_operand profile_ipsec_operands[];
 extern const struct conf_stmt profile_ipsec_children[];
 
@@ -18,7 +20,8 @@ struct profile_filters {
 	size_t n;
 	bool dvipsec, logging, log_implicit;
 };
-/* @node is an IPSEC statement (NULL: none, no rules). 0, or -EINVAL with every error recorded. Release with profile_filters_fini. */
+/* @node is an IPSEC statement (NULL: none, no rules). 0, or -EINVAL with every error recorded.
+ * Release with profile_filters_fini. */
 int profile_filters_build(struct conf_node *node, struct profile_filters *ret);
 void profile_filters_fini(struct profile_filters *f);
 

@@ -1,31 +1,49 @@
-/* Default filters: the profile's IPSEC block (policy.h). Every rule permits, and makes an outbound filter and its mirror. */
+/* Default filters: the profile's IPSEC block (policy.h). Every rule permits, and makes an outbound
+ * filter and its mirror. */
 #include "daemons/stack-core/filter/build.h"
 #include "lib/base/xalloc.h"
 #include <string.h>
 #include <strings.h>
 
 const struct conf_operand profile_ipsec_operands[] = {
-	{"DVIPsec", CONF_FLAG, CONF_OPTIONAL, .help = "Accepted: distribution of dynamic VIPAs comes with them."},
-	{"logging", CONF_FLAG, CONF_OPTIONAL, "LOGDISable|LOGENable", "LOGDISable", .help = "Whether any filter makes messages."},
-	{"implicit", CONF_FLAG, CONF_OPTIONAL, "NOLOGImplicit|LOGImplicit", "NOLOGImplicit", .help = "Whether the implicit deny does."}, {0}};
+	{"DVIPsec", CONF_FLAG, CONF_OPTIONAL,
+		.help = "Accepted: distribution of dynamic VIPAs comes with them."},
+	{"logging", CONF_FLAG, CONF_OPTIONAL, "LOGDISable|LOGENable", "LOGDISable",
+		.help = "Whether any filter makes messages."},
+	{"implicit", CONF_FLAG, CONF_OPTIONAL, "NOLOGImplicit|LOGImplicit", "NOLOGImplicit",
+		.help = "Whether the implicit deny does."},
+	{0}};
 
 static const struct conf_operand rule_operands[] = {
 	{"source", CONF_STRING, .max = 96, .help = "Address, address/length or *."},
 	{"destination", CONF_STRING, .max = 96, .help = "Address, address/length or *."},
-	{"log", CONF_FLAG, CONF_OPTIONAL, "NOLOG|LOG", "NOLOG", .help = "Whether a match makes a message."},
-	{"PROTOcol", CONF_STRING, CONF_KEYWORD, .max = 16, .help = "*, a number, TCP, UDP, ICMP, ICMPV6, OSPF, IGMP, ESP, AH, ..."},
-	{"SRCPort", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 1, .max = 65535, .help = "TCP and UDP."},
-	{"DESTport", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 1, .max = 65535, .help = "TCP and UDP."},
-	{"TYPE", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 0, .max = 255, .help = "ICMP, ICMPv6, OSPF."},
-	{"CODE", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 0, .max = 255, .help = "ICMP, ICMPv6."},
-	{"ROUTING", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "LOCAL|ROUTED|EITHER", "LOCAL", .help = "Traffic of this host, through it, or both."},
-	{"SECCLASS", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, "0", 0, 255, "Security class of the interface; 0: any."}, {0}};
+	{"log", CONF_FLAG, CONF_OPTIONAL, "NOLOG|LOG", "NOLOG",
+		.help = "Whether a match makes a message."},
+	{"PROTOcol", CONF_STRING, CONF_KEYWORD, .max = 16,
+		.help = "*, a number, TCP, UDP, ICMP, ICMPV6, OSPF, IGMP, ESP, AH, ..."},
+	{"SRCPort", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 1, .max = 65535,
+		.help = "TCP and UDP."},
+	{"DESTport", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 1, .max = 65535,
+		.help = "TCP and UDP."},
+	{"TYPE", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 0, .max = 255,
+		.help = "ICMP, ICMPv6, OSPF."},
+	{"CODE", CONF_RANGE, CONF_KEYWORD | CONF_OPTIONAL, "*", .min = 0, .max = 255,
+		.help = "ICMP, ICMPv6."},
+	{"ROUTING", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "LOCAL|ROUTED|EITHER", "LOCAL",
+		.help = "Traffic of this host, through it, or both."},
+	{"SECCLASS", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, "0", 0, 255,
+		"Security class of the interface; 0: any."},
+	{0}};
 
 const struct conf_stmt profile_ipsec_children[] = {
-	{"IPSECRule", rule_operands, .flags = CONF_ANYNUMBER, .help = "Permits IPv4 traffic, in both directions."},
-	{"IPSEC6Rule", rule_operands, .flags = CONF_ANYNUMBER, .help = "Permits IPv6 traffic, in both directions."}, {0}};
+	{"IPSECRule", rule_operands, .flags = CONF_ANYNUMBER,
+		.help = "Permits IPv4 traffic, in both directions."},
+	{"IPSEC6Rule", rule_operands, .flags = CONF_ANYNUMBER,
+		.help = "Permits IPv6 traffic, in both directions."},
+	{0}};
 
-static int side_of(struct conf_node *n, const char *operand, uint8_t family, struct addr *lo, struct addr *hi)
+static int side_of(
+	struct conf_node *n, const char *operand, uint8_t family, struct addr *lo, struct addr *hi)
 {
 	struct prefix p = {.addr.family = family};
 	const char *text = conf_str(n, operand);
@@ -34,7 +52,8 @@ static int side_of(struct conf_node *n, const char *operand, uint8_t family, str
 	if (rc == -EDOM)
 		return conf_node_error(n, "found '%s', expected a prefix without host bits", text);
 	if (rc || p.addr.family != family)
-		return conf_node_error(n, "found '%s', expected an %s address, address/length or *", text, family == 4 ? "IPv4" : "IPv6");
+		return conf_node_error(n, "found '%s', expected an %s address, address/length or *",
+			text, family == 4 ? "IPv4" : "IPv6");
 	filter_spec_init(&f, family, false);
 	filter_spec_source(&f, &p);
 	*lo = f.src_lo;
@@ -47,11 +66,13 @@ static int selectors_of(struct conf_node *n, struct filter_spec *s)
 	static const char *const words[] = {"SRCPort", "DESTport", "TYPE", "CODE"};
 	const char *proto = conf_str(n, "PROTOcol");
 	if (filter_proto_parse(proto, &s->proto) < 0)
-		return conf_node_error(n, "found PROTO '%s', expected *, a protocol by name, or 0 to 255", proto);
+		return conf_node_error(
+			n, "found PROTO '%s', expected *, a protocol by name, or 0 to 255", proto);
 	bool typed = filter_proto_typed(s->proto), ports = filter_proto_ports(s->proto);
 	for (unsigned i = 0; i < 4; i++)
 		if (conf_get(n, words[i]) && (i < 2 ? !ports : !typed))
-			return conf_node_error(n, "found %s with PROTO %s, expected it only with %s", words[i], proto,
+			return conf_node_error(n,
+				"found %s with PROTO %s, expected it only with %s", words[i], proto,
 				i < 2 ? "TCP, UDP or SCTP" : "ICMP, ICMPV6, OSPF or MIPV6");
 	s->a = range_of(conf_get(n, typed ? "TYPE" : "SRCPort"));
 	s->b = range_of(conf_get(n, typed ? "CODE" : "DESTport"));

@@ -1,5 +1,5 @@
-/* ring: log records of one worker on their way to the control thread: one writer, one reader, no lock. A full ring loses the
- * newest record and counts it. Inside filter/ only. */
+/* ring: log records of one worker on their way to the control thread: one writer, one reader, no
+ * lock. A full ring loses the newest record and counts it. Inside filter/ only. */
 #pragma once
 #include "daemons/stack-core/filter/filter.h"
 #include <stdatomic.h>

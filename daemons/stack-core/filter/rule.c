@@ -22,8 +22,13 @@ static struct addr ones(uint8_t family)
 
 void filter_spec_init(struct filter_spec *s, uint8_t family, bool inbound)
 {
-	*s = (struct filter_spec){.action = FILTER_DENY, .family = family, .inbound = inbound,
-		.scope = PKT_LOCAL | PKT_ROUTED, .proto = FILTER_PROTO_ANY, .a = {0, UINT16_MAX}, .b = {0, UINT16_MAX}};
+	*s = (struct filter_spec){.action = FILTER_DENY,
+		.family = family,
+		.inbound = inbound,
+		.scope = PKT_LOCAL | PKT_ROUTED,
+		.proto = FILTER_PROTO_ANY,
+		.a = {0, UINT16_MAX},
+		.b = {0, UINT16_MAX}};
 	s->src_lo = s->dst_lo = (struct addr){.family = family};
 	s->src_hi = s->dst_hi = ones(family);
 }
@@ -65,9 +70,12 @@ static int addresses_check(const struct filter_spec *s, struct errbuf *err)
 	const struct addr *all[] = {&s->src_lo, &s->src_hi, &s->dst_lo, &s->dst_hi};
 	for (size_t i = 0; i < 4; i++)
 		if (all[i]->family != s->family)
-			return err_set(err, EINVAL, "filter '%s': address of another family than the filter's", s->name);
+			return err_set(err, EINVAL,
+				"filter '%s': address of another family than the filter's",
+				s->name);
 	if (memcmp(s->src_lo.b, s->src_hi.b, 16) > 0 || memcmp(s->dst_lo.b, s->dst_hi.b, 16) > 0)
-		return err_set(err, EINVAL, "filter '%s': address range ends before it begins", s->name);
+		return err_set(
+			err, EINVAL, "filter '%s': address range ends before it begins", s->name);
 	return 0;
 }
 
@@ -88,21 +96,28 @@ int filter_spec_check(const struct filter_spec *s, struct errbuf *err)
 	if (s->action > FILTER_SIMULATE)
 		return err_set(err, EINVAL, "filter '%s': unknown action", s->name);
 	if (!s->scope || s->scope & ~(PKT_LOCAL | PKT_ROUTED))
-		return err_set(err, EINVAL, "filter '%s': routing is not local, routed or either", s->name);
+		return err_set(err, EINVAL, "filter '%s': routing is not local, routed or either",
+			s->name);
 	if (s->proto > FILTER_PROTO_ANY)
-		return err_set(err, EINVAL, "filter '%s': protocol %u is over 255", s->name, s->proto);
+		return err_set(
+			err, EINVAL, "filter '%s': protocol %u is over 255", s->name, s->proto);
 	if (s->a.lo > s->a.hi || s->b.lo > s->b.hi)
 		return err_set(err, EINVAL, "filter '%s': range ends before it begins", s->name);
 	if (limits_l4(s) && s->opaque)
-		return err_set(err, EINVAL, "filter '%s': opaque packets show no ports, type or code", s->name);
+		return err_set(err, EINVAL,
+			"filter '%s': opaque packets show no ports, type or code", s->name);
 	if (limits_l4(s) && !filter_proto_typed(s->proto) && !filter_proto_ports(s->proto))
-		return err_set(err, EINVAL, "filter '%s': its protocol has no ports, type or code", s->name);
+		return err_set(err, EINVAL, "filter '%s': its protocol has no ports, type or code",
+			s->name);
 	if ((s->action == FILTER_IPSEC) != (*s->vpn != 0))
-		return err_set(err, EINVAL, "filter '%s': a VPN action belongs to an IpSec action, and to it alone", s->name);
+		return err_set(err, EINVAL,
+			"filter '%s': a VPN action belongs to an IpSec action, and to it alone",
+			s->name);
 	return addresses_check(s, err);
 }
 
-void rule_init(struct filter_rule *r, const struct filter_spec *s, enum filter_kind kind, uint64_t prio)
+void rule_init(
+	struct filter_rule *r, const struct filter_spec *s, enum filter_kind kind, uint64_t prio)
 {
 	r->prio = prio;
 	r->kind = (uint8_t)kind;

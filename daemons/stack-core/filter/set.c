@@ -67,7 +67,8 @@ static void implicit_init(struct rule_set *s, const struct filter_install *i)
 	}
 }
 
-static struct rule_set *rule_set_new(struct filter_set *fs, enum filter_source source, const struct filter_install *i)
+static struct rule_set *rule_set_new(
+	struct filter_set *fs, enum filter_source source, const struct filter_install *i)
 {
 	struct rule_set *s = xnew(struct rule_set);
 	s->set = fs;
@@ -81,7 +82,8 @@ static struct rule_set *rule_set_new(struct filter_set *fs, enum filter_source s
 		classifier_init(&s->side[side], side < 2 ? 4 : 6);
 	for (size_t k = 0; k < i->n; k++) {
 		struct filter_rule *r = &s->rules[k];
-		enum filter_kind kind = source == FILTER_POLICY ? FILTER_POLICY_RULE : FILTER_PROFILE_RULE;
+		enum filter_kind kind =
+			source == FILTER_POLICY ? FILTER_POLICY_RULE : FILTER_PROFILE_RULE;
 		rule_init(r, &i->rules[k], kind, i->n - k);
 		r->log_on = r->log_on && i->logging;
 		filter_slot_take(fs, r);
@@ -109,7 +111,8 @@ static void rule_set_free_rcu(struct rcu_head *h)
 
 enum filter_source filter_in_force(const struct filter_set *fs)
 {
-	return fs->want == FILTER_POLICY && fs->source[FILTER_POLICY]->loaded ? FILTER_POLICY : FILTER_PROFILE;
+	return fs->want == FILTER_POLICY && fs->source[FILTER_POLICY]->loaded ? FILTER_POLICY
+									      : FILTER_PROFILE;
 }
 
 static void choose(struct filter_set *fs)
@@ -118,16 +121,19 @@ static void choose(struct filter_set *fs)
 	filter_changed(fs);
 }
 
-int filter_install(struct filter_set *fs, enum filter_source source, const struct filter_install *i, struct errbuf *err)
+int filter_install(struct filter_set *fs, enum filter_source source, const struct filter_install *i,
+	struct errbuf *err)
 {
 	if (i->n > FILTER_RULES_MAX)
-		return err_set(err, ENOSPC, "%zu filters, at most %d are held", i->n, FILTER_RULES_MAX);
+		return err_set(
+			err, ENOSPC, "%zu filters, at most %d are held", i->n, FILTER_RULES_MAX);
 	for (size_t k = 0; k < i->n; k++) {
 		int rc = filter_spec_check(&i->rules[k], err);
 		if (rc)
 			return rc;
 		if (i->rules[k].action == FILTER_SIMULATE)
-			return err_set(err, EINVAL, "filter '%s': only a defensive filter simulates", i->rules[k].name);
+			return err_set(err, EINVAL,
+				"filter '%s': only a defensive filter simulates", i->rules[k].name);
 	}
 	struct rule_set *old = fs->source[source];
 	fs->source[source] = rule_set_new(fs, source, i);
@@ -164,8 +170,10 @@ struct filter_set *filter_set_new(void)
 	}
 	atomic_init(&fs->excludes, xcalloc(1, sizeof(struct exclude_list)));
 	fs->want = FILTER_POLICY;
-	fs->source[FILTER_PROFILE] = rule_set_new(fs, FILTER_PROFILE, &(struct filter_install){.loaded = true});
-	fs->source[FILTER_POLICY] = rule_set_new(fs, FILTER_POLICY, &(struct filter_install){.loaded = false});
+	fs->source[FILTER_PROFILE] =
+		rule_set_new(fs, FILTER_PROFILE, &(struct filter_install){.loaded = true});
+	fs->source[FILTER_POLICY] =
+		rule_set_new(fs, FILTER_POLICY, &(struct filter_install){.loaded = false});
 	choose(fs);
 	return fs;
 }
@@ -196,7 +204,8 @@ void filter_set_free(struct filter_set *fs)
 	free(fs);
 }
 
-unsigned filter_resolve(struct filter_set *fs, uint32_t (*find)(void *arg, const char *vpn), void *arg)
+unsigned filter_resolve(
+	struct filter_set *fs, uint32_t (*find)(void *arg, const char *vpn), void *arg)
 {
 	unsigned without = 0;
 	for (unsigned src = 0; src < 2; src++)

@@ -31,7 +31,8 @@ struct exclude_list {
 
 struct filter_set {
 	/* read by workers */
-	_Atomic uint64_t generation; /* changes after every change: what a flow cache knows from before is void */
+	_Atomic uint64_t generation; /* changes after every change: what a flow cache knows from
+					before is void */
 	_Atomic(struct rule_set *) in_force;
 	_Atomic(struct exclude_list *) excludes;
 	atomic_uint mode;
@@ -42,12 +43,12 @@ struct filter_set {
 	struct filter_rule *newest, *oldest; /* defences */
 	uint32_t n_defences;
 	uint64_t last_prio;
-	void *by_id; /* tsearch tree of defences */
+	void *by_id;		   /* tsearch tree of defences */
 	struct filter_rule **heap; /* those that expire, the next one first */
 	uint32_t n_heap, heap_size;
 	struct filter_worker *worker[FILTER_WORKERS_MAX];
 	_Atomic unsigned n_workers;
-	uint64_t report_us; /* when the five-minute interval ends */
+	uint64_t report_us;	    /* when the five-minute interval ends */
 	struct filter_log *pending; /* reports of defences that went */
 	size_t n_pending;
 	/* counter slots, given back by RCU callbacks */
@@ -67,7 +68,8 @@ struct filter_worker {
 /* Single writer: no locked instruction. */
 static inline void filter_count(_Atomic uint64_t *c)
 {
-	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(
+		c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 void filter_changed(struct filter_set *fs); /* bumps the generation */
@@ -77,4 +79,5 @@ void filter_defences_fini(struct filter_set *fs);
 /* Keeps a report about what @r held back, if it did; for a defence that goes. */
 void filter_log_pending(struct filter_set *fs, struct filter_rule *r, uint64_t now_us);
 /* Log a packet on behalf of @r, if it may. */
-void filter_log_packet(struct filter_worker *w, struct filter_rule *r, const struct pkt *p, enum filter_msg msg);
+void filter_log_packet(
+	struct filter_worker *w, struct filter_rule *r, const struct pkt *p, enum filter_msg msg);

@@ -10,7 +10,8 @@ enum { GRAVE = 1, FIRST = 16, STEP = 16 };
 static uintptr_t word_of(const struct cls_node *n)
 {
 	uintptr_t p = (uintptr_t)n;
-	assert(!(p >> ADDRESS_BITS)); /* user space of every 64-bit Linux unless a mapping asks for more */
+	assert(!(p >> ADDRESS_BITS)); /* user space of every 64-bit Linux unless a mapping asks for
+					 more */
 	return p | (n->hash >> ADDRESS_BITS) << ADDRESS_BITS;
 }
 
@@ -43,7 +44,8 @@ void table_fini(struct table *t)
 	free(t->next);
 }
 
-struct cls_node *filter_table_find(const struct table *t, uint64_t hash, const uint64_t *key, unsigned words)
+struct cls_node *filter_table_find(
+	const struct table *t, uint64_t hash, const uint64_t *key, unsigned words)
 {
 	const struct table_array *a = atomic_load_explicit(&t->now, memory_order_acquire);
 	uintptr_t tag = hash >> ADDRESS_BITS;
@@ -85,11 +87,13 @@ static void array_add(struct table_array *a, const struct cls_node *n)
 	atomic_store_explicit(&a->slot[i], word_of(n), memory_order_release);
 }
 
-static void array_set(struct table_array *a, const struct cls_node *old, const struct cls_node *head)
+static void array_set(
+	struct table_array *a, const struct cls_node *old, const struct cls_node *head)
 {
 	uint64_t at = old ? place_of(a, old) : UINT64_MAX;
 	if (at != UINT64_MAX)
-		atomic_store_explicit(&a->slot[at], head ? word_of(head) : GRAVE, memory_order_release);
+		atomic_store_explicit(
+			&a->slot[at], head ? word_of(head) : GRAVE, memory_order_release);
 	else if (head)
 		array_add(a, head);
 }

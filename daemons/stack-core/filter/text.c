@@ -7,9 +7,20 @@ static const struct {
 	const char *name, *text;
 	uint16_t proto;
 } protocols[] = {
-	{"tcp", "TCP", 6}, {"udp", "UDP", 17}, {"icmp", "ICMP", 1}, {"icmpv6", "ICMPv6", 58}, {"ospf", "OSPF", 89},
-	{"igmp", "IGMP", 2}, {"ip", "IP", 4}, {"esp", "ESP", 50}, {"ah", "AH", 51}, {"ipip", "IPIP", 94},
-	{"mipv6", "MIPv6", 135}, {"sctp", "SCTP", 132}, {"ipv6", "IPv6", 41}, {"gre", "GRE", 47},
+	{"tcp", "TCP", 6},
+	{"udp", "UDP", 17},
+	{"icmp", "ICMP", 1},
+	{"icmpv6", "ICMPv6", 58},
+	{"ospf", "OSPF", 89},
+	{"igmp", "IGMP", 2},
+	{"ip", "IP", 4},
+	{"esp", "ESP", 50},
+	{"ah", "AH", 51},
+	{"ipip", "IPIP", 94},
+	{"mipv6", "MIPv6", 135},
+	{"sctp", "SCTP", 132},
+	{"ipv6", "IPv6", 41},
+	{"gre", "GRE", 47},
 };
 
 const char *filter_proto_text(unsigned proto, char out[32])
@@ -60,7 +71,8 @@ static int prefix_of(const struct addr *lo, const struct addr *hi)
 	return len;
 }
 
-const char *filter_addrs_text(const struct addr *lo, const struct addr *hi, char out[2 * ADDR_TEXT_MAX])
+const char *filter_addrs_text(
+	const struct addr *lo, const struct addr *hi, char out[2 * ADDR_TEXT_MAX])
 {
 	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
 	int len = prefix_of(lo, hi);

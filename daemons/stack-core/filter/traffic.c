@@ -1,4 +1,5 @@
-/* "ipsec -t": every rule that traffic of the given kind could match, not only the first (zos.md section 6). */
+/* "ipsec -t": every rule that traffic of the given kind could match, not only the first (zos.md
+ * section 6). */
 #include "daemons/stack-core/filter/filter.h"
 #include <string.h>
 
@@ -37,7 +38,8 @@ static bool one(void *arg, const struct filter_rule *r)
 	return could_match(filter_rule_spec(r), x->t) ? x->fn(x->arg, r) : true;
 }
 
-int filter_test(const struct filter_set *fs, const struct filter_traffic *t, filter_fn fn, void *arg)
+int filter_test(
+	const struct filter_set *fs, const struct filter_traffic *t, filter_fn fn, void *arg)
 {
 	if (t->src.family && t->dst.family && t->src.family != t->dst.family)
 		return -EINVAL;

@@ -14,16 +14,25 @@ static inline struct addr an_addr(const char *text)
 	return a;
 }
 
-static inline struct pkt a_packet(const char *src, const char *dst, uint8_t proto, uint16_t sport, uint16_t dport)
+static inline struct pkt a_packet(
+	const char *src, const char *dst, uint8_t proto, uint16_t sport, uint16_t dport)
 {
-	struct pkt p = {.proto = proto, .sport = sport, .dport = dport, .src = an_addr(src), .dst = an_addr(dst), .len = 60,
-		.inbound = true, .scope = PKT_LOCAL, .secclass = 255};
+	struct pkt p = {.proto = proto,
+		.sport = sport,
+		.dport = dport,
+		.src = an_addr(src),
+		.dst = an_addr(dst),
+		.len = 60,
+		.inbound = true,
+		.scope = PKT_LOCAL,
+		.secclass = 255};
 	p.family = p.src.family;
 	return p;
 }
 
 /* A filter of everything inbound of @src's family, from @src to @dst ("*": all). */
-static inline struct filter_spec a_filter(uint64_t id, const char *name, uint8_t action, const char *src, const char *dst)
+static inline struct filter_spec a_filter(
+	uint64_t id, const char *name, uint8_t action, const char *src, const char *dst)
 {
 	struct filter_spec s;
 	struct prefix p;
@@ -65,8 +74,11 @@ static inline const char *name_of(const struct filter_rule *r)
 
 static inline void permit_all(struct filter_set *fs)
 {
-	struct filter_spec s[2] = {a_filter(0, "PERMIT", FILTER_PERMIT, "*", "*"), a_filter(0, "PERMIT6", FILTER_PERMIT, "::/0", "*")};
+	struct filter_spec s[2] = {a_filter(0, "PERMIT", FILTER_PERMIT, "*", "*"),
+		a_filter(0, "PERMIT6", FILTER_PERMIT, "::/0", "*")};
 	ck_assert_int_eq(filter_install(fs, FILTER_POLICY,
-				 &(struct filter_install){.rules = s, .n = 2, .loaded = true, .logging = true}, NULL),
+				 &(struct filter_install){
+					 .rules = s, .n = 2, .loaded = true, .logging = true},
+				 NULL),
 		0);
 }

@@ -1,5 +1,6 @@
-/* The classifier against a linear matcher that was written from zos.md alone: 200,000 random packets over random rule sets
- * whose values come from small pools, so that rules overlap and packets hit. Defences come and go between packets. */
+/* The classifier against a linear matcher that was written from zos.md alone: 200,000 random
+ * packets over random rule sets whose values come from small pools, so that rules overlap and
+ * packets hit. Defences come and go between packets. */
 #include "tests/unit/daemons/stack-core/filter/support.h"
 
 enum { MAX = 600 };
@@ -31,7 +32,8 @@ static struct addr rnd_addr(uint8_t family)
 
 static void rnd_side(uint8_t family, struct addr *lo, struct addr *hi)
 {
-	static const uint8_t len4[] = {0, 8, 15, 16, 23, 24, 26, 29, 30, 31, 32, 32}, len6[] = {0, 16, 45, 48, 60, 64, 72, 80, 121, 126, 127, 128};
+	static const uint8_t len4[] = {0, 8, 15, 16, 23, 24, 26, 29, 30, 31, 32, 32},
+			     len6[] = {0, 16, 45, 48, 60, 64, 72, 80, 121, 126, 127, 128};
 	if (!rnd(5)) { /* a range */
 		struct addr a = rnd_addr(family), b = rnd_addr(family);
 		bool swap = memcmp(a.b, b.b, 16) > 0;
@@ -49,7 +51,8 @@ static void rnd_side(uint8_t family, struct addr *lo, struct addr *hi)
 
 static uint16_t rnd_port(void)
 {
-	static const uint16_t pool[] = {0, 1, 8, 53, 80, 255, 256, 257, 511, 512, 1024, 40000, 65535};
+	static const uint16_t pool[] = {
+		0, 1, 8, 53, 80, 255, 256, 257, 511, 512, 1024, 40000, 65535};
 	return pool[rnd(13)];
 }
 
@@ -93,8 +96,14 @@ static struct pkt rnd_packet(void)
 {
 	static const uint8_t protos[] = {6, 6, 17, 1, 50, 47};
 	uint8_t family = rnd(2) ? 4 : 6;
-	struct pkt p = {.family = family, .src = rnd_addr(family), .dst = rnd_addr(family), .proto = protos[rnd(6)], .inbound = rnd(2),
-		.scope = rnd(2) ? PKT_LOCAL : PKT_ROUTED, .secclass = (uint8_t)rnd(4), .fragment = !rnd(6)};
+	struct pkt p = {.family = family,
+		.src = rnd_addr(family),
+		.dst = rnd_addr(family),
+		.proto = protos[rnd(6)],
+		.inbound = rnd(2),
+		.scope = rnd(2) ? PKT_LOCAL : PKT_ROUTED,
+		.secclass = (uint8_t)rnd(4),
+		.fragment = !rnd(6)};
 	p.opaque = (p.fragment && rnd(2)) || p.proto == 50;
 	if (p.proto == 1 && !p.opaque) {
 		p.icmp_type = (uint8_t)rnd_port();
@@ -117,12 +126,13 @@ static bool naive(const struct filter_spec *s, const struct pkt *p)
 		return false;
 	if (s->proto != FILTER_PROTO_ANY && s->proto != p->proto)
 		return false;
-	unsigned max = s->proto == 1 ? 255 : 65535, a = s->proto == 1 ? p->icmp_type : p->sport, b = s->proto == 1 ? p->icmp_code : p->dport;
+	unsigned max = s->proto == 1 ? 255 : 65535, a = s->proto == 1 ? p->icmp_type : p->sport,
+		 b = s->proto == 1 ? p->icmp_code : p->dport;
 	bool any = !s->a.lo && s->a.hi >= max && !s->b.lo && s->b.hi >= max;
 	if (!any && (p->opaque || a < s->a.lo || a > s->a.hi || b < s->b.lo || b > s->b.hi))
 		return false;
-	return memcmp(p->src.b, s->src_lo.b, 16) >= 0 && memcmp(p->src.b, s->src_hi.b, 16) <= 0 && memcmp(p->dst.b, s->dst_lo.b, 16) >= 0 &&
-	       memcmp(p->dst.b, s->dst_hi.b, 16) <= 0;
+	return memcmp(p->src.b, s->src_lo.b, 16) >= 0 && memcmp(p->src.b, s->src_hi.b, 16) <= 0 &&
+	       memcmp(p->dst.b, s->dst_lo.b, 16) >= 0 && memcmp(p->dst.b, s->dst_hi.b, 16) <= 0;
 }
 
 static struct filter_spec policy[MAX], defence[MAX]; /* defences oldest first; id 0: gone */
@@ -153,7 +163,11 @@ static void change_defences(struct filter_set *fs)
 {
 	unsigned at = rnd(n_defence);
 	if (defence[at].id && rnd(2)) {
-		ck_assert_int_eq(filter_defend(fs, &(struct filter_defend){.remove = &defence[at].id, .n_remove = 1}, 1, NULL), 0);
+		ck_assert_int_eq(
+			filter_defend(fs,
+				&(struct filter_defend){.remove = &defence[at].id, .n_remove = 1},
+				1, NULL),
+			0);
 		defence[at].id = 0;
 		return;
 	}
@@ -169,7 +183,8 @@ static void change_defences(struct filter_set *fs)
 static void round_of(unsigned rules, unsigned packets)
 {
 	struct filter_set *fs = filter_set_new();
-	struct filter_worker *plain = filter_worker_new(fs, 0), *cached = filter_worker_new(fs, 4096);
+	struct filter_worker *plain = filter_worker_new(fs, 0),
+			     *cached = filter_worker_new(fs, 4096);
 	filter_worker_now(plain, 5);
 	filter_worker_now(cached, 5);
 	n_policy = rules;
@@ -182,8 +197,15 @@ static void round_of(unsigned rules, unsigned packets)
 		defence[i] = rnd_filter(1 + i);
 		defence[i].action = rnd(2) ? FILTER_DENY : FILTER_SIMULATE;
 	}
-	ck_assert_int_eq(filter_install(fs, FILTER_POLICY, &(struct filter_install){.rules = policy, .n = n_policy, .loaded = true}, NULL), 0);
-	ck_assert_int_eq(filter_defend(fs, &(struct filter_defend){.add = defence, .n_add = n_defence}, 1, NULL), 0);
+	ck_assert_int_eq(
+		filter_install(fs, FILTER_POLICY,
+			&(struct filter_install){.rules = policy, .n = n_policy, .loaded = true},
+			NULL),
+		0);
+	ck_assert_int_eq(
+		filter_defend(
+			fs, &(struct filter_defend){.add = defence, .n_add = n_defence}, 1, NULL),
+		0);
 	for (unsigned i = 0; i < packets; i++) {
 		struct pkt p = rnd_packet();
 		const char *rule, *simulated;

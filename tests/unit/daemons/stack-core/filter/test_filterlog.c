@@ -72,9 +72,12 @@ START_TEST(log_limit)
 	ck_assert_uint_eq(last.suppressed, 15 + 1 + 4);
 	char text[1024];
 	filter_log_text(&last, NULL, NULL, NULL, text, sizeof(text));
-	ck_assert_msg(strstr(text, "EZD0837I Defensive filter packet denied messages limited: 01/01/1970 00:05:02.00 filter_rule= LIMITED "
-				   "filter_ext= 0 filter_sipaddr= 10.0.0.0/8 filter_dipaddr= 0.0.0.0/0 filter_proto= ALL sport= all "
-				   "dport= all filter_fragmentsonly= no filter_dir= inbound filter_routing= either suppressed_count= 20") != NULL,
+	ck_assert_msg(strstr(text, "EZD0837I Defensive filter packet denied messages limited: "
+				   "01/01/1970 00:05:02.00 filter_rule= LIMITED "
+				   "filter_ext= 0 filter_sipaddr= 10.0.0.0/8 filter_dipaddr= "
+				   "0.0.0.0/0 filter_proto= ALL sport= all "
+				   "dport= all filter_fragmentsonly= no filter_dir= inbound "
+				   "filter_routing= either suppressed_count= 20") != NULL,
 		"%s", text);
 	send(30, 2000000000); /* full again, and another interval has ended */
 	ck_assert_uint_eq(count[1721], 21);
@@ -104,13 +107,25 @@ END_TEST
 
 START_TEST(texts)
 {
-	struct filter_log r = {.time_us = 1234567890120000, .msg = FILTER_MSG_DENIED, .name = "SYSDEFAULTDENYRULE", .tunnel = UINT32_MAX,
-		.src = an_addr("10.0.0.1"), .dst = an_addr("10.0.0.2"), .proto = 6, .sport = 1024, .dport = 23, .scope = PKT_LOCAL, .inbound = true,
-		.len = 60, .secclass = 255};
+	struct filter_log r = {.time_us = 1234567890120000,
+		.msg = FILTER_MSG_DENIED,
+		.name = "SYSDEFAULTDENYRULE",
+		.tunnel = UINT32_MAX,
+		.src = an_addr("10.0.0.1"),
+		.dst = an_addr("10.0.0.2"),
+		.proto = 6,
+		.sport = 1024,
+		.dport = 23,
+		.scope = PKT_LOCAL,
+		.inbound = true,
+		.len = 60,
+		.secclass = 255};
 	char text[1024];
 	ck_assert_str_eq(filter_log_text(&r, "eth0", "10.0.0.2", NULL, text, sizeof(text)),
-		"EZD0815I Packet denied by policy: 02/13/2009 23:31:30.12 filter rule= SYSDEFAULTDENYRULE ext= 0 sipaddr= 10.0.0.1 dipaddr= 10.0.0.2 "
-		"proto= TCP(6) sport= 1024 dport= 23 -= Interface= 10.0.0.2 (I) secclass= 255 dest= local len= 60 vpnaction= N/A tunnelID= N/A "
+		"EZD0815I Packet denied by policy: 02/13/2009 23:31:30.12 filter rule= "
+		"SYSDEFAULTDENYRULE ext= 0 sipaddr= 10.0.0.1 dipaddr= 10.0.0.2 "
+		"proto= TCP(6) sport= 1024 dport= 23 -= Interface= 10.0.0.2 (I) secclass= 255 "
+		"dest= local len= 60 vpnaction= N/A tunnelID= N/A "
 		"ifcname= eth0 fragment= N");
 	r.msg = FILTER_MSG_SIMULATED;
 	r.proto = 1;
@@ -119,13 +134,18 @@ START_TEST(texts)
 	r.fragment = true;
 	r.scope = PKT_ROUTED;
 	ck_assert_str_eq(filter_log_text(&r, "eth0", "10.0.0.2", NULL, text, sizeof(text)),
-		"EZD1722I Packet would have been denied by defensive filter: 02/13/2009 23:31:30.12 filter rule= SYSDEFAULTDENYRULE ext= 0 "
-		"sipaddr= 10.0.0.1 dipaddr= 10.0.0.2 proto= ICMP(1) type= 8 code= 0 -= Interface= 10.0.0.2 (O) secclass= 255 dest= routed len= 60 "
+		"EZD1722I Packet would have been denied by defensive filter: 02/13/2009 "
+		"23:31:30.12 filter rule= SYSDEFAULTDENYRULE ext= 0 "
+		"sipaddr= 10.0.0.1 dipaddr= 10.0.0.2 proto= ICMP(1) type= 8 code= 0 -= Interface= "
+		"10.0.0.2 (O) secclass= 255 dest= routed len= 60 "
 		"ifcname= eth0 fragment= Y");
 	r.opaque = true;
-	ck_assert(strstr(filter_log_text(&r, NULL, NULL, NULL, text, sizeof(text)), "type= Unknown code= Unknown") != NULL);
+	ck_assert(strstr(filter_log_text(&r, NULL, NULL, NULL, text, sizeof(text)),
+			  "type= Unknown code= Unknown") != NULL);
 	r.msg = FILTER_MSG_PERMITTED;
-	ck_assert_int_eq(strncmp(filter_log_text(&r, NULL, NULL, "M1", text, sizeof(text)), "EZD0814I Packet permitted: ", 27), 0);
+	ck_assert_int_eq(strncmp(filter_log_text(&r, NULL, NULL, "M1", text, sizeof(text)),
+				 "EZD0814I Packet permitted: ", 27),
+		0);
 	ck_assert(strstr(text, "tunnelID= M1 ") != NULL);
 	for (size_t n = 1; n < 200; n++) { /* any size: cut off, ended */
 		memset(text, 'x', sizeof(text));

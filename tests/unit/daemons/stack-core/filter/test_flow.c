@@ -1,4 +1,5 @@
-/* The flow cache tells the truth while the filters change under it; floods of flows and of one bucket cost no correctness. */
+/* The flow cache tells the truth while the filters change under it; floods of flows and of one
+ * bucket cost no correctness. */
 #include "daemons/stack-core/filter/flow.h"
 #include "tests/unit/daemons/stack-core/filter/support.h"
 #include <pthread.h>
@@ -23,15 +24,22 @@ static void *worker(void *arg)
 	urcu_qsbr_register_thread();
 	filter_worker_now(s->w, 1000);
 	for (unsigned i = 0; !atomic_load(&s->stop); i++) {
-		struct pkt p = {.family = 4, .proto = 6, .sport = 7, .dport = (uint16_t)(i / HOSTS % 8), .inbound = true, .scope = PKT_LOCAL,
-			.src = {4, {10, 0, 0, (uint8_t)(i % HOSTS)}}, .dst = {4, {192, 0, 2, 1}}};
+		struct pkt p = {.family = 4,
+			.proto = 6,
+			.sport = 7,
+			.dport = (uint16_t)(i / HOSTS % 8),
+			.inbound = true,
+			.scope = PKT_LOCAL,
+			.src = {4, {10, 0, 0, (uint8_t)(i % HOSTS)}},
+			.dst = {4, {192, 0, 2, 1}}};
 		struct filter_verdict v;
 		unsigned before = atomic_load(&s->state[i % HOSTS]);
 		filter_check(s->w, &p, &v);
 		unsigned after = atomic_load(&s->state[i % HOSTS]);
 		if (before == after && before % 4 < CHANGING) {
 			atomic_fetch_add(&s->checked, 1);
-			if ((v.action == FILTER_DENY) != (before % 4 == BLOCKED) || v.rule == NULL || !*filter_rule_spec(v.rule)->name)
+			if ((v.action == FILTER_DENY) != (before % 4 == BLOCKED) ||
+				v.rule == NULL || !*filter_rule_spec(v.rule)->name)
 				atomic_fetch_add(&s->wrong, 1);
 		}
 		if (i % 32 == 0)
@@ -58,12 +66,17 @@ START_TEST(coherent_while_filters_change)
 		uint64_t id = host + 1;
 		(void)snprintf(text, sizeof(text), "10.0.0.%u", host);
 		struct filter_spec f = a_filter(id, "HOST", FILTER_DENY, text, "*");
-		/* a serial number above the two bits lets the worker see that something happened in between */
+		/* a serial number above the two bits lets the worker see that something happened in
+		 * between */
 		atomic_store(&s.state[host], (now & ~3u) | CHANGING);
-		int rc = now % 4 == OPEN ? defend_one(s.fs, &f, 1)
-					 : filter_defend(s.fs, &(struct filter_defend){.remove = &id, .n_remove = 1}, 1, NULL);
+		int rc = now % 4 == OPEN
+				 ? defend_one(s.fs, &f, 1)
+				 : filter_defend(s.fs,
+					   &(struct filter_defend){.remove = &id, .n_remove = 1}, 1,
+					   NULL);
 		ck_assert_int_eq(rc, 0);
-		atomic_store(&s.state[host], ((now & ~3u) + 4) | (now % 4 == OPEN ? BLOCKED : OPEN));
+		atomic_store(
+			&s.state[host], ((now & ~3u) + 4) | (now % 4 == OPEN ? BLOCKED : OPEN));
 	}
 	atomic_store(&s.stop, true);
 	pthread_join(thread, NULL);
@@ -83,8 +96,13 @@ START_TEST(a_flood_of_flows_only_misses)
 	struct filter_spec f = a_filter(1, "BAD", FILTER_DENY, "10.7.0.0/16", "*");
 	ck_assert_int_eq(defend_one(fs, &f, 1), 0);
 	for (unsigned i = 0; i < 100000; i++) {
-		struct pkt p = {.family = 4, .proto = 17, .sport = (uint16_t)i, .inbound = true, .scope = PKT_ROUTED,
-			.src = {4, {10, (uint8_t)(i % 9), (uint8_t)(i >> 16), (uint8_t)(i >> 8)}}, .dst = {4, {192, 0, 2, 1}}};
+		struct pkt p = {.family = 4,
+			.proto = 17,
+			.sport = (uint16_t)i,
+			.inbound = true,
+			.scope = PKT_ROUTED,
+			.src = {4, {10, (uint8_t)(i % 9), (uint8_t)(i >> 16), (uint8_t)(i >> 8)}},
+			.dst = {4, {192, 0, 2, 1}}};
 		ck_assert_int_eq(decide(w, p).action, i % 9 == 7 ? FILTER_DENY : FILTER_PERMIT);
 	}
 	struct filter_worker_stats st;
@@ -100,7 +118,12 @@ START_TEST(hash_depends_on_the_key_and_spreads)
 	struct flow_cache *a = flow_cache_new(4096), *b = flow_cache_new(4096);
 	unsigned same = 0, buckets[1024] = {0}, most = 0;
 	for (unsigned i = 0; i < 16384; i++) { /* a sequential scan, what floods look like */
-		struct pkt p = {.family = 4, .proto = 6, .sport = (uint16_t)i, .dport = 80, .src = {4, {10, 0, 0, 1}}, .dst = {4, {192, 0, 2, 1}}};
+		struct pkt p = {.family = 4,
+			.proto = 6,
+			.sport = (uint16_t)i,
+			.dport = 80,
+			.src = {4, {10, 0, 0, 1}},
+			.dst = {4, {192, 0, 2, 1}}};
 		struct flow_key k;
 		flow_key(&p, &k);
 		same += flow_hash(a, &k) % 1024 == flow_hash(b, &k) % 1024;

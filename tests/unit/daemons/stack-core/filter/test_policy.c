@@ -1,4 +1,5 @@
-/* Filters from profile and policy files: what is refused, with its place, and what is made of a good one. */
+/* Filters from profile and policy files: what is refused, with its place, and what is made of a
+ * good one. */
 #include "daemons/stack-core/filter/policy.h"
 #include "lib/base/xalloc.h"
 #include "tests/unit/daemons/stack-core/filter/support.h"
@@ -7,10 +8,10 @@ static const struct conf_stmt profile_stmts[] = {
 	{"IPSEC", profile_ipsec_operands, profile_ipsec_children, "ENDIPSEC", CONF_BLOCK}, {0}};
 static const struct conf_spec profile_spec = {"profile", CONF_PROFILE, profile_stmts};
 
-#define ACTIONS                                                                                        \
-	"IpGenericFilterAction permit { IpFilterAction Permit }\n"                                     \
-	"IpGenericFilterAction deny { IpFilterAction Deny\n IpFilterLogging Yes }\n"                   \
-	"IpGenericFilterAction ipsec { IpFilterAction IpSec }\n"                                       \
+#define ACTIONS                                                                                    \
+	"IpGenericFilterAction permit { IpFilterAction Permit }\n"                                 \
+	"IpGenericFilterAction deny { IpFilterAction Deny\n IpFilterLogging Yes }\n"               \
+	"IpGenericFilterAction ipsec { IpFilterAction IpSec }\n"                                   \
 	"IpService all { Protocol all\n Routing Either }\n"
 
 static int load(const struct conf_spec *spec, const char *text, struct conf **c)
@@ -18,7 +19,8 @@ static int load(const struct conf_spec *spec, const char *text, struct conf **c)
 	return conf_parse(spec, "f", text, strlen(text), c);
 }
 
-/* Parses (which must work, unless the message comes from there) and builds: @message must be among the errors. */
+/* Parses (which must work, unless the message comes from there) and builds: @message must be among
+ * the errors. */
 static void refused_policy(const char *text, const char *message)
 {
 	struct conf *c;
@@ -28,7 +30,8 @@ static void refused_policy(const char *text, const char *message)
 		ck_assert_int_eq(policy_build(c, &p), -EINVAL);
 	for (unsigned i = 0; i < conf_error_count(c); i++)
 		found = found || !strcmp(conf_error(c, i), message);
-	ck_assert_msg(found, "expected: %s\n     got: %s", message, conf_error_count(c) ? conf_error(c, 0) : "nothing");
+	ck_assert_msg(found, "expected: %s\n     got: %s", message,
+		conf_error_count(c) ? conf_error(c, 0) : "nothing");
 	conf_free(c);
 }
 
@@ -44,15 +47,19 @@ static void refused_profile(const char *text, const char *message)
 
 START_TEST(profile_refusals)
 {
-	refused_profile("IPSEC\nIPSECRULE 10.0.0.1/8 * PROTO *\nENDIPSEC\n", "f:2:1: found '10.0.0.1/8', expected a prefix without host bits");
-	refused_profile("IPSEC\nIPSECRULE * ::1 PROTO *\nENDIPSEC\n", "f:2:1: found '::1', expected an IPv4 address, address/length or *");
+	refused_profile("IPSEC\nIPSECRULE 10.0.0.1/8 * PROTO *\nENDIPSEC\n",
+		"f:2:1: found '10.0.0.1/8', expected a prefix without host bits");
+	refused_profile("IPSEC\nIPSECRULE * ::1 PROTO *\nENDIPSEC\n",
+		"f:2:1: found '::1', expected an IPv4 address, address/length or *");
 	refused_profile("IPSEC\nIPSEC6RULE 10.0.0.1 * PROTO *\nENDIPSEC\n",
 		"f:2:1: found '10.0.0.1', expected an IPv6 address, address/length or *");
-	refused_profile("IPSEC\nIPSECRULE * * PROTO TCPX\nENDIPSEC\n", "f:2:1: found PROTO 'TCPX', expected *, a protocol by name, or 0 to 255");
+	refused_profile("IPSEC\nIPSECRULE * * PROTO TCPX\nENDIPSEC\n",
+		"f:2:1: found PROTO 'TCPX', expected *, a protocol by name, or 0 to 255");
 	refused_profile("IPSEC\nIPSECRULE * * PROTO ICMP SRCPORT 7\nENDIPSEC\n",
 		"f:2:1: found SRCPort with PROTO ICMP, expected it only with TCP, UDP or SCTP");
 	refused_profile("IPSEC\nIPSECRULE * * PROTO TCP TYPE 7\nENDIPSEC\n",
-		"f:2:1: found TYPE with PROTO TCP, expected it only with ICMP, ICMPV6, OSPF or MIPV6");
+		"f:2:1: found TYPE with PROTO TCP, expected it only with ICMP, ICMPV6, OSPF or "
+		"MIPV6");
 }
 END_TEST
 
@@ -61,8 +68,13 @@ START_TEST(profile_rules_are_pairs)
 	struct conf *c;
 	struct profile_filters p;
 	char text[2 * ADDR_TEXT_MAX];
-	ck_assert_int_eq(load(&profile_spec, "IPSEC LOGENABLE\n IPSECRule * * NOLOG PROTO OSPF\n IPSECRule * * NOLOG PROTO UDP SRCPort * DESTport 53\n"
-					     " IPSECRule * 9.1.1.2 LOG PROTO * ROUTING EITHER SECCLASS 9\n IPSEC6Rule 2001:db8::/32 * PROTO ICMPV6 TYPE 128\nENDIPSEC\n", &c), 0);
+	ck_assert_int_eq(load(&profile_spec,
+				 "IPSEC LOGENABLE\n IPSECRule * * NOLOG PROTO OSPF\n IPSECRule * * "
+				 "NOLOG PROTO UDP SRCPort * DESTport 53\n"
+				 " IPSECRule * 9.1.1.2 LOG PROTO * ROUTING EITHER SECCLASS 9\n "
+				 "IPSEC6Rule 2001:db8::/32 * PROTO ICMPV6 TYPE 128\nENDIPSEC\n",
+				 &c),
+		0);
 	ck_assert_int_eq(profile_filters_build(conf_top(c, "IPSEC"), &p), 0);
 	ck_assert(p.logging && !p.log_implicit);
 	ck_assert_uint_eq(p.n, 8);
@@ -72,8 +84,10 @@ START_TEST(profile_rules_are_pairs)
 	ck_assert_uint_eq(p.rules[3].a.hi, 53); /* answers come from 53 */
 	ck_assert_uint_eq(p.rules[3].b.hi, 65535);
 	ck_assert_uint_eq(p.rules[2].scope, PKT_LOCAL);
-	ck_assert_str_eq(filter_addrs_text(&p.rules[4].dst_lo, &p.rules[4].dst_hi, text), "9.1.1.2/32");
-	ck_assert_str_eq(filter_addrs_text(&p.rules[5].src_lo, &p.rules[5].src_hi, text), "9.1.1.2/32");
+	ck_assert_str_eq(
+		filter_addrs_text(&p.rules[4].dst_lo, &p.rules[4].dst_hi, text), "9.1.1.2/32");
+	ck_assert_str_eq(
+		filter_addrs_text(&p.rules[5].src_lo, &p.rules[5].src_hi, text), "9.1.1.2/32");
 	ck_assert(p.rules[4].log && p.rules[4].scope == 3 && p.rules[4].secclass == 9);
 	ck_assert_uint_eq(p.rules[6].family, 6);
 	ck_assert_uint_eq(p.rules[7].a.lo, 128); /* a type is no port: not swapped */
@@ -88,45 +102,77 @@ END_TEST
 
 START_TEST(policy_refusals)
 {
-	refused_policy("IpService s { Protocol all }\n", "f:1:1: found no IpFilterPolicy, expected one");
-	refused_policy("IpFilterPolicy { IpFilterRuleRef r }\n", "f:1:18: found IpFilterRuleRef 'r', expected the name of an IpFilterRule statement in this file");
-	refused_policy("IpFilterPolicy { IpFilterGroupRef g }\n", "f:1:18: found IpFilterGroupRef 'g', expected the name of an IpFilterGroup statement in this file");
+	refused_policy(
+		"IpService s { Protocol all }\n", "f:1:1: found no IpFilterPolicy, expected one");
+	refused_policy("IpFilterPolicy { IpFilterRuleRef r }\n",
+		"f:1:18: found IpFilterRuleRef 'r', expected the name of an IpFilterRule statement "
+		"in this file");
+	refused_policy("IpFilterPolicy { IpFilterGroupRef g }\n",
+		"f:1:18: found IpFilterGroupRef 'g', expected the name of an IpFilterGroup "
+		"statement in this file");
 	refused_policy(ACTIONS "IpService all { Protocol tcp }\nIpFilterPolicy { }\n",
-		"f:7:1: found a second IpService 'all', expected another name (the first one is in line 5)");
+		"f:7:1: found a second IpService 'all', expected another name (the first one is in "
+		"line 5)");
 #define RULE(body) ACTIONS "IpFilterPolicy {\nIpFilterRule r {\n" body "}\n}\n"
-	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef nix\n"),
-		"f:12:1: found IpGenericFilterActionRef 'nix', expected the name of an IpGenericFilterAction statement in this file");
-	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceRef nix\nIpGenericFilterActionRef deny\n"),
-		"f:11:1: found IpServiceRef 'nix', expected the name of an IpService statement in this file");
-	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceGroupRef nix\nIpGenericFilterActionRef deny\n"),
-		"f:11:1: found IpServiceGroupRef 'nix', expected the name of an IpServiceGroup statement in this file");
-	refused_policy(RULE("IpSourceAddrRef nix\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:9:1: found IpSourceAddrRef 'nix', expected the name of an IpAddr statement in this file");
-	refused_policy(RULE("IpSourceAddr all\nIpDestAddrGroupRef nix\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:10:1: found IpDestAddrGroupRef 'nix', expected the name of an IpAddrGroup statement in this file");
+	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef nix\n"),
+		"f:12:1: found IpGenericFilterActionRef 'nix', expected the name of an "
+		"IpGenericFilterAction statement in this file");
+	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceRef "
+			    "nix\nIpGenericFilterActionRef deny\n"),
+		"f:11:1: found IpServiceRef 'nix', expected the name of an IpService statement in "
+		"this file");
+	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr all\nIpServiceGroupRef "
+			    "nix\nIpGenericFilterActionRef deny\n"),
+		"f:11:1: found IpServiceGroupRef 'nix', expected the name of an IpServiceGroup "
+		"statement in this file");
+	refused_policy(RULE("IpSourceAddrRef nix\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef deny\n"),
+		"f:9:1: found IpSourceAddrRef 'nix', expected the name of an IpAddr statement in "
+		"this file");
+	refused_policy(RULE("IpSourceAddr all\nIpDestAddrGroupRef nix\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef deny\n"),
+		"f:10:1: found IpDestAddrGroupRef 'nix', expected the name of an IpAddrGroup "
+		"statement in this file");
 	refused_policy(RULE("IpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
 		"f:8:1: found no IpSourceAddr in IpFilterRule 'r', expected one or a reference");
 	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpGenericFilterActionRef deny\n"),
 		"f:8:1: found no IpService in IpFilterRule 'r', expected one or a reference");
-	refused_policy(RULE("IpSourceAddr 10.0.0.300\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:9:1: found '10.0.0.300', expected an address, address/length, low-high, All, All4 or All6");
-	refused_policy(RULE("IpSourceAddr 10.0.0.9-10.0.0.1\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
+	refused_policy(RULE("IpSourceAddr 10.0.0.300\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef deny\n"),
+		"f:9:1: found '10.0.0.300', expected an address, address/length, low-high, All, "
+		"All4 or All6");
+	refused_policy(RULE("IpSourceAddr 10.0.0.9-10.0.0.1\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef deny\n"),
 		"f:9:1: found '10.0.0.9-10.0.0.1', expected the lower address first");
-	refused_policy(RULE("IpSourceAddr 10.0.0.1/8\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
+	refused_policy(RULE("IpSourceAddr 10.0.0.1/8\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef deny\n"),
 		"f:9:1: found '10.0.0.1/8', expected a prefix without host bits");
-	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr ::1\nIpServiceRef all\nIpGenericFilterActionRef deny\n"),
-		"f:8:1: found source and destination of different families in IpFilterRule 'r', expected the same");
-	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef ipsec\n"),
-		"f:8:1: found no IpManVpnActionRef in IpFilterRule 'r', whose action is IpSec, expected one");
-	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\nIpManVpnActionRef v\n"),
-		"f:13:1: found IpManVpnActionRef in IpFilterRule 'r', expected it with IpFilterAction IpSec alone");
-	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef ipsec\nIpManVpnActionRef v\n"),
-		"f:13:1: found IpManVpnActionRef 'v', expected the name of an IpManVpnAction statement in this file");
-	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol icmp\nSourcePortRange 7\n}\nIpGenericFilterActionRef deny\n"),
+	refused_policy(RULE("IpSourceAddr 10.0.0.1\nIpDestAddr ::1\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef deny\n"),
+		"f:8:1: found source and destination of different families in IpFilterRule 'r', "
+		"expected the same");
+	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef ipsec\n"),
+		"f:8:1: found no IpManVpnActionRef in IpFilterRule 'r', whose action is IpSec, "
+		"expected one");
+	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef deny\nIpManVpnActionRef v\n"),
+		"f:13:1: found IpManVpnActionRef in IpFilterRule 'r', expected it with "
+		"IpFilterAction IpSec alone");
+	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef "
+			    "all\nIpGenericFilterActionRef ipsec\nIpManVpnActionRef v\n"),
+		"f:13:1: found IpManVpnActionRef 'v', expected the name of an IpManVpnAction "
+		"statement in this file");
+	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol "
+			    "icmp\nSourcePortRange 7\n}\nIpGenericFilterActionRef deny\n"),
 		"f:12:1: found SourcePortRange, expected it only with tcp, udp or sctp");
-	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol tcp\nDirection Outbound OutboundConnect\n}\nIpGenericFilterActionRef deny\n"),
-		"f:12:1: found 'OutboundConnect', expected no connect qualifier: filters here do not look at TCP flags");
-	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol tcpx\n}\nIpGenericFilterActionRef deny\n"),
+	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol tcp\nDirection "
+			    "Outbound OutboundConnect\n}\nIpGenericFilterActionRef deny\n"),
+		"f:12:1: found 'OutboundConnect', expected no connect qualifier: filters here do "
+		"not look at TCP flags");
+	refused_policy(RULE("IpSourceAddr all\nIpDestAddr all\nIpService { Protocol "
+			    "tcpx\n}\nIpGenericFilterActionRef deny\n"),
 		"f:11:13: found 'tcpx', expected a protocol by name, 0 to 255, opaque or all");
 }
 END_TEST
@@ -137,12 +183,16 @@ static const char good[] = ACTIONS
 	"IpAddrSet some { Range 10.2.0.5-10.2.0.9 }\n"
 	"IpAddrGroup both { IpAddrRef host\n IpAddrSetRef net\n IpAddr { Addr 10.3.0.1 } }\n"
 	"IpService web { Protocol tcp\n DestinationPortRange 80 443\n Direction Outbound }\n"
-	"IpService ping { Protocol icmp\n Type 8\n Direction Inbound\n Routing Routed\n SecurityClass 5 }\n"
+	"IpService ping { Protocol icmp\n Type 8\n Direction Inbound\n Routing Routed\n "
+	"SecurityClass 5 }\n"
 	"IpServiceGroup stuff { IpServiceRef web\n IpServiceRef ping }\n"
-	"IpFilterRule second { IpSourceAddrGroupRef both\n IpDestAddrSetRef some\n IpServiceGroupRef stuff\n IpGenericFilterActionRef deny }\n"
-	"IpFilterGroup last { IpFilterRule third { IpSourceAddr all\n IpDestAddr all\n IpServiceRef all\n IpGenericFilterActionRef permit } }\n"
+	"IpFilterRule second { IpSourceAddrGroupRef both\n IpDestAddrSetRef some\n "
+	"IpServiceGroupRef stuff\n IpGenericFilterActionRef deny }\n"
+	"IpFilterGroup last { IpFilterRule third { IpSourceAddr all\n IpDestAddr all\n "
+	"IpServiceRef all\n IpGenericFilterActionRef permit } }\n"
 	"IpFilterPolicy { PreDecap on\n"
-	" IpFilterRule first { IpSourceAddr 10.0.0.1\n IpDestAddr 192.0.2.0/24\n IpServiceRef all\n IpGenericFilterActionRef permit }\n"
+	" IpFilterRule first { IpSourceAddr 10.0.0.1\n IpDestAddr 192.0.2.0/24\n IpServiceRef "
+	"all\n IpGenericFilterActionRef permit }\n"
 	" IpFilterRuleRef second\n IpFilterGroupRef last }\n";
 
 START_TEST(a_complex_policy_is_split_in_order)
@@ -159,13 +209,16 @@ START_TEST(a_complex_policy_is_split_in_order)
 	ck_assert_uint_eq(p.rules[0].ext, 1);
 	ck_assert_uint_eq(p.rules[1].ext, 2);
 	ck_assert(p.rules[1].inbound);
-	ck_assert_str_eq(filter_addrs_text(&p.rules[1].dst_lo, &p.rules[1].dst_hi, text), "10.0.0.1/32");
+	ck_assert_str_eq(
+		filter_addrs_text(&p.rules[1].dst_lo, &p.rules[1].dst_hi, text), "10.0.0.1/32");
 	const struct filter_spec *s = &p.rules[2];
 	ck_assert_str_eq(s[0].name, "second");
 	for (uint32_t i = 0; i < 6; i++)
 		ck_assert_uint_eq(s[i].ext, i + 1);
-	ck_assert(!s[0].inbound && s[0].proto == 6 && s[0].b.lo == 80 && s[0].b.hi == 443 && s[0].action == FILTER_DENY && s[0].log);
-	ck_assert(s[1].inbound && s[1].proto == 1 && s[1].a.lo == 8 && s[1].a.hi == 8 && s[1].scope == PKT_ROUTED && s[1].secclass == 5);
+	ck_assert(!s[0].inbound && s[0].proto == 6 && s[0].b.lo == 80 && s[0].b.hi == 443 &&
+		  s[0].action == FILTER_DENY && s[0].log);
+	ck_assert(s[1].inbound && s[1].proto == 1 && s[1].a.lo == 8 && s[1].a.hi == 8 &&
+		  s[1].scope == PKT_ROUTED && s[1].secclass == 5);
 	ck_assert_str_eq(filter_addrs_text(&s[2].src_lo, &s[2].src_hi, text), "10.1.0.0/16");
 	ck_assert_str_eq(filter_addrs_text(&s[2].dst_lo, &s[2].dst_hi, text), "10.2.0.5-10.2.0.9");
 	ck_assert_str_eq(filter_addrs_text(&s[4].src_lo, &s[4].src_hi, text), "10.3.0.1/32");
@@ -194,10 +247,13 @@ START_TEST(too_many_simple_filters)
 	char *text = xcalloc(1, 1 << 20);
 	size_t at = (size_t)sprintf(text, "%s", ACTIONS "IpAddrGroup many {\n");
 	for (unsigned i = 0; i < 400; i++)
-		at += (size_t)sprintf(text + at, "IpAddr { Addr 10.0.%u.%u }\n", i / 200, i % 200 + 1);
-	(void)sprintf(text + at, "}\nIpFilterPolicy { IpFilterRule r { IpSourceAddrGroupRef many\nIpDestAddrGroupRef many\nIpServiceRef all\n"
+		at += (size_t)sprintf(
+			text + at, "IpAddr { Addr 10.0.%u.%u }\n", i / 200, i % 200 + 1);
+	(void)sprintf(text + at, "}\nIpFilterPolicy { IpFilterRule r { IpSourceAddrGroupRef "
+				 "many\nIpDestAddrGroupRef many\nIpServiceRef all\n"
 				 "IpGenericFilterActionRef deny } }\n");
-	refused_policy(text, "f:409:18: found more than 65536 simple filters, expected at most so many");
+	refused_policy(
+		text, "f:409:18: found more than 65536 simple filters, expected at most so many");
 	free(text);
 }
 END_TEST
