@@ -404,7 +404,7 @@ def disk_full(p):
     p.stop("defmgrD")
     os.truncate(p.log("defmgrD"), 0)
     p.conf(conf().replace("SyslogLevel 7", "SyslogLevel 1"))
-    p.start("defmgrD", file_limit=400 * 1024)
+    p.start("defmgrD", file_limit=1536 * 1024)
     check(p.wait_up() and p.wait_installed("LEFT"), "defmgrD runs on a small disk")
     lines = "".join(f"-F add srcip 10.1.{i >> 8}.{i & 255} -N d{i} -p LEFT\n" for i in range(20000))
     r = p.run("ipsec --batch", stdin=lines)
