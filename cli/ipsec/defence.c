@@ -241,7 +241,7 @@ static int defence_display(struct ipsec_command *c)
 	const Defmgr__ListReply *first = (const Defmgr__ListReply *)p.replies[0];
 	report_heading(&r, c, c->global ? "*ALL*" : c->stack, "Defensive Filt", c->global ? "display (global)" : "Display");
 	report_source(c->global ? "Defense Manager" : "Stack", c->global ? "Global" : "Current", first->total);
-	if (first->mode && !c->global)
+	if (first->mode)
 		report_extra("Defensive Mode", first->mode);
 	for (size_t i = 0; i < first->n_excludes; i++)
 		report_extra("Exclusion Address", first->excludes[i]);

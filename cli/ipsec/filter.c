@@ -13,7 +13,7 @@ static const char *text_or(const char *s, const char *otherwise)
 
 static void filter_fields(struct report *r, const Stack__Filter *f)
 {
-	char text[24];
+	char text[24], when[32];
 	bool defensive = f->type && !strcmp(f->type, "Defensive");
 	report_field(r, true, "FilterName", "%s", text_or(f->name, ""));
 	report_field(r, true, "FilterNameExtension", "%u", f->extension);
@@ -22,7 +22,7 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	report_field(r, true, "VpnActionName", "%s", text_or(f->vpn_action, "n/a"));
 	report_field(r, true, "TunnelID", "%s", text_or(f->tunnel_id, "0x00"));
 	report_field(r, true, "Type", "%s", text_or(f->type, "Generic"));
-	report_field(r, false, "DefensiveType", "%s", defensive ? "Stack" : "n/a");
+	report_field(r, false, "DefensiveType", "%s", !defensive ? "n/a" : f->global ? "Global" : "Stack");
 	report_field(r, true, "State", "Active");
 	report_field(r, true, "Action", "%s", text_or(f->action, ""));
 	report_field(r, true, "Scope", "%s", text_or(f->scope, "Both"));
@@ -30,6 +30,10 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	report_field(r, false, "OnDemand", "n/a");
 	report_field(r, false, "SecurityClass", "%u", f->secclass);
 	report_field(r, false, "Logging", "%s", text_or(f->logging, "None"));
+	if (defensive)
+		report_field(r, false, "LogLimit", "%u", f->loglimit);
+	else
+		report_field(r, false, "LogLimit", "n/a");
 	report_field(r, true, "Protocol", "%s", report_protocol(f->protocol, text));
 	report_field(r, false, "ICMPType", "%s", text_or(f->icmp_type, "n/a"));
 	report_field(r, false, "ICMPCode", "%s", text_or(f->icmp_code, "n/a"));
@@ -39,6 +43,7 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	report_field(r, true, "DestinationPort", "%s", text_or(f->dest_port, "All"));
 	report_field(r, false, "FragmentsOnly", "%s", f->fragments_only ? "Yes" : "No");
 	report_field(r, true, "FilterMatches", "%" PRIu64, f->matches);
+	report_field(r, false, "LifetimeExpires", "%s", report_time(f->expires_us, when));
 }
 
 static bool wanted(const struct ipsec_command *c, const Stack__Filter *f)
@@ -74,6 +79,10 @@ static void filter_heading(struct report *r, struct ipsec_command *c, const Stac
 			scope = scopes[i][1];
 	report_heading(r, c, c->stack, "Filter", "Display");
 	report_source(text_or(reply->source, "Stack Policy"), scope, reply->total);
+	(void)printf("Logging:  %-15s Predecap: %-20s DVIPSec:  No\n", reply->logging ? "On" : "Off", reply->predecap ? "On" : "Off");
+	report_extra("Defensive Mode", text_or(reply->defensive_mode, "n/a"));
+	for (size_t i = 0; i < reply->n_exclusions; i++)
+		report_extra("Exclusion Address", reply->exclusions[i]);
 }
 
 static int filter_display(struct ipsec_command *c)

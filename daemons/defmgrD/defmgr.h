@@ -14,7 +14,7 @@
 #include "lib/daemon/daemon.h"
 #include <limits.h>
 
-enum { DM_STACKS_MAX = 32, DM_EXCLUDES_MAX = 10, DM_STACK_NAME_MAX = 8, DM_DEADLINE_MS = 1000 };
+enum { DM_STACKS_MAX = 16, DM_EXCLUDES_MAX = 10, DM_STACK_NAME_MAX = 8, DM_DEADLINE_MS = 1000 };
 
 enum dm_mode { DM_ACTIVE, DM_SIMULATE, DM_INACTIVE };
 

@@ -77,8 +77,9 @@ static enum bus_code room_for(struct defmgr *dm, struct dm_stack *s, const struc
 		(void)err_set(e, EEXIST, "filter %s exists already in %s", f->name, s ? s->conf.name : "the global filters");
 		return BUS_EXISTS;
 	}
-	if (t->count >= TABLE_MAX) {
-		(void)err_set(e, ENOSPC, "%s holds %d filters, which is the most", s ? s->conf.name : "the global set", TABLE_MAX);
+	if (!ftable_room(t, f)) {
+		(void)err_set(e, ENOSPC, "%s is full: at most %d filters, of at most %d directions and families",
+			s ? s->conf.name : "the global set", TABLE_MAX, TABLE_PARTS_MAX);
 		return BUS_LIMIT;
 	}
 	return BUS_OK;
@@ -452,8 +453,7 @@ static void list(struct bus_call *call, const Defmgr__ListRequest *q, struct dm_
 	if (s)
 		memcpy(l->stack_name, s->conf.name, sizeof(l->stack_name));
 	l->filters = xcalloc(q->n_names > limit ? q->n_names : limit, sizeof(struct filter *));
-	for (const struct filter *f = t->newest; f; f = f->older)
-		l->total += filter_parts(f);
+	l->total = t->parts;
 	list_pages(l, t, q, q->n_names ? LIST_MAX : limit);
 	if (s && s->installed && l->n)
 		list_count(l);

@@ -300,7 +300,7 @@ struct load {
 static void load_one(void *arg, const struct filter *f)
 {
 	struct load *l = arg;
-	if (f->expires_us <= l->now || l->table->count >= TABLE_MAX || ftable_find(l->table, f->name)) {
+	if (f->expires_us <= l->now || !ftable_room(l->table, f) || ftable_find(l->table, f->name)) {
 		l->dropped++;
 		return;
 	}
@@ -328,7 +328,7 @@ int dm_stack_copy_globals(struct dm_stack *s)
 		return 0;
 	int rc = store_begin(dm->store);
 	for (struct filter *g = dm->globals.oldest; g && !rc; g = g->newer) {
-		if (ftable_find(&s->table, g->name) || s->table.count >= TABLE_MAX)
+		if (ftable_find(&s->table, g->name) || !ftable_room(&s->table, g))
 			continue;
 		struct filter *f = xnew(struct filter);
 		*f = *g;
@@ -349,13 +349,13 @@ int dm_stack_copy_globals(struct dm_stack *s)
 
 static unsigned free_index(const struct defmgr *dm)
 {
-	uint32_t used = 0;
+	uint32_t used = 0; /* 32 bits are enough: as many retired as configured ones, at most */
 	for (unsigned i = 0; i < dm->nstacks; i++)
 		used |= 1u << dm->stacks[i]->index;
 	for (unsigned i = 0; i < dm->nretired; i++)
 		used |= 1u << dm->retired[i]->index;
 	unsigned n = 0;
-	while (n < DM_STACKS_MAX - 1 && used & 1u << n)
+	while (used & 1u << n)
 		n++;
 	return n;
 }

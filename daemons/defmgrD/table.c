@@ -154,7 +154,13 @@ static void index_add(struct table *t, struct filter *f)
 	*b = f;
 	heap_add(t, f);
 	t->count++;
+	t->parts += filter_parts(f);
 	f->dead = false;
+}
+
+bool ftable_room(const struct table *t, const struct filter *f)
+{
+	return t->count < TABLE_MAX && t->parts + filter_parts(f) <= TABLE_PARTS_MAX;
 }
 
 void ftable_insert(struct table *t, struct filter *f)
@@ -180,6 +186,7 @@ void ftable_remove(struct table *t, struct filter *f)
 	*(f->newer ? &f->newer->older : &t->newest) = f->older;
 	*(f->older ? &f->older->newer : &t->oldest) = f->newer;
 	t->count--;
+	t->parts -= filter_parts(f);
 	f->dead = true;
 }
 

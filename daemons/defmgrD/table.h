@@ -3,11 +3,12 @@
 #pragma once
 #include "daemons/defmgrD/filter.h"
 
-enum { TABLE_MAX = 100000 };
+/* Most filters of a scope, and most parts they are expanded to: what a stack holds. */
+enum { TABLE_MAX = 100000, TABLE_PARTS_MAX = 200000 };
 
 struct table {
 	struct filter **buckets;
-	uint32_t mask, count;
+	uint32_t mask, count, parts;
 	struct filter *newest, *oldest;
 	struct filter **heap; /* heap[1..heap_count], earliest first */
 	uint32_t heap_count, heap_cap;
@@ -25,6 +26,7 @@ void ftable_remove(struct table *t, struct filter *f);
 void ftable_restore(struct table *t, struct filter *f);
 /* After f->expires_us changed. */
 void ftable_rearm(struct table *t, struct filter *f);
+bool ftable_room(const struct table *t, const struct filter *f); /* for one more */
 struct filter *ftable_next_expiry(const struct table *t); /* NULL: none */
 /* Newest filter whose id is below @id (0: of all). */
 struct filter *ftable_below(const struct table *t, uint64_t id);

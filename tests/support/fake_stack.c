@@ -162,7 +162,7 @@ static const struct bus_method methods[] = {
 	{"TrafficTest", "SERVAUTH", DISPLAY, SAF_READ, &stack__traffic_test_request__descriptor, &stack__filters_reply__descriptor,
 		on_other},
 	{"Defend", "SERVAUTH", DEFEND, SAF_READ, &stack__defend_request__descriptor, &stack__defend_reply__descriptor, on_defend},
-	{"DefenceMatches", "SERVAUTH", DEFEND, SAF_READ, &stack__defence_matches_request__descriptor,
+	{"DefenceMatches", "SERVAUTH", DISPLAY, SAF_READ, &stack__defence_matches_request__descriptor,
 		&stack__defence_matches_reply__descriptor, on_matches},
 	{NULL}};
 

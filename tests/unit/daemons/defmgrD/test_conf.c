@@ -40,7 +40,7 @@ START_TEST(refuses_too_many)
 	for (int i = 0; i <= DM_STACKS_MAX; i++)
 		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "DmStackConfig S%d { }\n", i);
 	ck_assert_ptr_null(build(text, e));
-	ck_assert_ptr_nonnull(strstr(e, "at most 32"));
+	ck_assert_ptr_nonnull(strstr(e, "at most 16"));
 	memcpy(text, "DmStackConfig A {\n", 19);
 	for (int i = 0; i <= DM_EXCLUDES_MAX; i++)
 		(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "Exclude 10.0.0.%d\n", i);

@@ -74,12 +74,33 @@ START_TEST(restores_in_reverse)
 }
 END_TEST
 
+/* The most that a stack holds counts directions and families, not names. */
+START_TEST(room_counts_parts)
+{
+	struct table t;
+	ftable_init(&t);
+	struct filter *f = add(&t, 1, 10); /* of both families and directions */
+	f->direction = DEFMGR__FILTER__DIRECTION__BIDIRECTIONAL;
+	ck_assert(ftable_room(&t, f));
+	t.parts = TABLE_PARTS_MAX - 4;
+	ck_assert(ftable_room(&t, f));
+	t.parts++;
+	ck_assert(!ftable_room(&t, f));
+	t.parts = 4;
+	t.count = TABLE_MAX;
+	ck_assert(!ftable_room(&t, f));
+	t.count = 1;
+	ftable_fini(&t);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("table");
 	TCase *t = tcase_create("table");
 	tcase_add_test(t, finds_orders_and_forgets);
 	tcase_add_test(t, restores_in_reverse);
+	tcase_add_test(t, room_counts_parts);
 	suite_add_tcase(s, t);
 	return s;
 }
