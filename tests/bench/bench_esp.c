@@ -114,6 +114,9 @@ static struct raw *raw_new(const struct kind *kind)
 	memset(r, 0, sizeof(*r));
 	r->m = alloc_mb_mgr(0);
 	init_mb_mgr_auto(r->m, &arch);
+	/* the faster of its variants, as crypto_imb.c says */
+	if (kind->cipher == CIPHER_AES_CBC && (r->m->features & IMB_FEATURE_SHANI) && arch < IMB_ARCH_AVX512)
+		init_mb_mgr_sse(r->m);
 	r->kind = kind;
 	if (kind->key_len == 20)
 		IMB_AES128_GCM_PRE(r->m, key, &r->gcm);

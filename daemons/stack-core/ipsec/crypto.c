@@ -28,7 +28,7 @@ enum { KEYSTREAM = 4096, KEYSTREAM_REFILLS = 1 << 16 };
 
 struct crypto_worker {
 	unsigned index;
-	struct IMB_MGR *imb;
+	struct imb_worker *imb;
 	struct crypto_job *queue[CRYPTO_JOBS_MAX];
 	EVP_CIPHER_CTX *ctr; /* AES-256-CTR under a random key: its stream gives the IVs */
 	unsigned refills;
@@ -142,7 +142,7 @@ struct crypto_worker *crypto_worker_new(unsigned index)
 	assert(index < CRYPTO_WORKERS_MAX);
 	struct crypto_worker *w = xnew(struct crypto_worker);
 	w->index = index;
-	w->imb = imb_manager_new();
+	w->imb = imb_worker_new();
 	w->ctr = xcheck(EVP_CIPHER_CTX_new());
 	w->used = KEYSTREAM;
 	w->refills = KEYSTREAM_REFILLS;
@@ -153,7 +153,7 @@ void crypto_worker_free(struct crypto_worker *w)
 {
 	if (!w)
 		return;
-	imb_manager_free(w->imb);
+	imb_worker_free(w->imb);
 	EVP_CIPHER_CTX_free(w->ctr);
 	secret_wipe(w->stream, sizeof(w->stream));
 	free(w);

@@ -22,13 +22,13 @@ struct crypto_key_bytes {
 	size_t key_len, auth_len;
 };
 
-struct IMB_MGR;
+struct imb_worker;
 
 int imb_key_new(struct crypto_key *k, const struct crypto_key_bytes *b, struct errbuf *err);
 void imb_key_free(struct crypto_key *k);
-struct IMB_MGR *imb_manager_new(void); /* NULL: not on this CPU */
-void imb_manager_free(struct IMB_MGR *m);
-void imb_run(struct IMB_MGR *m, struct crypto_job *const *jobs, size_t n);
+struct imb_worker *imb_worker_new(void); /* NULL: not on this CPU */
+void imb_worker_free(struct imb_worker *w);
+void imb_run(struct imb_worker *w, struct crypto_job *const *jobs, size_t n);
 
 int openssl_key_new(struct crypto_key *k, const struct crypto_key_bytes *b, struct errbuf *err);
 void openssl_key_free(struct crypto_key *k);

@@ -44,7 +44,19 @@ static pthread_mutex_t expand_lock = PTHREAD_MUTEX_INITIALIZER;
 static IMB_MGR *expand;
 static bool expand_tried;
 
-IMB_MGR *imb_manager_new(void)
+/* A worker has two managers. GCM goes through the widest code of the CPU. HMAC goes through the SSE code where the CPU has
+ * SHA instructions but no AVX-512: in release 1.3 only these two use them, and one stream of SHA instructions is three times
+ * as fast as eight AVX2 lanes (1.25 against 3.7 us for 1400 bytes of CBC with SHA-256, 3 against 29 for a lone packet). */
+struct imb_worker {
+	IMB_MGR *gcm, *lanes;
+};
+
+static bool usable(IMB_MGR *m)
+{
+	return !imb_get_errno(m) && (m->features & IMB_FEATURE_SELF_TEST_PASS);
+}
+
+static IMB_MGR *manager_new(void)
 {
 	IMB_MGR *m = alloc_mb_mgr(0);
 	IMB_ARCH arch = IMB_ARCH_NONE;
@@ -52,24 +64,58 @@ IMB_MGR *imb_manager_new(void)
 	if (!m)
 		return NULL;
 	init_mb_mgr_auto(m, &arch);
-	if (imb_get_errno(m) || arch == IMB_ARCH_NONE || !(m->features & IMB_FEATURE_SELF_TEST_PASS)) {
+	if (arch == IMB_ARCH_NONE || !usable(m)) {
 		free_mb_mgr(m);
 		return NULL;
 	}
 	return m;
 }
 
-void imb_manager_free(IMB_MGR *m)
+static IMB_MGR *sha_manager_new(const IMB_MGR *wide)
 {
-	if (m)
+	if (!(wide->features & IMB_FEATURE_SHANI) || wide->used_arch >= IMB_ARCH_AVX512)
+		return manager_new();
+	IMB_MGR *m = alloc_mb_mgr(0);
+	if (!m)
+		return NULL;
+	init_mb_mgr_sse(m);
+	if (!usable(m)) {
 		free_mb_mgr(m);
+		return NULL;
+	}
+	return m;
+}
+
+struct imb_worker *imb_worker_new(void)
+{
+	struct imb_worker *w = xnew(struct imb_worker);
+
+	w->gcm = manager_new();
+	if (w->gcm)
+		w->lanes = sha_manager_new(w->gcm);
+	if (!w->lanes) {
+		imb_worker_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void imb_worker_free(struct imb_worker *w)
+{
+	if (!w)
+		return;
+	if (w->gcm)
+		free_mb_mgr(w->gcm);
+	if (w->lanes)
+		free_mb_mgr(w->lanes);
+	free(w);
 }
 
 static IMB_MGR *expand_manager(void) /* locked by the caller */
 {
 	if (!expand_tried) {
 		expand_tried = true;
-		expand = imb_manager_new();
+		expand = manager_new();
 	}
 	return expand;
 }
@@ -270,19 +316,19 @@ static void run_lanes(IMB_MGR *m, struct crypto_job *const *jobs, size_t n)
 		finish(&done, 1);
 }
 
-void imb_run(IMB_MGR *m, struct crypto_job *const *jobs, size_t n)
+void imb_run(struct imb_worker *w, struct crypto_job *const *jobs, size_t n)
 {
 	size_t end;
 
-	if (!m)
+	if (!w)
 		return; /* the jobs stay failed */
 	for (size_t at = 0; at < n; at = end) {
 		bool gcm = jobs[at]->key->cipher == CIPHER_AES_GCM;
 		for (end = at + 1; end < n && (jobs[end]->key->cipher == CIPHER_AES_GCM) == gcm;)
 			end++;
 		if (gcm)
-			run_gcm(m, jobs + at, end - at);
+			run_gcm(w->gcm, jobs + at, end - at);
 		else
-			run_lanes(m, jobs + at, end - at);
+			run_lanes(w->lanes, jobs + at, end - at);
 	}
 }
