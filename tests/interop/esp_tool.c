@@ -3,7 +3,7 @@
  * Lines on stdin, one answer line each:
  *   sa PROTO MODE CIPHER KEY AUTH AUTHKEY SPI SRC DST ESN LASTSEQ BACKEND WINDOW    ->  ok
  *   out HEX | in HEX                                                                ->  ok HEX | drop REASON
- * Names as in the code (esp ah, tunnel transport, AES_GCM, HMAC_SHA1, imb openssl); keys are hex, "-" for none; SRC and DST "-" for
+ * Names as in the code (esp ah, tunnel transport, AES_GCM, HMAC_SHA1, best openssl); keys are hex, "-" for none; SRC and DST "-" for
  * any. The inbound SA has the same addresses as the outbound one: the tool is both ends. */
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/esp.h"
@@ -83,7 +83,7 @@ static int set_sa(char *args, struct errbuf *err)
 	p.esn = esn != 0;
 	p.first_seq = last;
 	p.replay = window;
-	p.backend = !strcmp(backend, "imb") ? CRYPTO_IMB : CRYPTO_OPENSSL;
+	p.backend = !strcmp(backend, "best") ? CRYPTO_BEST : CRYPTO_OPENSSL;
 	int r = sa_new(&p, true, 1, err, &in);
 	if (r < 0)
 		return r;

@@ -14,8 +14,6 @@ struct imb_key {
 	struct gcm_key_data gcm;
 	uint32_t enc[60] __attribute__((aligned(16)));
 	uint32_t dec[60] __attribute__((aligned(16)));
-	uint64_t des[3][16] __attribute__((aligned(16)));
-	const void *des_ptr[3];
 	uint8_t ipad[64] __attribute__((aligned(16)));
 	uint8_t opad[64] __attribute__((aligned(16)));
 	uint32_t k1[44] __attribute__((aligned(16)));
@@ -25,7 +23,6 @@ struct imb_key {
 
 static const IMB_CIPHER_MODE cipher_modes[CIPHER_COUNT] = {
 	[CIPHER_NULL] = IMB_CIPHER_NULL,
-	[CIPHER_3DES_CBC] = IMB_CIPHER_DES3,
 	[CIPHER_AES_CBC] = IMB_CIPHER_CBC,
 	[CIPHER_AES_GCM] = IMB_CIPHER_GCM,
 };
@@ -180,11 +177,6 @@ static void expand_cipher(IMB_MGR *m, enum crypto_cipher cipher, const struct cr
 			IMB_AES_KEYEXP_192(m, b->key, ik->enc, ik->dec);
 		else
 			IMB_AES_KEYEXP_256(m, b->key, ik->enc, ik->dec);
-	} else if (cipher == CIPHER_3DES_CBC) {
-		for (size_t i = 0; i < 3; i++) {
-			IMB_DES_KEYSCHED(m, ik->des[i], b->key + 8 * i);
-			ik->des_ptr[i] = ik->des[i];
-		}
 	}
 }
 
@@ -230,14 +222,9 @@ static void set_keys(IMB_JOB *ij, const struct crypto_key *k, struct crypto_job 
 		ij->iv_len_in_bytes = 12;
 		return;
 	}
-	if (k->cipher == CIPHER_3DES_CBC) {
-		ij->enc_keys = ij->dec_keys = ik->des_ptr;
-		ij->iv_len_in_bytes = 8;
-	} else {
-		ij->enc_keys = ik->enc;
-		ij->dec_keys = ik->dec;
-		ij->iv_len_in_bytes = 16;
-	}
+	ij->enc_keys = ik->enc;
+	ij->dec_keys = ik->dec;
+	ij->iv_len_in_bytes = 16;
 	ij->hash_alg = hash_algs[k->auth];
 	if (k->auth == AUTH_AES128_XCBC_96) {
 		ij->u.XCBC._k1_expanded = ik->k1;

@@ -54,6 +54,8 @@ static const struct vector vectors[] = {
 		"f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d"
 		"39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b",
 		AUTH_HMAC_SHA1_96, NULL, NULL},
+	{"NIST SP 800-67 example as CBC of one block", CIPHER_3DES_CBC, "0123456789abcdef23456789abcdef01456789abcdef0123",
+		"0000000000000000", "", "5468652071756663", "a826fd8ce53b855f", AUTH_HMAC_SHA1_96, NULL, NULL},
 	{"RFC 2202 HMAC-MD5 1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265", AUTH_HMAC_MD5_96,
 		"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "9294727a3638bb1c13f48ef8"},
 	{"RFC 2202 HMAC-SHA1 1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265",
@@ -145,7 +147,10 @@ static void run_vector(enum crypto_backend b, struct crypto_worker *w, const str
 START_TEST(published_vectors)
 {
 	struct crypto_worker *w = crypto_worker_new(0);
-	run_vector(backends[_i / VECTORS], w, &vectors[_i % VECTORS]);
+	for (unsigned i = 0; i < VECTORS; i++) {
+		if (vectors[i].cipher != CIPHER_3DES_CBC || backends[_i] == CRYPTO_OPENSSL)
+			run_vector(backends[_i], w, &vectors[i]);
+	}
 	crypto_worker_free(w);
 }
 END_TEST
@@ -165,8 +170,8 @@ static const struct kind kinds[] = {
 	{CIPHER_AES_CBC, 32, AUTH_HMAC_SHA2_384_192},
 	{CIPHER_AES_CBC, 32, AUTH_HMAC_SHA2_512_256},
 	{CIPHER_AES_CBC, 16, AUTH_AES128_XCBC_96},
-	{CIPHER_3DES_CBC, 24, AUTH_HMAC_SHA1_96},
-	{CIPHER_DES_CBC, 8, AUTH_HMAC_MD5_96},
+	{CIPHER_NULL, 0, AUTH_HMAC_MD5_96},
+	{CIPHER_NULL, 0, AUTH_HMAC_SHA1_96},
 	{CIPHER_NULL, 0, AUTH_HMAC_SHA2_256_128},
 	{CIPHER_NULL, 0, AUTH_AES128_XCBC_96},
 };
@@ -265,6 +270,7 @@ START_TEST(wrong_keys_are_refused)
 		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_CBC, key, 16, AUTH_NONE, key, 0, &err, &k), -EINVAL);
 		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_NULL, key, 0, AUTH_NONE, key, 0, &err, &k), -EINVAL);
 		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_GCM, key, 16, AUTH_HMAC_SHA1_96, key, 20, &err, &k), -EINVAL);
+		ck_assert_int_eq(crypto_key_new(CRYPTO_IMB, CIPHER_3DES_CBC, key, 24, AUTH_HMAC_SHA1_96, key, 20, &err, &k), -ENOTSUP);
 		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_COUNT, key, 16, AUTH_NONE, key, 0, &err, &k), -EINVAL);
 	}
 	ck_assert_ptr_null(k);
@@ -297,7 +303,7 @@ static Suite *suite(void)
 	TCase *c = tcase_create("crypto");
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, wrong_keys_are_refused);
-	tcase_add_loop_test(c, published_vectors, 0, 2 * VECTORS);
+	tcase_add_loop_test(c, published_vectors, 0, 2);
 	tcase_add_loop_test(c, backends_agree_on_every_length, 0, KINDS);
 	tcase_add_test(c, ivs_do_not_repeat);
 	suite_add_tcase(s, c);
