@@ -5,6 +5,7 @@
  * The protected packet is not filtered again: its rule permitted it. Packets that wait for a link address are few and for a short
  * time; what is more is dropped and counted. */
 #include "daemons/stack-core/ip/cut.h"
+#include "daemons/stack-core/ip/gro.h"
 #include "daemons/stack-core/ip/icmp.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/worker.h"
@@ -179,7 +180,9 @@ void out_flush(struct worker *w)
 			if (!w->out_sa[i])
 				clear[n_clear++] = w->out[i];
 		w->n_out = 0;
-		for (unsigned i = 0; i < n_clear; i++)
+		unsigned joined = gro_merge(w->pool, w->stack->links, clear, n_clear);
+		w->pass[PASS_JOINED] += n_clear - joined;
+		for (unsigned i = 0; i < joined; i++)
 			resolve(w, clear[i]);
 		if (n)
 			ipsec_out(w->ipsec, protect, sas, n);

@@ -24,6 +24,7 @@
 	X(FORWARD, "route", "packets forwarded")                                        \
 	X(FRAGMENTED, "route", "packets cut into fragments")                            \
 	X(SEGMENTED, "route", "super-packets cut into segments")                        \
+	X(JOINED, "route", "TCP segments joined to others of their flow")              \
 	X(ICMP_ERROR, "icmp", "ICMP errors sent")                                       \
 	X(TX, "link-tx", "packets sent")
 
