@@ -16,6 +16,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -118,6 +119,17 @@ def environment():
     return env
 
 
+def public(name):
+    """A copy of the program that any uid can start: a checkout may lie in a directory that only root enters."""
+    source = program(name)
+    copy = path("bin", os.path.basename(name))
+    if os.path.dirname(source) and not os.path.exists(copy):
+        os.makedirs(path("bin"), mode=0o755, exist_ok=True)
+        shutil.copy(source, copy)
+        os.chmod(copy, 0o755)
+    return copy if os.path.exists(copy) else source
+
+
 def program(name):
     for where in ("daemons/" + name, "cli", "tests/bench", "cli/" + name):
         full = os.path.join(BUILD, where, name)
@@ -138,7 +150,7 @@ def in_ns(ns):
 
 def run(name, *args, uid=0, ns=None, stdin=None, timeout=30, env=None):
     """One of our programs or any other; both outputs as text."""
-    argv = in_ns(ns) + as_uid(uid) + [program(name)] + [str(a) for a in args]
+    argv = in_ns(ns) + as_uid(uid) + [public(name) if uid else program(name)] + [str(a) for a in args]
     try:
         return subprocess.run(argv, input=stdin if stdin is not None else "", capture_output=True, text=True,
                               errors="replace", timeout=timeout, env=dict(environment(), **(env or {})))
@@ -156,7 +168,9 @@ def must(*argv, ns=None):
 
 def saf(text):
     """RACF commands, one a line, as the owner of the registry."""
-    p = run("safctl", "-f", "-", stdin=text.strip() + "\n")
+    if not os.path.exists(path("var/lib/ravelin/saf/snapshot")):
+        run("safctl", "--init")
+    p = run("safctl", "-", stdin=text.strip() + "\n")
     if p.returncode:
         raise RuntimeError("safctl: %s%s" % (p.stdout, p.stderr))
     return p.stdout
@@ -177,7 +191,7 @@ def saf_base(stacks=()):
 
 def permit(resource, who, level="READ"):
     resource = resource.replace("{sysname}", SYSNAME)
-    run("safctl", "RDEFINE", "SERVAUTH", resource, "UACC(NONE)")
+    run("safctl", "RDEFINE", "SERVAUTH", resource, "UACC(NONE)")  # may exist
     return saf("PERMIT %s CLASS(SERVAUTH) ID(%s) ACCESS(%s)" % (resource, who, level))
 
 
@@ -278,19 +292,31 @@ class Daemon(Process):
 
     def __init__(self, name, instance=None, ns=None, uid=0, caps=(), args=(), start=True, env=None):
         self.name = name + ("@" + instance if instance else "")
-        argv = [program(name), "--root", root(), *args] + ([instance] if instance else [])
+        argv = [public(name) if uid else program(name), "--root", root(), *args] + ([instance] if instance else [])
         super().__init__(argv, ns=ns, uid=0, env=env, name=self.name)
         if uid:
             keep = ",".join("+" + c for c in caps)
-            self.argv = in_ns(ns) + as_uid(uid) + (
+            self.argv = in_ns(ns) + (self.tun() if ns else []) + as_uid(uid) + (
                 ["--inh-caps", keep, "--ambient-caps", keep] if caps else []) + argv
             self.places(uid)
         if start:
             self.start()
 
+    @staticmethod
+    def tun():
+        """/dev/net/tun with the mode that udev gives it (0666), also where no udev runs: only in the namespace's mounts."""
+        node = path("tun")
+        if not os.path.exists(node):
+            os.mknod(node, 0o666 | stat.S_IFCHR, os.makedev(10, 200))
+            os.chmod(node, 0o666)
+        return ["sh", "-c", 'mount --bind "$0" /dev/net/tun && exec "$@"', node]
+
     def places(self, uid):
-        """What tmpfiles.d makes on a real system."""
-        os.chmod(path("var/log/ravelin"), 0o777)
+        """What the unit makes on a real system."""
+        for f in (self.name + ".audit", self.name + ".audit.head"):
+            with open(path("var/log/ravelin", f), "a"):
+                pass
+            os.chown(path("var/log/ravelin", f), uid, uid)
         for d, mode in (("run/ravelin/" + self.name, 0o755), ("var/lib/ravelin/" + self.name, 0o700)):
             os.makedirs(path(d), mode=mode, exist_ok=True)
             os.chown(path(d), uid, uid)
