@@ -106,7 +106,7 @@ void saf_close(struct saf *s)
 void snap_refresh(struct saf *s)
 {
 	uint64_t now = *s->generation;
-	const struct snap_header *fresh;
+	const struct snap_header *fresh = NULL;
 	if (now == s->seen)
 		return;
 	s->seen = now;

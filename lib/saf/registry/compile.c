@@ -153,7 +153,7 @@ static int by_specificity(const void *pa, const void *pb)
 {
 	const struct tkid *a = pa, *b = pb;
 	const char *x = a->text, *y = b->text;
-	while (*x && *x == *y)
+	while (*x && *x == *y && *x != '*')
 		x++, y++;
 	int rx = rank(x), ry = rank(y);
 	if (rx != ry)
