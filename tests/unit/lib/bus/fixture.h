@@ -154,7 +154,6 @@ static const struct bus_method methods[] = {
 	ROW("List", CONTROL, defmgr__list_request, defmgr__list_reply, on_list),
 	ROW("ListGlobal", CONTROL, defmgr__list_request, defmgr__list_reply, on_fail),
 	ROW("Stacks", "ANY", common__empty, defmgr__stacks_reply, on_counters),
-	ROW("DefaultStack", "ANY", common__empty, defmgr__stack_reply, on_never),
 	ROW("ForceInactive", CONTROL, defmgr__force_inactive_request, defmgr__change_reply, on_exit_now),
 	{0},
 };
@@ -202,6 +201,8 @@ static void serve(int ready)
 	(void)audit_open(audit_path, "testD", &spec.audit);
 	s.timer = loop_timer_new(s.loop, answer_later, &s);
 	int r = bus_server_new(s.loop, &spec, &s.bus, &e);
+	if (r)
+		(void)fprintf(stderr, "server: %s\n", e.text);
 	if (write(ready, &r, sizeof(r)) != sizeof(r) || r)
 		_exit(1);
 	(void)loop_run(s.loop);
@@ -221,7 +222,8 @@ static int server_start_as(uid_t uid, pid_t *ret_pid)
 		serve(fds[1]);
 	}
 	(void)close(fds[1]);
-	(void)read(fds[0], &r, sizeof(r));
+	if (read(fds[0], &r, sizeof(r)) != sizeof(r))
+		r = -EPIPE;
 	(void)close(fds[0]);
 	return r;
 }
