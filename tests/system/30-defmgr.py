@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """defmgrD end to end under a private ROOT: authority, filters, globals, refresh, kill -9, expiry, bulk, forced command.
 
-The stacks are tests/support/fake_stack: they remember what they were told, so that the test can compare it with what was
-acknowledged. RAVELIN_BUILD names the build directory, RAVELIN_QUICK=1 leaves out what takes more than a minute (expiry)."""
+Most of it runs against tests/support/fake_stack: it remembers what it was told, so that the test can compare it with what was
+acknowledged. The last part has a real stack-core and an attacker in namespaces. RAVELIN_BUILD names the build directory, RAVELIN_QUICK=1 leaves out what takes more than a minute (expiry)."""
 import glob
 import json
 import os
@@ -47,7 +47,8 @@ class Place:
         self.env = dict(os.environ, RAVELIN_ROOT=self.root, RAVELIN_SYSNAME="SYS1", LC_ALL="C")
         self.env.pop("DMD_FILE", None)
         self.running = {}
-        self.bin = {n: tool(n) for n in ("defmgrD", "fake_stack", "ipsec", "defmgrctl", "safctl", "busmon", "auditctl")}
+        self.gateway = None  # namespace of a real stack RIGHT
+        self.bin = {n: tool(n) for n in ("defmgrD", "fake_stack", "stack-core", "ipsec", "defmgrctl", "safctl", "busmon", "auditctl")}
         # other users must reach the program: build directories may be private
         self.public = tempfile.mkdtemp(prefix="rv-defmgr-bin-")
         os.chmod(self.public, 0o755)
@@ -75,6 +76,8 @@ class Place:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
         args = [self.bin["defmgrD"]] if name == "defmgrD" else [self.bin["fake_stack"], name]
+        if name == "RIGHT" and self.gateway:
+            args = ["ip", "netns", "exec", self.gateway, self.bin["stack-core"], name]
         with open(self.log(name), "ab") as out:
             self.running[name] = subprocess.Popen(args, env=self.env, stdout=out, stderr=out, preexec_fn=limit,
                                                   restore_signals=False)
@@ -436,6 +439,70 @@ def forced(p):
     p.run("ipsec -F delete -a all -p LEFT")
 
 
+def attacker(p):
+    """A real stack and an attacker before it: what defmgrD acknowledges stops packets, at once."""
+    gateway, outside = f"rv-defmgr-{os.getpid()}-g", f"rv-defmgr-{os.getpid()}-o"
+
+    def ip(*words, ns=None):
+        subprocess.run(["ip"] + (["-n", ns] if ns else []) + list(words), check=True)
+
+    def ping(count=3):
+        r = subprocess.run(["ip", "netns", "exec", outside, "ping", "-n", "-i", "0.1", "-W", "1", "-c", str(count), "192.0.2.1"],
+                           capture_output=True, text=True)
+        return int(r.stdout.split(" received")[0].rsplit(" ", 1)[1]) if " received" in r.stdout else -1
+
+    def matches():
+        return sum(f.get("matches", 0) for f in p.json("ipsec -F display -N intruder -p RIGHT"))
+
+    p.stop("RIGHT")
+    os.makedirs(f"{p.root}/etc/ravelin/stacks", exist_ok=True)
+    with open(f"{p.root}/etc/ravelin/stacks/RIGHT.profile", "w", encoding="ascii") as f:
+        f.write("IPCONFIG IPSECURITY\nINTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.1/24\n"
+                "IPSEC LOGENABLE\n  IPSECRULE * * NOLOG PROTO *\nENDIPSEC\nWORKERS 1\n")
+    try:
+        for ns in (gateway, outside):
+            ip("netns", "add", ns)
+        ip("link", "add", "wire0", "netns", gateway, "type", "veth", "peer", "name", "out0", "netns", outside)
+        ip("link", "set", "wire0", "up", ns=gateway)
+        ip("link", "set", "out0", "up", ns=outside)
+        ip("addr", "add", "192.0.2.7/24", "dev", "out0", ns=outside)
+        p.gateway = gateway
+        p.run("ipsec -F delete -a all -p RIGHT")
+        p.start("RIGHT")
+        if not check(p.wait_installed("RIGHT"), "a real stack-core is installed", p.text("RIGHT")[-500:]):
+            return
+        check(ping() == 3, "the attacker reaches the stack")
+        r = p.run("ipsec -F add srcip 192.0.2.7 -N intruder -p RIGHT lifetime 10")
+        check(r.returncode == 0 and ping() == 0, "an acknowledged block stops every packet", r.stderr)
+        check(matches() >= 3, "display -p shows the counts", matches())
+        p.run("ipsec -F update mode simulate -N intruder -p RIGHT")
+        before = matches()
+        check(ping() == 3 and matches() > before, "a simulating filter lets them pass and counts them")
+        p.run("ipsec -F update mode block -N intruder -p RIGHT")
+        p.stop("RIGHT", signal.SIGKILL)
+        p.start("RIGHT")
+        check(p.wait_installed("RIGHT") and ping() == 0, "the block is there again after kill -9 of the stack")
+        p.stop("defmgrD", signal.SIGKILL)
+        check(ping() == 0, "and stays while defmgrD is down")
+        p.start("defmgrD")
+        p.wait_up()
+        p.wait_installed("RIGHT")
+        check(ping() == 0, "and when it is back")
+        p.run("ipsec -F delete -N intruder -p RIGHT")
+        check(ping() == 3, "deleted, the packets pass again")
+        p.conf(conf(more="").replace("DmStackConfig RIGHT\n{", "DmStackConfig RIGHT\n{\n  Exclude 192.0.2.7"))
+        p.running["defmgrD"].send_signal(signal.SIGHUP)
+        time.sleep(0.7)
+        p.run("ipsec -F add -N all -p RIGHT")
+        check(ping() == 3, "an excluded address is not touched by a filter for all")
+    finally:
+        if "RIGHT" in p.running:
+            p.stop("RIGHT", signal.SIGKILL)
+        p.gateway = None
+        for ns in (gateway, outside):
+            subprocess.run(["ip", "netns", "del", ns], stderr=subprocess.DEVNULL)
+
+
 def numbers(p):
     r = p.run("defmgrctl stats --openmetrics")
     check(r.returncode == 0 and "ravelin_defmgr_filters_added_total" in r.stdout and r.stdout.rstrip().endswith("# EOF"), "stats as OpenMetrics", r.stderr)
@@ -467,6 +534,7 @@ def main():
         disk_full(p)
         forced(p)
         bulk(p)
+        attacker(p)
         if not QUICK:
             expiry_end(p, expiry_begin(p))
         numbers(p)
