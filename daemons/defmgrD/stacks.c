@@ -1,4 +1,4 @@
-/* The stacks. Each configured one is asked for a sign of life every second (common.Ping, whose boot id tells one run from the
+/* The stacks. Each configured one is asked for a sign of life four times a second (common.Ping, whose boot id tells one run from the
  * next) and its events are listened to, so that a restart is seen at once. A stack that is new, or back, is given everything:
  * the first message forgets what it holds, the following ones add in chunks. Changes made meanwhile go the ordinary way: the
  * stack sees messages in the order they were sent, and an id that it has already is replaced. */
@@ -12,7 +12,8 @@ enum {
 	CHUNK_PARTS = 4000, /* filters of one direction and family in one message: under a megabyte in any case */
 	CHUNK_REMOVES = 40000,
 	INSTALL_DEADLINE_MS = 5000,
-	PING_MS = 1000,
+	PING_MS = 250, /* also how long a stack that is back may be without its filters, when its event was missed */
+	PING_DEADLINE_MS = 900,
 	RETRY_REFUSED_MS = 10000,
 };
 
@@ -267,7 +268,7 @@ static void ping(struct dm_stack *s)
 	if (s->pinging)
 		return;
 	s->pinging = true;
-	bus_client_call(s->client, "common.Ping", &m.base, &common__ping_reply__descriptor, PING_MS - 100, ping_answered, s);
+	bus_client_call(s->client, "common.Ping", &m.base, &common__ping_reply__descriptor, PING_DEADLINE_MS, ping_answered, s);
 }
 
 static void on_event(void *arg, const struct bus_event_info *info, const void *body, size_t len)
