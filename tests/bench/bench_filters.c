@@ -58,7 +58,30 @@ static struct filter_spec defence(uint32_t i)
 	return s;
 }
 
-static struct filter_set *set_with(uint32_t n)
+/* The worst for a tuple space: every shape there is. */
+static struct filter_spec mixed(uint32_t i)
+{
+	static uint32_t seed = 1;
+	struct filter_spec s = defence(i);
+	struct prefix p = {.addr = {4, {(uint8_t)(100 + i % 100), (uint8_t)(i >> 8), (uint8_t)i,
+					       (uint8_t)(i >> 4)}}};
+	seed = seed * 1664525 + 1013904223;
+	uint32_t r = seed >> 8;
+	p.len = (uint8_t)(9 + r % 24);
+	prefix_mask(&p);
+	filter_spec_source(&s, &p);
+	p.len = (uint8_t)(r / 24 % 33);
+	prefix_mask(&p);
+	filter_spec_dest(&s, &p);
+	s.proto = r & 1 ? 6 : 17;
+	s.a = r & 2 ? (struct filter_range){0, UINT16_MAX}
+		    : (struct filter_range){(uint16_t)i, (uint16_t)i};
+	s.b = r & 4 ? (struct filter_range){80, 443}
+		    : (struct filter_range){(uint16_t)(r >> 3 & 1023), 1023};
+	return s;
+}
+
+static struct filter_set *set_with(uint32_t n, struct filter_spec (*make)(uint32_t i))
 {
 	struct filter_set *fs = filter_set_new();
 	struct filter_spec permit, *v = calloc(n ? n : 1, sizeof(*v));
@@ -67,7 +90,7 @@ static struct filter_set *set_with(uint32_t n)
 	permit.action = FILTER_PERMIT;
 	strcpy(permit.name, "PERMIT");
 	for (uint32_t i = 0; i < n; i++)
-		v[i] = defence(i);
+		v[i] = make(i);
 	if (filter_install(fs, FILTER_POLICY,
 		    &(struct filter_install){.rules = &permit, .n = 1, .loaded = true}, &e) < 0 ||
 		filter_defend(fs, &(struct filter_defend){.add = v, .n_add = n}, 1, &e) < 0) {
@@ -113,9 +136,10 @@ static double per_packet(struct filter_worker *w, uint32_t flows)
 	return spent / ((PACKETS + FLOWS - 1) / FLOWS * FLOWS);
 }
 
-static void lookups(const char *name, uint32_t n, bool cached)
+static void lookups(
+	const char *name, uint32_t n, bool cached, struct filter_spec (*make)(uint32_t i))
 {
-	struct filter_set *fs = set_with(n);
+	struct filter_set *fs = set_with(n, make);
 	struct filter_worker *w = filter_worker_new(fs, cached ? FILTER_CACHE_DEFAULT : 0);
 	double v[RUNS];
 	filter_worker_now(w, 1000000);
@@ -149,7 +173,7 @@ static void *read_on(void *arg)
 
 static void changes(void)
 {
-	struct filter_set *fs = set_with(MANY);
+	struct filter_set *fs = set_with(MANY, defence);
 	struct reader r = {filter_worker_new(fs, FILTER_CACHE_DEFAULT), false};
 	pthread_t thread;
 	enum { N = 20000 };
@@ -186,11 +210,12 @@ static void changes(void)
 int main(void)
 {
 	urcu_qsbr_register_thread();
-	lookups("filters.cached.0", 0, true);
-	lookups("filters.cached.10", 10, true);
-	lookups("filters.cached.100000", MANY, true);
-	lookups("filters.new.10", 10, false);
-	lookups("filters.new.100000", MANY, false);
+	lookups("filters.cached.0", 0, true, defence);
+	lookups("filters.cached.10", 10, true, defence);
+	lookups("filters.cached.100000", MANY, true, defence);
+	lookups("filters.new.10", 10, false, defence);
+	lookups("filters.new.100000", MANY, false, defence);
+	lookups("filters.new.mixed.100000", MANY, false, mixed);
 	urcu_qsbr_thread_offline();
 	changes();
 	urcu_qsbr_unregister_thread();
