@@ -10,16 +10,17 @@ struct cls_tuple {
 	_Atomic uint64_t max_prio; /* of all that were ever in it */
 	struct table table;
 	uint64_t nodes;
+	uint8_t src, dst; /* steps of the ladder */
 	struct rcu_head rcu;
 };
 
 /* One side of a rule as blocks of the ladder: first block, how many, their length. */
 struct blocks {
 	u128 first;
-	unsigned n, len;
+	unsigned n, len, step;
 };
 
-enum { BLOCKS_MAX = 4 };
+enum { BLOCKS_MAX = 4, PRUNE_FROM = 8 /* tuples; with fewer, trying them all is quicker */ };
 
 static u128 number_of(const struct addr *a)
 {
@@ -31,18 +32,18 @@ static u128 number_of(const struct addr *a)
 
 static struct blocks blocks_of(const struct addr *lo, const struct addr *hi)
 {
-	static const uint8_t ladder4[] = {32, 28, 24, 16, 8, 0},
-			     ladder6[] = {128, 112, 96, 80, 64, 56, 48, 32, 16, 0};
-	const uint8_t *step = lo->family == 4 ? ladder4 : ladder6;
+	const uint8_t *ladder = lo->family == 4 ? presence_ladder4 : presence_ladder6;
 	unsigned bits = lo->family == 4 ? 32 : 128;
 	u128 l = number_of(lo), h = number_of(hi);
-	for (; *step; step++) {
-		unsigned shift = bits - *step;
+	unsigned step = 0;
+	for (; ladder[step]; step++) {
+		unsigned shift = bits - ladder[step];
 		u128 n = (h >> shift) - (l >> shift) + 1;
 		if (n && n <= BLOCKS_MAX)
-			return (struct blocks){l >> shift << shift, (unsigned)n, *step};
+			return (struct blocks){
+				l >> shift << shift, (unsigned)n, ladder[step], step};
 	}
-	return (struct blocks){0, 1, 0};
+	return (struct blocks){0, 1, 0, step};
 }
 
 static u128 mask_of(unsigned len, unsigned bits)
@@ -102,6 +103,7 @@ void classifier_init(struct classifier *c, uint8_t family)
 {
 	c->words = family == 4 ? 2 : 5;
 	hash_key_init(&c->key);
+	presence_init(&c->presence, family);
 	atomic_init(&c->list, xcalloc(1, sizeof(struct cls_list)));
 }
 
@@ -115,7 +117,7 @@ void classifier_fini(struct classifier *c)
 {
 	struct cls_list *l = atomic_load(&c->list);
 	for (unsigned i = 0; l && i < l->n; i++) {
-		struct table_array *a = atomic_load(&l->tuple[i]->table.now);
+		struct table_array *a = atomic_load(&l->at[i].tuple->table.now);
 		for (uint64_t s = 0; s <= a->mask; s++) {
 			uintptr_t w = atomic_load(&a->slot[s]);
 			struct cls_node *n = w > 1 ? (struct cls_node *)(w << 16 >> 16) : NULL;
@@ -125,9 +127,10 @@ void classifier_fini(struct classifier *c)
 				n = next;
 			}
 		}
-		tuple_free(l->tuple[i]);
+		tuple_free(l->at[i].tuple);
 	}
 	free(l);
+	presence_fini(&c->presence);
 	atomic_store(&c->list, NULL);
 }
 
@@ -146,28 +149,38 @@ static void node_free(struct rcu_head *h)
 	free(caa_container_of(h, struct cls_node, rcu));
 }
 
+static void list_append(struct cls_list *l, struct cls_tuple *t)
+{
+	l->at[l->n++] = (struct cls_place){t, t->src, t->dst};
+	l->src_steps |= 1u << t->src;
+	l->dst_steps |= 1u << t->dst;
+}
+
 /* The list with @add, or without @drop, takes the place of the present one. */
 static void list_change(struct classifier *c, struct cls_tuple *add, const struct cls_tuple *drop)
 {
 	struct cls_list *l = atomic_load_explicit(&c->list, memory_order_relaxed);
-	struct cls_list *n = xcalloc(1, sizeof(*n) + (l->n + 1) * sizeof(l->tuple[0]));
+	struct cls_list *n = xcalloc(1, sizeof(*n) + (l->n + 1) * sizeof(l->at[0]));
 	for (unsigned i = 0; i < l->n; i++)
-		if (l->tuple[i] != drop)
-			n->tuple[n->n++] = l->tuple[i];
+		if (l->at[i].tuple != drop)
+			list_append(n, l->at[i].tuple);
 	if (add)
-		n->tuple[n->n++] = add;
+		list_append(n, add);
 	atomic_store_explicit(&c->list, n, memory_order_release);
 	urcu_qsbr_call_rcu(&l->rcu, list_free);
 }
 
-static struct cls_tuple *tuple_get(struct classifier *c, const uint64_t *mask)
+static struct cls_tuple *tuple_get(
+	struct classifier *c, const uint64_t *mask, unsigned src, unsigned dst)
 {
 	const struct cls_list *l = atomic_load_explicit(&c->list, memory_order_relaxed);
 	for (unsigned i = 0; i < l->n; i++)
-		if (!memcmp(l->tuple[i]->mask, mask, sizeof(l->tuple[i]->mask)))
-			return l->tuple[i];
+		if (!memcmp(l->at[i].tuple->mask, mask, sizeof(l->at[i].tuple->mask)))
+			return l->at[i].tuple;
 	struct cls_tuple *t = xnew(struct cls_tuple);
 	memcpy(t->mask, mask, sizeof(t->mask));
+	t->src = (uint8_t)src;
+	t->dst = (uint8_t)dst;
 	table_init(&t->table);
 	list_change(c, t, NULL);
 	return t;
@@ -181,6 +194,8 @@ static void node_add(struct classifier *c, struct cls_node *n)
 	if (atomic_load_explicit(&t->max_prio, memory_order_relaxed) < n->prio)
 		atomic_store_explicit(&t->max_prio, n->prio, memory_order_release);
 	t->nodes++;
+	presence_add(&c->presence, PRESENCE_SOURCE, n->key, t->src);
+	presence_add(&c->presence, PRESENCE_DEST, n->key, t->dst);
 	struct cls_node *head = filter_table_find(&t->table, n->hash, n->key, c->words);
 	if (!head || head->prio <= n->prio) {
 		atomic_init(&n->next, head);
@@ -208,6 +223,8 @@ static void node_remove(struct classifier *c, struct cls_node *n)
 			prev = at;
 		atomic_store_explicit(&prev->next, next, memory_order_release);
 	}
+	presence_remove(&c->presence, PRESENCE_SOURCE, n->key, t->src);
+	presence_remove(&c->presence, PRESENCE_DEST, n->key, t->dst);
 	if (!--t->nodes) {
 		list_change(c, NULL, t);
 		urcu_qsbr_call_rcu(&t->rcu, tuple_free_rcu);
@@ -227,7 +244,7 @@ void classifier_add(struct classifier *c, struct filter_rule *r)
 	put(mask, s->family, mask_of(src.len, bits), mask_of(dst.len, bits),
 		tail_word(proto, a, b));
 	uint64_t tail = tail_word(s->proto & proto, s->a.lo & a, s->b.lo & b);
-	struct cls_tuple *t = tuple_get(c, mask);
+	struct cls_tuple *t = tuple_get(c, mask, src.step, dst.step);
 	for (unsigned i = 0; i < src.n; i++)
 		for (unsigned k = 0; k < dst.n; k++) {
 			struct cls_node *n = xnew(struct cls_node);
@@ -256,27 +273,41 @@ void classifier_remove(struct classifier *c, struct filter_rule *r)
 	}
 }
 
+/* The best rule of one tuple, if it is better than @floor. */
+static struct filter_rule *tuple_find(const struct classifier *c, const struct cls_tuple *t,
+	const struct cls_key *k, const struct pkt *p, uint64_t now_us, uint64_t floor)
+{
+	uint64_t w[HASH_WORDS];
+	for (unsigned j = 0; j < c->words; j++)
+		w[j] = k->w[j] & t->mask[j];
+	const struct cls_node *n =
+		filter_table_find(&t->table, hash_words(&c->key, w, c->words), w, c->words);
+	for (; n && n->prio > floor; n = atomic_load_explicit(&n->next, memory_order_acquire))
+		if (rule_match(n->rule, p, now_us))
+			return n->rule;
+	return NULL;
+}
+
 struct filter_rule *classifier_find(const struct classifier *c, const struct cls_key *k,
 	const struct pkt *p, uint64_t now_us, uint64_t floor)
 {
 	const struct cls_list *l = atomic_load_explicit(&c->list, memory_order_acquire);
-	struct filter_rule *best = NULL;
-	for (unsigned i = 0; i < l->n; i++) {
-		const struct cls_tuple *t = l->tuple[i];
+	struct filter_rule *best = NULL, *r;
+	uint32_t src = UINT32_MAX, dst = UINT32_MAX;
+	if (l->n >= PRUNE_FROM) {
+		src = presence_of(&c->presence, PRESENCE_SOURCE, k->w, l->src_steps);
+		dst = src ? presence_of(&c->presence, PRESENCE_DEST, k->w, l->dst_steps) : 0;
+	}
+	for (unsigned i = 0; i < l->n && src; i++) {
+		if (!(src >> l->at[i].src & dst >> l->at[i].dst & 1))
+			continue;
+		const struct cls_tuple *t = l->at[i].tuple;
 		if (atomic_load_explicit(&t->max_prio, memory_order_relaxed) <= floor)
 			continue;
-		uint64_t w[HASH_WORDS];
-		for (unsigned j = 0; j < c->words; j++)
-			w[j] = k->w[j] & t->mask[j];
-		const struct cls_node *n =
-			filter_table_find(&t->table, hash_words(&c->key, w, c->words), w, c->words);
-		while (n && n->prio > floor) {
-			if (rule_match(n->rule, p, now_us)) {
-				best = n->rule;
-				floor = n->prio;
-				break;
-			}
-			n = atomic_load_explicit(&n->next, memory_order_acquire);
+		r = tuple_find(c, t, k, p, now_us, floor);
+		if (r) {
+			best = r;
+			floor = r->prio;
 		}
 	}
 	return best;

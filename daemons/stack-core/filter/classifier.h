@@ -7,8 +7,13 @@
  * that a set of many shapes stays quick, shapes are few: address lengths are rounded down to a
  * ladder, a range is given the longest step of the ladder at which it covers at most 4 blocks, a
  * port range counts as "one port", "one high byte" or "any". What the key does not settle is
- * compared in the rule itself. */
+ * compared in the rule itself. From 8 tuples on, those whose address lengths the packet cannot
+ * match are left out before they are probed (presence.h).
+ *
+ * What remains linear: rules that differ in nothing but wide port ranges share one key, and are
+ * compared one after the other. */
 #pragma once
+#include "daemons/stack-core/filter/presence.h"
 #include "daemons/stack-core/filter/rule.h"
 #include "daemons/stack-core/filter/table.h"
 
@@ -17,12 +22,17 @@ struct cls_tuple;
 struct cls_list {
 	struct rcu_head rcu;
 	unsigned n;
-	struct cls_tuple *tuple[];
+	uint32_t src_steps, dst_steps; /* address lengths of its tuples, a bit each */
+	struct cls_place {
+		struct cls_tuple *tuple;
+		uint8_t src, dst; /* steps of its mask */
+	} at[];
 };
 
 struct classifier {
 	unsigned words; /* of a key: 2 for IPv4, 5 for IPv6 */
 	struct hash_key key;
+	struct presence presence;
 	_Atomic(struct cls_list *) list;
 };
 
