@@ -17,6 +17,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+/* Linux 6.2; an older kernel ignores it and shows us our own frames, which are then no station of ours and are dropped. */
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
+#endif
+
 static void sysctl_set(const char *device, const char *family, const char *key, const char *value)
 {
 	char path[128];
@@ -68,9 +73,9 @@ static int socket_open(struct link *l, struct errbuf *e)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
 		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	/* Not PACKET_QDISC_BYPASS: it drops each super-packet that the device cannot segment by itself. */
 	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
-		setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) ||
-		setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on))) {
+		setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on))) {
 		int err = errno;
 		close(fd);
 		return err_set(e, err, "INTERFACE %s: packet socket options: %s", l->name, strerror(err));
@@ -89,7 +94,8 @@ static int socket_open(struct link *l, struct errbuf *e)
 /* The first socket has the kernel choose a free group, the others join it. */
 static int fanout_join(int fd, int *group)
 {
-	int type = PACKET_FANOUT_HASH, arg;
+	/* A group does not inherit its sockets' PACKET_IGNORE_OUTGOING: without the flag it would see all that we send. */
+	int type = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_IGNORE_OUTGOING, arg;
 	socklen_t len = sizeof(arg);
 
 	arg = *group < 0 ? (type | PACKET_FANOUT_FLAG_UNIQUEID) << 16 : *group;
