@@ -124,7 +124,7 @@ enum saf_rc saf_check(struct saf *s, const struct saf_subject *who, const char *
 	size_t len = strnlen(resource, SAF_RESOURCE_MAX);
 	uint32_t index = who->index;
 	struct saf_decision d = {.intent = intent, .rc = SAF_REFUSED, .qualifier = 1};
-	if (!len || len >= SAF_RESOURCE_MAX || strnlen(class_name, SAF_CLASS_MAX) >= SAF_CLASS_MAX || intent < SAF_EXECUTE ||
+	if (s->bad || !len || len >= SAF_RESOURCE_MAX || strnlen(class_name, SAF_CLASS_MAX) >= SAF_CLASS_MAX || intent < SAF_EXECUTE ||
 		intent > SAF_ALTER) {
 		copy_out(&d, ret);
 		return SAF_REFUSED;

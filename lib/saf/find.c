@@ -47,6 +47,42 @@ static const struct snap_edge *literal_child(const struct walk *w, const struct 
 	return NULL;
 }
 
+/* How much a name leaves open at @p: end, text, %, * in the middle, * at the end, **. */
+static int openness(const char *p)
+{
+	if (*p != '*')
+		return *p == 0 ? 0 : *p == '%' ? 2 : 1;
+	return p[1] == '*' ? 5 : p[1] ? 3 : 4;
+}
+
+static bool more_specific(const char *a, const char *b)
+{
+	while (*a && *a == *b && openness(a) == openness(b)) {
+		a++;
+		b++;
+	}
+	int d = openness(a) - openness(b);
+	return d < 0 || (d == 0 && strcmp(a, b) < 0);
+}
+
+static uint32_t descend(const struct walk *w, uint32_t at, const char *q);
+
+/* "**" leaves a choice of how many qualifiers it takes, so what is found first is not the most specific: all are tried. */
+static uint32_t descend_any(const struct walk *w, uint32_t at, const char *q)
+{
+	const struct snap_profile *all = snap_at(w->h, w->h->profiles.off);
+	uint32_t best = descend(w, at, NULL); /* all of them */
+	while (q) {
+		uint32_t found = descend(w, at, q);
+		if (found != SAF_NO_PROFILE && (best == SAF_NO_PROFILE ||
+			more_specific(snap_str(w->h, all[found].name), snap_str(w->h, all[best].name))))
+			best = found;
+		const char *end = qualifier_end(w, q);
+		q = end < w->end ? end + 1 : NULL;
+	}
+	return best;
+}
+
 /* @q: start of the next qualifier, NULL when none is left. */
 static uint32_t descend(const struct walk *w, uint32_t at, const char *q)
 {
@@ -85,16 +121,7 @@ static uint32_t descend(const struct walk *w, uint32_t at, const char *q)
 				found = to->terminal;
 			break;
 		case EDGE_ANY:
-			for (const char *at_q = q; found == SAF_NO_PROFILE; at_q = qualifier_end(w, at_q) + 1) {
-				found = descend(w, e->node, at_q);
-				if (!at_q)
-					break;
-				if (qualifier_end(w, at_q) >= w->end) {
-					if (found == SAF_NO_PROFILE)
-						found = descend(w, e->node, NULL);
-					break;
-				}
-			}
+			found = descend_any(w, e->node, q);
 			break;
 		case EDGE_LITERAL:
 			break;

@@ -19,7 +19,7 @@ struct saf {
 	const struct snap_header *h;
 	const volatile uint64_t *generation; /* the page the writer bumps */
 	uint64_t seen;
-	uint64_t retry_at; /* generation value for which a reload failed */
+	bool bad; /* the newest snapshot cannot be read: everything is refused until a good one comes */
 	struct cache_entry *cache;
 };
 
@@ -32,7 +32,7 @@ static inline const char *snap_str(const struct snap_header *h, uint32_t off)
 	return (const char *)h + off;
 }
 /* snapshot.c */
-void snap_refresh(struct saf *s); /* after the writer bumped the generation; keeps the old snapshot when the new one is bad */
+void snap_refresh(struct saf *s); /* after the writer bumped the generation; sets .bad when the new one is */
 const struct snap_user *snap_user(const struct snap_header *h, const char *name, uint32_t hint, uint32_t *ret_index);
 const struct snap_class *snap_class(const struct snap_header *h, const char *name);
 const struct snap_label *snap_label(const struct snap_header *h, const char *name);

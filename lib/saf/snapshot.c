@@ -110,8 +110,10 @@ void snap_refresh(struct saf *s)
 	if (now == s->seen)
 		return;
 	s->seen = now;
-	if (map_file(s->path, &fresh, NULL))
-		return; /* the last good one goes on deciding; the next bump tries again */
+	/* What the administrator took away must be gone: never go on with the old one. */
+	s->bad = map_file(s->path, &fresh, NULL) != 0;
+	if (s->bad)
+		return;
 	unmap(s->h);
 	s->h = fresh;
 }

@@ -1,5 +1,6 @@
 /* Users, groups and connections. */
 #include "lib/saf/registry/internal.h"
+#include "lib/saf/verify/logon.h"
 #include "lib/saf/verify/password.h"
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,15 @@ static const char *valid_label(struct cmd *c, const char *l)
 	return NULL;
 }
 
+/* Bad attempts, and the revocation for them, are kept where the daemons that authenticate write. */
+static void resume(struct cmd *c, const char *user)
+{
+	struct logon *l = logon_open(c->r->dir, true);
+	if (!l || logon_resume(l, user))
+		cmd_say(c, RACF_REFUSED, "ICH21099I the logon state of %s could not be changed", user);
+	logon_close(l);
+}
+
 static void apply_operands(struct cmd *c, const char *user)
 {
 	static const struct {
@@ -136,6 +146,8 @@ static void apply_operands(struct cmd *c, const char *user)
 		set_password(c, user, cmd_key(c, "PASSWORD"), !cmd_key(c, "NOEXPIRED"));
 	if (cmd_key(c, "NOPASSWORD"))
 		set_text(c, user, "pw", NULL);
+	if (cmd_key(c, "RESUME"))
+		resume(c, user);
 }
 
 /* One name, or (name name ...): calls @fn for each. */

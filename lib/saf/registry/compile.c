@@ -3,6 +3,7 @@
 #include "lib/base/sha256.h"
 #include "lib/base/xalloc.h"
 #include "lib/saf/registry/internal.h"
+#include "lib/saf/verify/logon.h"
 #include <fcntl.h>
 #include <pwd.h>
 #include <sys/mman.h>
@@ -145,10 +146,11 @@ static void trie_add(struct tnode *n, const char *name, uint32_t profile)
 
 static int rank(const char *s)
 {
-	return *s == 0 ? 4 : *s == '*' ? (s[1] == '*' ? 3 : 2) : *s == '%' ? 1 : 0;
+	return *s == 0 ? -1 : *s == '*' ? 2 : *s == '%' ? 1 : 0; /* "*" ends before "**" does */
 }
 
-/* More specific first: literal before % before * before **, left to right; what goes on after a qualifier before what ends. */
+/* More specific first: literal before % before * before **, left to right; what goes on after a qualifier before what ends there
+ * (edge kinds stand in that order). Within a qualifier the end comes first: P% covers less than P%*. */
 static int by_specificity(const void *pa, const void *pb)
 {
 	const struct tkid *a = pa, *b = pb;
@@ -239,6 +241,7 @@ static struct snap_table user_groups(struct build *b, const char *user)
 
 static void load_users(struct build *b)
 {
+	struct logon *logon = logon_open(b->r->dir, false);
 	sqlite3_stmt *st = db_query(b->r,
 		"SELECT name, dfltgrp, seclabel, revoked, restricted, special, operations, auditor, full_name, uid, login FROM users ORDER BY name", "");
 	while (sqlite3_step(st) == SQLITE_ROW) {
@@ -250,6 +253,8 @@ static void load_users(struct build *b)
 		copy_name(u->label, db_text(st, 2));
 		for (int i = 0; i < 5; i++)
 			u->flags = (uint8_t)(u->flags | (sqlite3_column_int(st, 3 + i) ? flag[i] : 0));
+		if (logon_is_revoked(logon, u->name)) /* after bad passwords */
+			u->flags |= SNAP_REVOKED;
 		if (*db_text(st, 8))
 			u->full_name = put_str(&b->im, db_text(st, 8));
 		u->groups = groups;
@@ -260,6 +265,7 @@ static void load_users(struct build *b)
 		}
 	}
 	(void)sqlite3_finalize(st);
+	logon_close(logon);
 	struct snap_uid *m = (struct snap_uid *)(void *)b->uids.p;
 	uint32_t kept = 0;
 	if (b->uids.n)
@@ -427,7 +433,7 @@ static int write_all(int fd, const char *p, size_t len)
 	return 0;
 }
 
-static int replace_file(const char *dir, const char *name, const void *data, size_t len, mode_t mode, struct errbuf *e)
+int replace_file(const char *dir, const char *name, const void *data, size_t len, mode_t mode, int64_t gid, struct errbuf *e)
 {
 	char tmp[300], path[300];
 	(void)snprintf(tmp, sizeof(tmp), "%s/.%s.new", dir, name);
@@ -437,6 +443,8 @@ static int replace_file(const char *dir, const char *name, const void *data, siz
 	if (fd < 0)
 		return err_set(e, errno, "%s: %s", tmp, strerror(errno));
 	int rc = write_all(fd, data, len);
+	if (!rc && gid >= 0 && fchown(fd, (uid_t)-1, (gid_t)gid))
+		rc = -errno;
 	if (!rc && (fchmod(fd, mode) || fsync(fd)))
 		rc = -errno;
 	(void)close(fd);
@@ -461,14 +469,14 @@ int snapshot_announce(const char *dir, uint64_t generation, struct errbuf *e)
 	(void)snprintf(path, sizeof(path), "%s/generation", dir);
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return replace_file(dir, "generation", &generation, sizeof(generation), 0644, e);
+		return replace_file(dir, "generation", &generation, sizeof(generation), 0644, -1, e);
 	struct stat st;
 	void *p = MAP_FAILED;
 	if (!fstat(fd, &st) && st.st_size >= (off_t)sizeof(generation))
 		p = mmap(NULL, sizeof(generation), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	(void)close(fd);
 	if (p == MAP_FAILED)
-		return replace_file(dir, "generation", &generation, sizeof(generation), 0644, e);
+		return replace_file(dir, "generation", &generation, sizeof(generation), 0644, -1, e);
 	__atomic_store_n((uint64_t *)p, generation, __ATOMIC_RELEASE);
 	(void)munmap(p, sizeof(generation));
 	return 0;
@@ -477,9 +485,12 @@ int snapshot_announce(const char *dir, uint64_t generation, struct errbuf *e)
 int snapshot_publish(struct registry *r, uint64_t generation, struct errbuf *e)
 {
 	struct build b = {.r = r, .h = {.generation = generation}};
+	int rc = secrets_publish(r, e);
+	if (rc)
+		return rc;
 	compile(&b);
-	int rc = b.im.len > UINT32_MAX ? err_set(e, EFBIG, "SAF snapshot would be over 4 GiB")
-				       : replace_file(r->dir, "snapshot", b.im.b, b.im.len, 0644, e);
+	rc = b.im.len > UINT32_MAX ? err_set(e, EFBIG, "SAF snapshot would be over 4 GiB")
+				       : replace_file(r->dir, "snapshot", b.im.b, b.im.len, 0644, -1, e);
 	free(b.im.b);
 	return rc ? rc : snapshot_announce(r->dir, generation, e);
 }

@@ -186,9 +186,10 @@ static int catch_up(struct registry *r, struct errbuf *e)
 {
 	uint64_t now = (uint64_t)db_int(r, 1, "SELECT v FROM meta WHERE k='generation'", "");
 	char path[256];
-	(void)snprintf(path, sizeof(path), "%s/snapshot", r->dir);
 	struct saf *probe = NULL;
 	bool good = saf_open(r->dir, &probe, NULL) == 0 && saf_generation(probe) == now;
+	(void)snprintf(path, sizeof(path), "%s/secrets", r->dir);
+	good = good && access(path, F_OK) == 0;
 	saf_close(probe);
 	return good ? snapshot_announce(r->dir, now, e) : snapshot_publish(r, now, e);
 }

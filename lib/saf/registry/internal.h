@@ -22,6 +22,10 @@ int64_t db_changes(struct registry *r);
 
 /* compile.c */
 int snapshot_publish(struct registry *r, uint64_t generation, struct errbuf *e);
+/* Writes DIR/NAME beside the old one, fsyncs, renames; @gid -1: ours. */
+int replace_file(const char *dir, const char *name, const void *data, size_t len, mode_t mode, int64_t gid, struct errbuf *e);
+/* secrets.c: password hashes and PassTicket keys, before the snapshot that makes them count. */
+int secrets_publish(struct registry *r, struct errbuf *e);
 /* Tells readers: the last step of publishing. */
 int snapshot_announce(const char *dir, uint64_t generation, struct errbuf *e);
 
