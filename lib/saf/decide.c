@@ -150,7 +150,7 @@ enum saf_rc saf_check(struct saf *s, const struct saf_subject *who, const char *
 		e->user = index;
 		e->intent = (uint8_t)intent;
 		e->len = (uint8_t)len;
-		(void)snprintf(e->class_name, sizeof(e->class_name), "%s", class_name);
+		memcpy(e->class_name, class_name, strlen(class_name) + 1);
 		memcpy(e->label, who->seclabel, sizeof(e->label));
 		memcpy(e->resource, resource, len);
 		copy_out(&d, &e->d);

@@ -30,20 +30,13 @@ static bool covers(const char *text, size_t len, const char *q, size_t qlen, boo
 
 static const struct snap_edge *literal_child(const struct walk *w, const struct snap_node *n, const char *q, size_t qlen)
 {
+	if (!n->literal.count)
+		return NULL;
 	const struct snap_edge *e = snap_at(w->h, n->literal.off);
-	size_t lo = 0, hi = n->literal.count;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2, len = e[mid].len < qlen ? e[mid].len : qlen;
-		int c = memcmp(q, snap_str(w->h, e[mid].text), len);
-		if (!c)
-			c = qlen < e[mid].len ? -1 : qlen > e[mid].len;
-		if (!c)
-			return &e[mid];
-		if (c < 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
+	uint32_t mask = n->literal.count - 1, hash = snap_qualifier_hash(q, qlen);
+	for (uint32_t i = hash & mask; e[i].text; i = (i + 1) & mask)
+		if (e[i].hash == hash && e[i].len == qlen && memcmp(q, snap_str(w->h, e[i].text), qlen) == 0)
+			return &e[i];
 	return NULL;
 }
 

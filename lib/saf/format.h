@@ -4,7 +4,7 @@
  * leaves its host. The header carries a SHA-256 over everything after it, so that a torn, truncated or edited file is refused
  * whole (fail closed). Names are at most 8 characters, NUL-terminated in 9 bytes; resource and profile names at most 246.
  *
- * Generic profiles are a trie over qualifiers, one root a class. A node's literal children are sorted for binary search; its
+ * Generic profiles are a trie over qualifiers, one root a class. A node's literal children are a hash table; its
  * wild children stand in order of specificity (literal before % before * before **, left to right), so that a
  * depth-first walk meets the most specific matching profile first (zos.md section 1). */
 #pragma once
@@ -66,7 +66,7 @@ struct snap_label { /* sorted by name */
 };
 struct snap_node {
 	uint32_t terminal; /* profile that ends here, or SAF_NO_PROFILE */
-	struct snap_table literal, wild; /* struct snap_edge */
+	struct snap_table literal, wild; /* struct snap_edge; literal: open hash table of a power of two slots, .text 0 = empty */
 };
 enum snap_edge_kind {
 	EDGE_LITERAL,
@@ -78,8 +78,17 @@ enum snap_edge_kind {
 };
 struct snap_edge {
 	uint32_t text, node;
-	uint32_t kind, len;
+	uint16_t kind, len;
+	uint32_t hash; /* of a literal: snap_qualifier_hash */
 };
+
+static inline uint32_t snap_qualifier_hash(const char *q, size_t len)
+{
+	uint32_t h = 2166136261u;
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)q[i]) * 16777619u;
+	return h ^ h >> 15;
+}
 
 /* One hash for compiler and reader: over class name, NUL and resource. */
 static inline uint64_t snap_hash(const char *class_name, const char *resource, size_t len)

@@ -11,7 +11,7 @@ enum { PROFILES = 10000, RUNS = 7 };
 static double now(void)
 {
 	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* per core: what other processes take does not count */
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 

@@ -274,16 +274,12 @@ static void list_row(struct cmd *c, sqlite3_stmt *st)
 		return;
 	}
 	static const char *const keys[] = {"user", "default_group", "name", "owner"};
+	static const char *const attributes_json[] = {"revoked", "restricted", "special", "operations", "auditor"};
 	json_open(c->json, '{');
 	for (int i = 0; i < 4; i++)
 		json_kv_str(c->json, keys[i], db_text(st, i));
-	for (int i = 0; i < 5; i++) {
-		char key[16];
-		size_t n = strlen(words[i]);
-		for (size_t k = 0; k <= n; k++)
-			key[k] = (char)(words[i][k] | (words[i][k] ? 32 : 0));
-		json_kv_bool(c->json, key, sqlite3_column_int(st, 4 + i));
-	}
+	for (int i = 0; i < 5; i++)
+		json_kv_bool(c->json, attributes_json[i], sqlite3_column_int(st, 4 + i));
 	if (sqlite3_column_type(st, 9) != SQLITE_NULL)
 		json_kv_u64(c->json, "uid", (uint64_t)sqlite3_column_int64(st, 9));
 	json_kv_str(c->json, "login", db_text(st, 10));

@@ -164,9 +164,25 @@ static int by_specificity(const void *pa, const void *pb)
 	return c ? c : (int)a->kind - (int)b->kind;
 }
 
-static int by_text(const void *pa, const void *pb)
+/* The literal children as an open hash table, at most half full. */
+static struct snap_table put_literals(struct image *im, const struct vec *literals)
 {
-	return strcmp(((const struct tkid *)pa)->text, ((const struct tkid *)pb)->text);
+	uint32_t slots = 2;
+	if (!literals->n)
+		return (struct snap_table){0, 0};
+	while (slots < literals->n * 2)
+		slots *= 2;
+	struct snap_edge *table = xcalloc(slots, sizeof(*table));
+	const struct snap_edge *e = (const struct snap_edge *)(const void *)literals->p;
+	for (uint32_t i = 0; i < literals->n; i++) {
+		uint32_t at = e[i].hash & (slots - 1);
+		while (table[at].text)
+			at = (at + 1) & (slots - 1);
+		table[at] = e[i];
+	}
+	struct snap_table t = {put(im, table, slots * sizeof(*table)), slots};
+	free(table);
+	return t;
 }
 
 static uint32_t put_trie(struct image *im, struct tnode *n)
@@ -180,17 +196,18 @@ static uint32_t put_trie(struct image *im, struct tnode *n)
 			kids[i] = kids[n_lit];
 			kids[n_lit++] = t;
 		}
-	if (n_lit)
-		qsort(kids, n_lit, sizeof(*kids), by_text);
 	if (n->kids.n > n_lit)
 		qsort(kids + n_lit, n->kids.n - n_lit, sizeof(*kids), by_specificity);
 	for (uint32_t i = 0; i < n->kids.n; i++) {
 		uint32_t node = put_trie(im, kids[i].node), text = put_str(im, kids[i].text);
 		struct snap_edge *e = push(i < n_lit ? &literal : &wild, sizeof(*e));
-		*e = (struct snap_edge){.text = text, .node = node, .kind = kids[i].kind, .len = (uint32_t)strlen(kids[i].text)};
+		size_t len = strlen(kids[i].text);
+		*e = (struct snap_edge){.text = text, .node = node, .kind = (uint16_t)kids[i].kind, .len = (uint16_t)len,
+			.hash = snap_qualifier_hash(kids[i].text, len)};
 	}
 	struct snap_node out = {.terminal = n->terminal};
-	out.literal = put_vec(im, &literal, sizeof(struct snap_edge));
+	out.literal = put_literals(im, &literal);
+	free(literal.p);
 	out.wild = put_vec(im, &wild, sizeof(struct snap_edge));
 	free(n->kids.p);
 	free(n);

@@ -12,7 +12,7 @@ static struct errbuf e;
 static bool accepts(const ProtobufCMessageDescriptor *d, const void *data, size_t len)
 {
 	/* An exact copy, so that a read past the end is found. */
-	void *copy = malloc(len ? len : 1);
+	void *copy = calloc(1, len ? len : 1);
 	memcpy(copy, data, len);
 	e.text[0] = 0;
 	ProtobufCMessage *m = bus_unpack(d, copy, len, &e);
