@@ -59,7 +59,7 @@ static int run_links(struct cli *c, int argc, char **argv)
 		const Stack__Link *l = r->links[i];
 		char addresses[400], mtu[16];
 		(void)snprintf(mtu, sizeof(mtu), "%u", l->mtu);
-		cli_table_row(t, l->name, l->type, l->device, l->up ? "up" : "down", mtu, l->mac,
+		cli_table_row(t, l->name, l->type, l->device, l->up ? "up" : "down", mtu, l->mac && *l->mac ? l->mac : "-",
 			cli_u64(l->rx_packets), cli_u64(l->rx_dropped), cli_u64(l->tx_packets),
 			cli_u64(l->tx_dropped),
 			joined(l->n_addresses, l->addresses, addresses, sizeof(addresses)), NULL);
