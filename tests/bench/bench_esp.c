@@ -1,7 +1,8 @@
-/* bench_esp: the ESP pipeline in memory on one core (parse, SA lookup, replay window, crypto, trailer, counters) beside the
- * crypto library alone doing the same bytes in the same run. Batches of 256 packets in 2 KiB slots go out and come back in, so
- * that every packet is really opened with a number never seen before. One line a figure: name, value, unit, peer, peer's
- * value, ratio; medians of 5 runs, in CPU time of the thread, so that a busy machine does not count. */
+/* bench_esp: the ESP pipeline in memory on one core (parse, SA lookup, replay window, crypto,
+ * trailer, counters) beside the crypto library alone doing the same bytes in the same run. Batches
+ * of 256 packets in 2 KiB slots go out and come back in, so that every packet is really opened with
+ * a number never seen before. One line a figure: name, value, unit, peer, peer's value, ratio;
+ * medians of 5 runs, in CPU time of the thread, so that a busy machine does not count. */
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "daemons/stack-core/ipsec/iphdr.h"
@@ -115,7 +116,8 @@ static struct raw *raw_new(const struct kind *kind)
 	r->m = alloc_mb_mgr(0);
 	init_mb_mgr_auto(r->m, &arch);
 	/* the faster of its variants, as crypto_imb.c says */
-	if (kind->cipher == CIPHER_AES_CBC && (r->m->features & IMB_FEATURE_SHANI) && arch < IMB_ARCH_AVX512)
+	if (kind->cipher == CIPHER_AES_CBC && (r->m->features & IMB_FEATURE_SHANI) &&
+		arch < IMB_ARCH_AVX512)
 		init_mb_mgr_sse(r->m);
 	r->kind = kind;
 	if (kind->key_len == 20)
@@ -204,8 +206,16 @@ static struct figures library(struct raw *r, uint32_t len, double seconds)
 
 static struct tunnel *tunnel(struct sadb *db, const struct kind *kind)
 {
-	struct sa_params p = {.proto = SA_ESP, .mode = SA_TUNNEL, .spi = 4711, .cipher = kind->cipher, .key_len = kind->key_len,
-		.auth = kind->auth, .auth_len = crypto_auth_info(kind->auth)->key, .replay = 1024, .keep_dscp = true, .esn = true};
+	struct sa_params p = {.proto = SA_ESP,
+		.mode = SA_TUNNEL,
+		.spi = 4711,
+		.cipher = kind->cipher,
+		.key_len = kind->key_len,
+		.auth = kind->auth,
+		.auth_len = crypto_auth_info(kind->auth)->key,
+		.replay = 1024,
+		.keep_dscp = true,
+		.esn = true};
 	uint8_t ends[2][4] = {{192, 0, 2, 1}, {192, 0, 2, 2}};
 	struct errbuf err = {""};
 	struct sa *in, *out;
@@ -228,12 +238,14 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void print(const struct kind *kind, const char *direction, uint32_t size, double *mine, double *peer)
+static void print(
+	const struct kind *kind, const char *direction, uint32_t size, double *mine, double *peer)
 {
 	qsort(mine, RUNS, sizeof(*mine), by_value);
 	qsort(peer, RUNS, sizeof(*peer), by_value);
 	double a = 1e-6 / mine[RUNS / 2], b = 1e-6 / peer[RUNS / 2];
-	printf("esp.%s.%s.%u\t%.2f\tMpps\tintel-ipsec-mb alone\t%.2f\t%.2f\n", kind->name, direction, size, a, b, a / b);
+	printf("esp.%s.%s.%u\t%.2f\tMpps\tintel-ipsec-mb alone\t%.2f\t%.2f\n", kind->name,
+		direction, size, a, b, a / b);
 	fflush(stdout);
 }
 

@@ -1,6 +1,7 @@
-/* fuzz_esp: hostile ESP and AH into SAs with fixed keys. Byte 0 of the input: bit 0 the ICV is made right first (so that what
- * lies behind it is reached), bit 1 the packet goes out instead of in, the rest chooses the SA. What follows is the packet.
- * Whatever comes out must lie in its buffer and, unless it was dropped, be an IP packet of the length it claims. */
+/* fuzz_esp: hostile ESP and AH into SAs with fixed keys. Byte 0 of the input: bit 0 the ICV is made
+ * right first (so that what lies behind it is reached), bit 1 the packet goes out instead of in,
+ * the rest chooses the SA. What follows is the packet. Whatever comes out must lie in its buffer
+ * and, unless it was dropped, be an IP packet of the length it claims. */
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "daemons/stack-core/ipsec/iphdr.h"
@@ -46,16 +47,24 @@ static void must(bool good)
 static void set_up(void)
 {
 	static const uint8_t v4[2][4] = {{192, 0, 2, 1}, {192, 0, 2, 2}};
-	static const uint8_t v6[2][16] = {{0x20, 1, 0xd, 0xb8, [15] = 1}, {0x20, 1, 0xd, 0xb8, [15] = 2}};
+	static const uint8_t v6[2][16] = {
+		{0x20, 1, 0xd, 0xb8, [15] = 1}, {0x20, 1, 0xd, 0xb8, [15] = 2}};
 
 	rcu_register_thread();
 	db = sadb_new(1);
 	worker = ipsec_worker_new(db, 0);
 	crypto = crypto_worker_new(0);
 	for (unsigned i = 0; i < SAS; i++) {
-		struct sa_params p = {.proto = kinds[i].proto, .mode = kinds[i].mode, .spi = 256 + i, .cipher = kinds[i].cipher,
-			.key_len = kinds[i].key_len, .auth = kinds[i].auth, .auth_len = crypto_auth_info(kinds[i].auth)->key,
-			.backend = CRYPTO_OPENSSL, .keep_dscp = true, .esn = i % 3 == 2};
+		struct sa_params p = {.proto = kinds[i].proto,
+			.mode = kinds[i].mode,
+			.spi = 256 + i,
+			.cipher = kinds[i].cipher,
+			.key_len = kinds[i].key_len,
+			.auth = kinds[i].auth,
+			.auth_len = crypto_auth_info(kinds[i].auth)->key,
+			.backend = CRYPTO_OPENSSL,
+			.keep_dscp = true,
+			.esn = i % 3 == 2};
 		struct sa *in, *out;
 		char name[8];
 		if (kinds[i].family == 4) {
@@ -77,14 +86,17 @@ static void seal(const struct sa *sa, uint8_t *d, uint32_t len)
 	struct iphdr_layout l;
 	uint8_t copy[BUF];
 
-	if (sa->proto != SA_ESP || sa->params->cipher != CIPHER_NULL || !iphdr_incoming(d, len, &l) ||
-		l.total - l.hdr_len < 8U + sa->icv_len)
+	if (sa->proto != SA_ESP || sa->params->cipher != CIPHER_NULL ||
+		!iphdr_incoming(d, len, &l) || l.total - l.hdr_len < 8U + sa->icv_len)
 		return;
 	uint32_t covered = l.total - l.hdr_len - sa->icv_len;
 	put32(d + l.hdr_len, sa->spi);
 	memcpy(copy, d + l.hdr_len, covered);
 	put32(copy + covered, 0); /* the high half, with ESN */
-	struct crypto_job job = {.key = sa->key, .base = copy, .hash_len = covered + (sa->esn ? 4 : 0), .encrypt = true};
+	struct crypto_job job = {.key = sa->key,
+		.base = copy,
+		.hash_len = covered + (sa->esn ? 4 : 0),
+		.encrypt = true};
 	crypto_run(crypto, &job, 1);
 	memcpy(d + l.hdr_len + covered, job.tag, sa->icv_len);
 }
@@ -114,7 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must((uint64_t)p.off + p.len <= p.size);
 	if (!p.drop) {
 		struct iphdr_layout l;
-		must(iphdr_outgoing(pkt_data(&p), p.len, &l) || !(data[0] & 2 || t->in->mode == SA_TUNNEL));
+		must(iphdr_outgoing(pkt_data(&p), p.len, &l) ||
+			!(data[0] & 2 || t->in->mode == SA_TUNNEL));
 		must((data[0] & 2) || p.sa_in == t->index + 1 || p.sa_in != 0);
 	}
 	free(buf);

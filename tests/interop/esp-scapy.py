@@ -222,7 +222,7 @@ def all_cases(tool):
                 cases = [Case(suite, "transport", inner, inner, esn)] + [Case(suite, "tunnel", inner, o, esn) for o in (4, 6)]
                 for case in cases:
                     for backend in ("best", "openssl"):
-                        for size in (0, 1, 13, 1300):
+                        for size in (0, 1, 13, 1300) if backend == "best" else (13,):
                             run_case(tool, case, backend, size)
 
 

@@ -1,10 +1,12 @@
-/* esp_tool: the stack's ESP and AH at the end of a pipe, for tests that hold it against other implementations.
+/* esp_tool: the stack's ESP and AH at the end of a pipe, for tests that hold it against other
+ * implementations.
  *
  * Lines on stdin, one answer line each:
  *   sa PROTO MODE CIPHER KEY AUTH AUTHKEY SPI SRC DST ESN LASTSEQ BACKEND WINDOW    ->  ok
- *   out HEX | in HEX                                                                ->  ok HEX | drop REASON
- * Names as in the code (esp ah, tunnel transport, AES_GCM, HMAC_SHA1, best openssl); keys are hex, "-" for none; SRC and DST "-" for
- * any. The inbound SA has the same addresses as the outbound one: the tool is both ends. */
+ *   out HEX | in HEX                                                                ->  ok HEX |
+ * drop REASON Names as in the code (esp ah, tunnel transport, AES_GCM, HMAC_SHA1, best openssl);
+ * keys are hex, "-" for none; SRC and DST "-" for any. The inbound SA has the same addresses as the
+ * outbound one: the tool is both ends. */
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "lib/base/sha256.h"
@@ -20,8 +22,7 @@ static struct tunnel *tunnel;
 
 static const char *reason(unsigned drop)
 {
-	static const char *const names[] = {
-		"NONE",
+	static const char *const names[] = {"NONE",
 #define NAME(name, stage, help) #name,
 		DROP_REASONS(NAME)
 #undef NAME
@@ -62,18 +63,21 @@ static int address_of(const char *text, struct addr *out)
 
 static int set_sa(char *args, struct errbuf *err)
 {
-	char proto[8], mode[16], cipher[32], key[160], auth[32], auth_key[160], src[64], dst[64], backend[16];
+	char proto[8], mode[16], cipher[32], key[160], auth[32], auth_key[160], src[64], dst[64],
+		backend[16];
 	struct sa_params p = {.keep_dscp = true};
 	unsigned spi, esn, window;
 	unsigned long long last;
 	struct sa *in, *out;
 
-	if (sscanf(args, "%7s %15s %31s %159s %31s %159s %u %63s %63s %u %llu %15s %u", proto, mode, cipher, key, auth, auth_key,
-		    &spi, src, dst, &esn, &last, backend, &window) != 13)
+	if (sscanf(args, "%7s %15s %31s %159s %31s %159s %u %63s %63s %u %llu %15s %u", proto, mode,
+		    cipher, key, auth, auth_key, &spi, src, dst, &esn, &last, backend,
+		    &window) != 13)
 		return err_set(err, EINVAL, "13 arguments expected");
 	int c = cipher_of(cipher), a = auth_of(auth);
-	if (c < 0 || a < 0 || key_of(key, p.key, &p.key_len) < 0 || key_of(auth_key, p.auth_key, &p.auth_len) < 0 ||
-		address_of(src, &p.src) < 0 || address_of(dst, &p.dst) < 0)
+	if (c < 0 || a < 0 || key_of(key, p.key, &p.key_len) < 0 ||
+		key_of(auth_key, p.auth_key, &p.auth_len) < 0 || address_of(src, &p.src) < 0 ||
+		address_of(dst, &p.dst) < 0)
 		return err_set(err, EINVAL, "bad argument");
 	p.proto = !strcmp(proto, "ah") ? SA_AH : SA_ESP;
 	p.mode = !strcmp(mode, "tunnel") ? SA_TUNNEL : SA_TRANSPORT;

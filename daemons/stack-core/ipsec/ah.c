@@ -1,24 +1,34 @@
-/* ah: the Authentication Header (RFC 4302). Its ICV covers the IP header too, as far as routers leave that alone: mutable
- * fields count as zero (3.3.3.1). They are zeroed in place, the MAC is computed, and the bytes saved before are put back.
+/* ah: the Authentication Header (RFC 4302). Its ICV covers the IP header too, as far as routers
+ * leave that alone: mutable fields count as zero (3.3.3.1). They are zeroed in place, the MAC is
+ * computed, and the bytes saved before are put back.
  *
- * IPv4: TOS, flags and fragment offset, TTL, checksum; and every option but those of appendix A1 that do not change.
- * IPv6: traffic class, flow label, hop limit; and the data of each hop-by-hop or destination option whose type says that it
- * may change en route. A source route that is not yet finished would count as finished: such packets are refused, as is
- * the type 0 routing header (RFC 5095). */
+ * IPv4: TOS, flags and fragment offset, TTL, checksum; and every option but those of appendix A1
+ * that do not change. IPv6: traffic class, flow label, hop limit; and the data of each hop-by-hop
+ * or destination option whose type says that it may change en route. A source route that is not yet
+ * finished would count as finished: such packets are refused, as is the type 0 routing header (RFC
+ * 5095). */
 #include "daemons/stack-core/ipsec/outer.h"
 #include "daemons/stack-core/ipsec/worker.h"
 #include <string.h>
 
-enum { AH_FIXED = 12, OPT_END = 0, OPT_NOP = 1, OPT_LSRR = 131, OPT_SSRR = 137, OPT6_PAD1 = 0, OPT6_MUTABLE = 0x20 };
+enum {
+	AH_FIXED = 12,
+	OPT_END = 0,
+	OPT_NOP = 1,
+	OPT_LSRR = 131,
+	OPT_SSRR = 137,
+	OPT6_PAD1 = 0,
+	OPT6_MUTABLE = 0x20
+};
 
 static bool option_immutable(uint8_t type)
 {
 	switch (type) { /* RFC 4302 appendix A1 */
-	case 130: /* security */
-	case 133: /* extended security */
-	case 134: /* commercial security */
-	case 148: /* router alert */
-	case 149: /* sender directed multi-destination delivery */
+	case 130:	/* security */
+	case 133:	/* extended security */
+	case 134:	/* commercial security */
+	case 148:	/* router alert */
+	case 149:	/* sender directed multi-destination delivery */
 		return true;
 	default:
 		return false;
@@ -150,7 +160,8 @@ int ah_prepare_in(struct ipsec_worker *w, struct work *k, struct crypto_job *job
 	uint8_t *ah = pkt_data(k->p) + k->l.hdr_len;
 	uint32_t min = (uint32_t)AH_FIXED + sa->icv_len;
 
-	/* Some senders pad to 8 bytes under IPv4 too: padding is covered by the ICV and harmless. */
+	/* Some senders pad to 8 bytes under IPv4 too: padding is covered by the ICV and harmless.
+	 */
 	k->ah_len = (ah[1] + 2U) * 4;
 	if (k->ah_len < min || k->ah_len > min + 7 || k->ah_len > k->l.total - k->l.hdr_len ||
 		(k->l.family == 6 && k->ah_len % 8))

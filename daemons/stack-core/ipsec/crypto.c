@@ -69,8 +69,8 @@ enum crypto_backend crypto_best(void)
 	return crypto_imb_usable() ? CRYPTO_IMB : CRYPTO_OPENSSL;
 }
 
-static int check_lengths(enum crypto_cipher cipher, size_t key_len, enum crypto_auth auth, size_t auth_len,
-	struct errbuf *err)
+static int check_lengths(enum crypto_cipher cipher, size_t key_len, enum crypto_auth auth,
+	size_t auth_len, struct errbuf *err)
 {
 	if ((unsigned)cipher >= CIPHER_COUNT || (unsigned)auth >= AUTH_COUNT)
 		return err_set(err, EINVAL, "no such algorithm");
@@ -96,7 +96,8 @@ int crypto_key_new(enum crypto_backend backend, enum crypto_cipher cipher, const
 	int r = check_lengths(cipher, key_len, auth, auth_len, err);
 	if (r < 0)
 		return r;
-	/* Of DES, ipsec-mb has table look-ups hardened by reading whole tables: 8 ms a packet, OpenSSL 0.1 ms. */
+	/* Of DES, ipsec-mb has table look-ups hardened by reading whole tables: 8 ms a packet,
+	 * OpenSSL 0.1 ms. */
 	bool des_based = cipher == CIPHER_3DES_CBC || cipher == CIPHER_DES_CBC;
 	if (backend == CRYPTO_BEST)
 		backend = des_based ? CRYPTO_OPENSSL : crypto_best();

@@ -1,8 +1,9 @@
 /* crypto: encrypt-and-authenticate jobs in batches; one interface, two backends.
  *
- * intel-ipsec-mb works on many packets at once with the widest vectors of the CPU; OpenSSL EVP goes everywhere else. Both
- * fill in the same job, and the tests hold one against the other. Encrypting leaves the ICV in job.tag, decrypting compares
- * with job.expect in constant time and sets job.bad. Nothing here knows ESP.
+ * intel-ipsec-mb works on many packets at once with the widest vectors of the CPU; OpenSSL EVP goes
+ * everywhere else. Both fill in the same job, and the tests hold one against the other. Encrypting
+ * leaves the ICV in job.tag, decrypting compares with job.expect in constant time and sets job.bad.
+ * Nothing here knows ESP.
  *
  * Order is encrypt-then-MAC when encrypting and MAC over the ciphertext when decrypting. */
 #pragma once
@@ -11,7 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum crypto_cipher { CIPHER_NULL, CIPHER_DES_CBC, CIPHER_3DES_CBC, CIPHER_AES_CBC, CIPHER_AES_GCM, CIPHER_COUNT };
+enum crypto_cipher {
+	CIPHER_NULL,
+	CIPHER_DES_CBC,
+	CIPHER_3DES_CBC,
+	CIPHER_AES_CBC,
+	CIPHER_AES_GCM,
+	CIPHER_COUNT
+};
 enum crypto_auth {
 	AUTH_NONE,
 	AUTH_HMAC_MD5_96,
@@ -28,9 +36,9 @@ enum { CRYPTO_WORKERS_MAX = 64, CRYPTO_TAG_MAX = 32, CRYPTO_SALT = 4, CRYPTO_JOB
 
 /* Lengths in bytes. */
 struct crypto_cipher_info {
-	const char *name; /* as shown to people */
-	uint8_t block, iv;	/* iv: as carried in the packet */
-	uint8_t icv;		/* of an AEAD, else 0 */
+	const char *name;  /* as shown to people */
+	uint8_t block, iv; /* iv: as carried in the packet */
+	uint8_t icv;	   /* of an AEAD, else 0 */
 	bool weak;
 };
 struct crypto_auth_info {
@@ -45,29 +53,31 @@ bool crypto_cipher_key_ok(enum crypto_cipher c, size_t len);
 
 /* Expanded keys: immutable but for the OpenSSL contexts, of which each worker has its own. */
 struct crypto_key;
-int crypto_key_new(enum crypto_backend backend, enum crypto_cipher cipher, const uint8_t *key, size_t key_len,
-	enum crypto_auth auth, const uint8_t *auth_key, size_t auth_len, struct errbuf *err, struct crypto_key **ret);
+int crypto_key_new(enum crypto_backend backend, enum crypto_cipher cipher, const uint8_t *key,
+	size_t key_len, enum crypto_auth auth, const uint8_t *auth_key, size_t auth_len,
+	struct errbuf *err, struct crypto_key **ret);
 void crypto_key_free(struct crypto_key *k); /* cleanses; NULL allowed; no worker may be using it */
 
 struct crypto_job {
 	const struct crypto_key *key;
-	uint8_t *base;		  /* where hashing starts */
-	uint32_t hash_len;	  /* bytes covered by the MAC; unused by an AEAD */
-	uint32_t cipher_off;	  /* from base */
-	uint32_t cipher_len;	  /* a multiple of the block; in place */
+	uint8_t *base;	     /* where hashing starts */
+	uint32_t hash_len;   /* bytes covered by the MAC; unused by an AEAD */
+	uint32_t cipher_off; /* from base */
+	uint32_t cipher_len; /* a multiple of the block; in place */
 	uint32_t aad_len;
 	bool encrypt;
-	bool failed;		  /* out: the library refused the job */
-	bool bad;		  /* out, decrypting: the ICV is not job.expect; the data is garbage */
-	uint8_t iv[16];		  /* CBC: the block; GCM: salt and IV, 12 bytes */
-	uint8_t aad[12];	  /* AEAD: SPI and sequence number */
+	bool failed;	 /* out: the library refused the job */
+	bool bad;	 /* out, decrypting: the ICV is not job.expect; the data is garbage */
+	uint8_t iv[16];	 /* CBC: the block; GCM: salt and IV, 12 bytes */
+	uint8_t aad[12]; /* AEAD: SPI and sequence number */
 	uint8_t tag[CRYPTO_TAG_MAX] __attribute__((aligned(16))); /* out: the ICV, truncated */
-	uint8_t expect[CRYPTO_TAG_MAX];				  /* in, decrypting: the ICV received */
+	uint8_t expect[CRYPTO_TAG_MAX]; /* in, decrypting: the ICV received */
 };
 
 /* What one thread needs: a multi-buffer manager, scratch, a source of unpredictable IVs. */
 struct crypto_worker;
-struct crypto_worker *crypto_worker_new(unsigned index); /* index < CRYPTO_WORKERS_MAX, one thread each */
+struct crypto_worker *crypto_worker_new(
+	unsigned index); /* index < CRYPTO_WORKERS_MAX, one thread each */
 void crypto_worker_free(struct crypto_worker *w);
 /* Completes all of @jobs; they may mix keys, algorithms and backends. */
 void crypto_run(struct crypto_worker *w, struct crypto_job *jobs, size_t n);

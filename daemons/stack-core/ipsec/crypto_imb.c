@@ -1,6 +1,7 @@
-/* crypto_imb: the intel-ipsec-mb backend. Jobs go in series: the library fills the lanes of its multi-buffer code (8 or 16 CBC
- * streams at once) or runs its VAES GCM code, and gives them back when it likes; user_data says which they were. Each
- * series is flushed to its end, so a job never outlives the call. A job that does not come back completed stays failed. */
+/* crypto_imb: the intel-ipsec-mb backend. Jobs go in series: the library fills the lanes of its
+ * multi-buffer code (8 or 16 CBC streams at once) or runs its VAES GCM code, and gives them back
+ * when it likes; user_data says which they were. Each series is flushed to its end, so a job never
+ * outlives the call. A job that does not come back completed stays failed. */
 #include "daemons/stack-core/ipsec/crypto_backend.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
@@ -41,9 +42,10 @@ static pthread_mutex_t expand_lock = PTHREAD_MUTEX_INITIALIZER;
 static IMB_MGR *expand;
 static bool expand_tried;
 
-/* A worker has two managers. GCM goes through the widest code of the CPU. HMAC goes through the SSE code where the CPU has
- * SHA instructions but no AVX-512: in release 1.3 only these two use them, and one stream of SHA instructions is three times
- * as fast as eight AVX2 lanes (1.25 against 3.7 us for 1400 bytes of CBC with SHA-256, 3 against 29 for a lone packet). */
+/* A worker has two managers. GCM goes through the widest code of the CPU. HMAC goes through the SSE
+ * code where the CPU has SHA instructions but no AVX-512: in release 1.3 only these two use them,
+ * and one stream of SHA instructions is three times as fast as eight AVX2 lanes (1.25 against 3.7
+ * us for 1400 bytes of CBC with SHA-256, 3 against 29 for a lone packet). */
 struct imb_worker {
 	IMB_MGR *gcm, *lanes;
 };
@@ -146,8 +148,10 @@ static void one_block(IMB_MGR *m, enum crypto_auth auth, const uint8_t *block, u
 	}
 }
 
-/* RFC 2104: the hash states after key ^ ipad and key ^ opad. Our keys are never longer than a block. */
-static void expand_hmac(IMB_MGR *m, enum crypto_auth auth, const uint8_t *key, size_t len, struct imb_key *ik)
+/* RFC 2104: the hash states after key ^ ipad and key ^ opad. Our keys are never longer than a
+ * block. */
+static void expand_hmac(
+	IMB_MGR *m, enum crypto_auth auth, const uint8_t *key, size_t len, struct imb_key *ik)
 {
 	uint8_t block[128];
 
@@ -160,8 +164,8 @@ static void expand_hmac(IMB_MGR *m, enum crypto_auth auth, const uint8_t *key, s
 	secret_wipe(block, sizeof(block));
 }
 
-static void expand_cipher(IMB_MGR *m, enum crypto_cipher cipher, const struct crypto_key_bytes *b,
-	struct imb_key *ik)
+static void expand_cipher(
+	IMB_MGR *m, enum crypto_cipher cipher, const struct crypto_key_bytes *b, struct imb_key *ik)
 {
 	if (cipher == CIPHER_AES_GCM) {
 		if (b->key_len == 16)
@@ -246,7 +250,8 @@ static void set_job(IMB_JOB *ij, struct crypto_job *job)
 	ij->cipher_start_src_offset_in_bytes = job->cipher_off;
 	ij->msg_len_to_cipher_in_bytes = job->cipher_len;
 	ij->hash_start_src_offset_in_bytes = k->cipher == CIPHER_AES_GCM ? job->cipher_off : 0;
-	ij->msg_len_to_hash_in_bytes = k->cipher == CIPHER_AES_GCM ? job->cipher_len : job->hash_len;
+	ij->msg_len_to_hash_in_bytes =
+		k->cipher == CIPHER_AES_GCM ? job->cipher_len : job->hash_len;
 	ij->iv = job->iv;
 	ij->auth_tag_output = job->tag;
 	ij->auth_tag_output_len_in_bytes = k->icv;
@@ -265,7 +270,8 @@ static void finish(IMB_JOB *const *done, uint32_t n)
 		struct crypto_job *job = done[i]->user_data;
 		job->failed = done[i]->status != IMB_STATUS_COMPLETED;
 		if (!job->encrypt)
-			job->bad = job->failed || CRYPTO_memcmp(job->tag, job->expect, job->key->icv);
+			job->bad =
+				job->failed || CRYPTO_memcmp(job->tag, job->expect, job->key->icv);
 	}
 }
 
@@ -287,8 +293,9 @@ static void run_gcm(IMB_MGR *m, struct crypto_job *const *jobs, size_t n)
 	}
 }
 
-/* The others wait in lanes until enough of them are there: one by one, and a flush at the end. The burst calls of release 1.3
- * lose the tags of such jobs when its ring of 256 wraps in the middle of a series, so they are not used here. */
+/* The others wait in lanes until enough of them are there: one by one, and a flush at the end. The
+ * burst calls of release 1.3 lose the tags of such jobs when its ring of 256 wraps in the middle of
+ * a series, so they are not used here. */
 static void run_lanes(IMB_MGR *m, struct crypto_job *const *jobs, size_t n)
 {
 	IMB_JOB *done;

@@ -1,7 +1,9 @@
-/* crypto_openssl: the EVP backend, one job at a time. EVP contexts change while they are used, so a key has a set of them for
- * each worker, made by that worker when it first meets the key (the one allocation in the path, once an SA and worker).
+/* crypto_openssl: the EVP backend, one job at a time. EVP contexts change while they are used, so a
+ * key has a set of them for each worker, made by that worker when it first meets the key (the one
+ * allocation in the path, once an SA and worker).
  *
- * AES-XCBC-MAC (RFC 3566) is not in OpenSSL: it is CBC-MAC under K1 with K2 or K3 XORed into the last block. */
+ * AES-XCBC-MAC (RFC 3566) is not in OpenSSL: it is CBC-MAC under K1 with K2 or K3 XORed into the
+ * last block. */
 #include "daemons/stack-core/ipsec/crypto_backend.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
@@ -30,9 +32,13 @@ static const EVP_CIPHER *evp_cipher(enum crypto_cipher c, size_t key_len)
 {
 	switch (c) {
 	case CIPHER_AES_GCM:
-		return key_len == 16 ? EVP_aes_128_gcm() : key_len == 24 ? EVP_aes_192_gcm() : EVP_aes_256_gcm();
+		return key_len == 16   ? EVP_aes_128_gcm()
+		       : key_len == 24 ? EVP_aes_192_gcm()
+				       : EVP_aes_256_gcm();
 	case CIPHER_AES_CBC:
-		return key_len == 16 ? EVP_aes_128_cbc() : key_len == 24 ? EVP_aes_192_cbc() : EVP_aes_256_cbc();
+		return key_len == 16   ? EVP_aes_128_cbc()
+		       : key_len == 24 ? EVP_aes_192_cbc()
+				       : EVP_aes_256_cbc();
 	case CIPHER_3DES_CBC:
 		return EVP_des_ede3_cbc();
 	default:
@@ -69,9 +75,11 @@ static bool cipher_contexts(const struct openssl_key *ok, struct contexts *c)
 		return true;
 	c->enc = EVP_CIPHER_CTX_new();
 	c->dec = EVP_CIPHER_CTX_new();
-	return c->enc && c->dec && EVP_EncryptInit_ex(c->enc, ok->cipher, NULL, ok->key, NULL) > 0 &&
+	return c->enc && c->dec &&
+	       EVP_EncryptInit_ex(c->enc, ok->cipher, NULL, ok->key, NULL) > 0 &&
 	       EVP_DecryptInit_ex(c->dec, ok->cipher, NULL, ok->key, NULL) > 0 &&
-	       EVP_CIPHER_CTX_set_padding(c->enc, 0) > 0 && EVP_CIPHER_CTX_set_padding(c->dec, 0) > 0;
+	       EVP_CIPHER_CTX_set_padding(c->enc, 0) > 0 &&
+	       EVP_CIPHER_CTX_set_padding(c->dec, 0) > 0;
 }
 
 static bool mac_contexts(const struct openssl_key *ok, enum crypto_auth auth, struct contexts *c)
@@ -80,11 +88,13 @@ static bool mac_contexts(const struct openssl_key *ok, enum crypto_auth auth, st
 		return true;
 	if (auth == AUTH_AES128_XCBC_96) {
 		c->xcbc = EVP_CIPHER_CTX_new();
-		return c->xcbc && EVP_EncryptInit_ex(c->xcbc, EVP_aes_128_cbc(), NULL, ok->k1, NULL) > 0 &&
+		return c->xcbc &&
+		       EVP_EncryptInit_ex(c->xcbc, EVP_aes_128_cbc(), NULL, ok->k1, NULL) > 0 &&
 		       EVP_CIPHER_CTX_set_padding(c->xcbc, 0) > 0;
 	}
 	const OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)ok->digest, 0),
+		OSSL_PARAM_construct_utf8_string(
+			OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)ok->digest, 0),
 		OSSL_PARAM_construct_end(),
 	};
 	c->mac = EVP_MAC_CTX_new(ok->mac);
@@ -205,7 +215,8 @@ static bool xcbc_blocks(EVP_CIPHER_CTX *ctx, const uint8_t *data, size_t len, ui
 	return true;
 }
 
-static bool run_xcbc(const struct openssl_key *ok, struct contexts *c, struct crypto_job *job, uint8_t *mac)
+static bool run_xcbc(
+	const struct openssl_key *ok, struct contexts *c, struct crypto_job *job, uint8_t *mac)
 {
 	static const uint8_t zero[16];
 	size_t last = job->hash_len % 16;

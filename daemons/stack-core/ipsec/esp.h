@@ -1,12 +1,16 @@
-/* esp: what ESP (RFC 4303) and AH (RFC 4302) do to batches of packets, in tunnel and transport mode, IPv4 and IPv6.
+/* esp: what ESP (RFC 4303) and AH (RFC 4302) do to batches of packets, in tunnel and transport
+ * mode, IPv4 and IPv6.
  *
- * Both calls take up to PKT_BATCH packets, work in place and leave each packet either transformed or with p->drop set
- * (p->drop must be 0 before). Packets are never super-packets (gso_size 0) and inbound ones never fragments.
+ * Both calls take up to PKT_BATCH packets, work in place and leave each packet either transformed
+ * or with p->drop set (p->drop must be 0 before). Packets are never super-packets (gso_size 0) and
+ * inbound ones never fragments.
  *
- * After ipsec_in: off/len = the inner packet, sa_in = the tunnel's index + 1; the caller parses it afresh.
- * After ipsec_out: the packet is the protected one, and family, proto, src, dst, tos, l4_off, opaque describe it.
+ * After ipsec_in: off/len = the inner packet, sa_in = the tunnel's index + 1; the caller parses it
+ * afresh. After ipsec_out: the packet is the protected one, and family, proto, src, dst, tos,
+ * l4_off, opaque describe it.
  *
- * Room needed: sa_overhead() in front and behind together; PKT_HEADROOM and PKT_TAILROOM are enough. */
+ * Room needed: sa_overhead() in front and behind together; PKT_HEADROOM and PKT_TAILROOM are
+ * enough. */
 #pragma once
 #include "daemons/stack-core/ipsec/sa.h"
 #include "daemons/stack-core/pkt.h"
@@ -17,5 +21,6 @@ struct ipsec_worker;
 struct ipsec_worker *ipsec_worker_new(struct sadb *db, unsigned index);
 void ipsec_worker_free(struct ipsec_worker *w);
 void ipsec_in(struct ipsec_worker *w, struct pkt **pkts, unsigned n);
-/* @sas[i]: the outbound SA for @pkts[i], from sadb_tunnel(); NULL drops. Neighbours of the same SA share one batch of numbers. */
+/* @sas[i]: the outbound SA for @pkts[i], from sadb_tunnel(); NULL drops. Neighbours of the same SA
+ * share one batch of numbers. */
 void ipsec_out(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n);

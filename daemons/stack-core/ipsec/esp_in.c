@@ -1,6 +1,6 @@
-/* esp_in: opening packets (RFC 4303 section 3.4): find the SA, refuse what was seen before, check the ICV and decrypt, move
- * the replay window, then look at the trailer. Nothing in the packet but the SPI and the number is believed before the ICV
- * has been checked. */
+/* esp_in: opening packets (RFC 4303 section 3.4): find the SA, refuse what was seen before, check
+ * the ICV and decrypt, move the replay window, then look at the trailer. Nothing in the packet but
+ * the SPI and the number is believed before the ICV has been checked. */
 #include "daemons/stack-core/ipsec/outer.h"
 #include "daemons/stack-core/ipsec/worker.h"
 #include <sched.h>
@@ -8,11 +8,13 @@
 
 enum { NEXT_IPV4 = 4, NEXT_IPV6 = 41, NEXT_NONE = 59 };
 
-/* Packets of one SA mostly come to one worker (fanout by outer addresses), but need not: the window has a lock of one flag. It is
- * held for a few nanoseconds and practically never contended. */
+/* Packets of one SA mostly come to one worker (fanout by outer addresses), but need not: the window
+ * has a lock of one flag. It is held for a few nanoseconds and practically never contended. */
 static void window_lock(struct sa *sa)
 {
-	for (unsigned spins = 1; atomic_flag_test_and_set_explicit(&sa->replay_lock, memory_order_acquire); spins++) {
+	for (unsigned spins = 1;
+		atomic_flag_test_and_set_explicit(&sa->replay_lock, memory_order_acquire);
+		spins++) {
 		if (spins % 1024 == 0)
 			(void)sched_yield(); /* its holder was descheduled */
 	}
@@ -95,14 +97,14 @@ static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job
 	return 0;
 }
 
-/* The length of the inner packet that is said to be in the @avail bytes at @d; 0: there is none. What follows it is padding
- * for traffic flow confidentiality (RFC 4303 section 2.7). */
+/* The length of the inner packet that is said to be in the @avail bytes at @d; 0: there is none.
+ * What follows it is padding for traffic flow confidentiality (RFC 4303 section 2.7). */
 static uint32_t inner_length(const uint8_t *d, uint32_t avail, uint8_t next)
 {
 	struct iphdr_layout l;
 
-	if (!avail || (next == NEXT_IPV4 && d[0] >> 4 != 4) || (next == NEXT_IPV6 && d[0] >> 4 != 6) ||
-		!iphdr_outgoing(d, avail, &l))
+	if (!avail || (next == NEXT_IPV4 && d[0] >> 4 != 4) ||
+		(next == NEXT_IPV6 && d[0] >> 4 != 6) || !iphdr_outgoing(d, avail, &l))
 		return 0;
 	return l.total;
 }
@@ -188,7 +190,6 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 		count(&sa->counters[w->index].malformed, 1);
 	return drop;
 }
-
 
 static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
 {

@@ -1,7 +1,8 @@
 /* esp_out: protecting packets (RFC 4303 section 3.3).
  *
- * Sequence numbers are taken for a run of packets of one SA at a time, with one atomic addition, so several workers share an
- * SA and never use a number twice. A number whose packet is then dropped is lost, which receivers do not mind. */
+ * Sequence numbers are taken for a run of packets of one SA at a time, with one atomic addition, so
+ * several workers share an SA and never use a number twice. A number whose packet is then dropped
+ * is lost, which receivers do not mind. */
 #include "daemons/stack-core/ipsec/outer.h"
 #include "daemons/stack-core/ipsec/worker.h"
 #include "lib/base/xalloc.h"
@@ -43,8 +44,8 @@ static int finish_checksum(struct pkt *p)
 	return 0;
 }
 
-static int open_tunnel(struct ipsec_worker *w, struct work *k, uint32_t gap, uint32_t tail, uint8_t **ret_gap,
-	uint8_t *ret_next)
+static int open_tunnel(struct ipsec_worker *w, struct work *k, uint32_t gap, uint32_t tail,
+	uint8_t **ret_gap, uint8_t *ret_next)
 {
 	struct pkt *p = k->p;
 	uint8_t *inner = pkt_data(p);
@@ -67,10 +68,12 @@ static bool transport_fits(const struct sa *sa, const struct iphdr_layout *l, co
 	if (l->fragment)
 		return false;
 	struct addr src = iphdr_src(d), dst = iphdr_dst(d);
-	return (!sa->src.family || addr_equal(&sa->src, &src)) && (!sa->dst.family || addr_equal(&sa->dst, &dst));
+	return (!sa->src.family || addr_equal(&sa->src, &src)) &&
+	       (!sa->dst.family || addr_equal(&sa->dst, &dst));
 }
 
-static int open_transport(struct work *k, uint32_t gap, uint32_t tail, uint8_t **ret_gap, uint8_t *ret_next)
+static int open_transport(
+	struct work *k, uint32_t gap, uint32_t tail, uint8_t **ret_gap, uint8_t *ret_next)
 {
 	struct pkt *p = k->p;
 	uint8_t *d = pkt_data(p);
@@ -100,7 +103,8 @@ int open_gap(struct ipsec_worker *w, struct work *k, uint32_t gap, uint32_t tail
 	return open_transport(k, gap, tail, ret_gap, ret_next);
 }
 
-static void write_iv(struct ipsec_worker *w, const struct work *k, uint8_t *iv, struct crypto_job *job)
+static void write_iv(
+	struct ipsec_worker *w, const struct work *k, uint8_t *iv, struct crypto_job *job)
 {
 	const struct sa *sa = k->sa;
 
@@ -151,7 +155,8 @@ static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job
 	job->hash_len = front + job->cipher_len;
 	if (sa->aead) {
 		write_aad(k, job);
-	} else if (sa->esn) { /* RFC 4303 2.2.1: the high half is covered, not sent; it borrows the place of the ICV */
+	} else if (sa->esn) { /* RFC 4303 2.2.1: the high half is covered, not sent; it borrows the
+				 place of the ICV */
 		put32(end + pad + 2, (uint32_t)(k->seq >> 32));
 		job->hash_len += 4;
 	}
@@ -217,7 +222,8 @@ static uint64_t take_numbers(struct sa *sa, unsigned n)
 	return atomic_fetch_add_explicit(&sa->seq, n, memory_order_relaxed) + 1;
 }
 
-static unsigned add_run(struct ipsec_worker *w, unsigned jobs, struct pkt **pkts, unsigned n, struct sa *sa)
+static unsigned add_run(
+	struct ipsec_worker *w, unsigned jobs, struct pkt **pkts, unsigned n, struct sa *sa)
 {
 	bool usable = sa && atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed);
 	uint64_t seq = usable ? take_numbers(sa, n) : 0;

@@ -16,7 +16,8 @@ static bool layout_v4(const uint8_t *d, uint32_t len, struct iphdr_layout *l)
 	return l->hdr_len >= IP_V4_MIN && l->total >= l->hdr_len && l->total <= len;
 }
 
-/* Is the destination options header at @off followed by a routing header? Then it belongs to the hops. */
+/* Is the destination options header at @off followed by a routing header? Then it belongs to the
+ * hops. */
 static bool before_routing(const uint8_t *d, uint32_t off)
 {
 	return d[off] == NH_ROUTING;
@@ -60,7 +61,8 @@ static bool layout(const uint8_t *d, uint32_t len, bool all, struct iphdr_layout
 	if (len < 1)
 		return false;
 	l.family = d[0] >> 4;
-	bool good = l.family == 4 ? layout_v4(d, len, &l) : l.family == 6 && layout_v6(d, len, all, &l);
+	bool good =
+		l.family == 4 ? layout_v4(d, len, &l) : l.family == 6 && layout_v6(d, len, all, &l);
 	*ret = l;
 	return good;
 }
@@ -80,7 +82,8 @@ uint16_t iphdr_sum(const uint8_t *d, uint32_t len)
 	uint64_t sum = 0;
 	uint32_t word;
 
-	for (; len >= 4; d += 4, len -= 4) { /* the sum does not mind the byte order (RFC 1071 2B) */
+	for (; len >= 4;
+		d += 4, len -= 4) { /* the sum does not mind the byte order (RFC 1071 2B) */
 		memcpy(&word, d, 4);
 		sum += word;
 	}

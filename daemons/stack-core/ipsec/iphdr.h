@@ -1,4 +1,5 @@
-/* iphdr: where things are in an IP header, as ESP and AH need to know it, and the fields they change. */
+/* iphdr: where things are in an IP header, as ESP and AH need to know it, and the fields they
+ * change. */
 #pragma once
 #include "lib/base/addr.h"
 #include <stdbool.h>
@@ -9,15 +10,16 @@ enum { IP_V4_MIN = 20, IP_V6_LEN = 40, IP_MAX = 65535 };
 
 struct iphdr_layout {
 	uint8_t family;
-	uint8_t proto;	   /* what stands at hdr_len */
+	uint8_t proto; /* what stands at hdr_len */
 	bool fragment;
 	uint32_t hdr_len;  /* IP header and the extension headers that stay in front */
 	uint32_t next_off; /* of the byte that names proto */
 	uint32_t total;	   /* length of the packet by its own account */
 };
 
-/* Where a transport-mode header would go: after IPv4 options, or after hop-by-hop, routing, and the destination options
- * that precede a routing header (RFC 4303 3.1.1). False: malformed, or @len is less than the packet says. */
+/* Where a transport-mode header would go: after IPv4 options, or after hop-by-hop, routing, and the
+ * destination options that precede a routing header (RFC 4303 3.1.1). False: malformed, or @len is
+ * less than the packet says. */
 bool iphdr_outgoing(const uint8_t *d, uint32_t len, struct iphdr_layout *ret);
 /* Walks to the ESP or AH header (or to whatever follows the extension headers). */
 bool iphdr_incoming(const uint8_t *d, uint32_t len, struct iphdr_layout *ret);
@@ -25,7 +27,8 @@ bool iphdr_incoming(const uint8_t *d, uint32_t len, struct iphdr_layout *ret);
 /* Writes the length field; IPv4: and the checksum, so it comes last. */
 void iphdr_set_total(uint8_t *d, const struct iphdr_layout *l, uint32_t total);
 void iphdr_checksum(uint8_t *d, uint32_t hdr_len);
-uint16_t iphdr_sum(const uint8_t *d, uint32_t len); /* ones' complement sum, not inverted (RFC 1071) */
+uint16_t iphdr_sum(
+	const uint8_t *d, uint32_t len); /* ones' complement sum, not inverted (RFC 1071) */
 uint8_t iphdr_tos(const uint8_t *d);
 void iphdr_set_tos(uint8_t *d, uint8_t tos); /* IPv4: updates the checksum */
 

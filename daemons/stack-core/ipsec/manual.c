@@ -1,9 +1,10 @@
-/* manual: IpManVpnAction (zos.md section 6). Keys are "0x" and hex digits, plain hex digits of twice the length, or text of exactly
- * the algorithm's length; anything else is refused, as are SPIs below 256. Weak algorithms (DES, HMAC_MD5) have to be named:
- * no default leads to one.
+/* manual: IpManVpnAction (zos.md section 6). Keys are "0x" and hex digits, plain hex digits of
+ * twice the length, or text of exactly the algorithm's length; anything else is refused, as are
+ * SPIs below 256. Weak algorithms (DES, HMAC_MD5) have to be named: no default leads to one.
  *
- * Numbers of a manual tunnel begin again when a stack restarts, so there is no replay window unless ReplayWindow (an extension
- * of ours) asks for one (RFC 4303 section 3.4.3); extended numbers cannot be had with manual keys at all. */
+ * Numbers of a manual tunnel begin again when a stack restarts, so there is no replay window unless
+ * ReplayWindow (an extension of ours) asks for one (RFC 4303 section 3.4.3); extended numbers
+ * cannot be had with manual keys at all. */
 #include "daemons/stack-core/ipsec/manual.h"
 #include "lib/base/secret.h"
 #include "lib/base/sha256.h"
@@ -25,7 +26,8 @@ static const struct conf_operand endpoint[] = {
 	{NULL, CONF_END},
 };
 static const struct conf_operand passthrough_df[] = {
-	{"pass", CONF_WORD, 0, "Yes|No", "Yes", 0, 0, "copy the Don't Fragment bit to the outer header"},
+	{"pass", CONF_WORD, 0, "Yes|No", "Yes", 0, 0,
+		"copy the Don't Fragment bit to the outer header"},
 	{"else", CONF_WORD, CONF_OPTIONAL, "Clear|Set", NULL, 0, 0, "what No puts there"},
 	{NULL, CONF_END},
 };
@@ -38,24 +40,29 @@ static const struct conf_operand encap[] = {
 	{NULL, CONF_END},
 };
 static const struct conf_operand encrypt[] = {
-	{"algorithm", CONF_WORD, 0, "DoNot|DES|3DES|AES|AES_CBC|AES_GCM|AES_GCM_16", NULL, 0, 0, "ESP encryption"},
-	{"KeyLength", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 128, 256, "bits: 128, 192 or 256 (AES; 128 if left out)"},
+	{"algorithm", CONF_WORD, 0, "DoNot|DES|3DES|AES|AES_CBC|AES_GCM|AES_GCM_16", NULL, 0, 0,
+		"ESP encryption"},
+	{"KeyLength", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 128, 256,
+		"bits: 128, 192 or 256 (AES; 128 if left out)"},
 	{NULL, CONF_END},
 };
 static const struct conf_operand auth[] = {
 	{"protocol", CONF_WORD, 0, "ESP|AH", NULL, 0, 0, "where the integrity check is"},
 	{"algorithm", CONF_WORD, CONF_OPTIONAL,
-		"NULL|HMAC_MD5|HMAC_SHA|HMAC_SHA1|HMAC_SHA2_256_128|HMAC_SHA2_384_192|HMAC_SHA2_512_256|AES128_XCBC_96", NULL,
-		0, 0, "integrity algorithm; NULL beside AES_GCM"},
+		"NULL|HMAC_MD5|HMAC_SHA|HMAC_SHA1|HMAC_SHA2_256_128|HMAC_SHA2_384_192|HMAC_SHA2_"
+		"512_256|AES128_XCBC_96",
+		NULL, 0, 0, "integrity algorithm; NULL beside AES_GCM"},
 	{NULL, CONF_END},
 };
 static const struct conf_operand sa_operands[] = {
 	{"spi", CONF_UINT, 0, NULL, NULL, 256, UINT32_MAX, "security parameter index"},
-	{"key", CONF_STRING, CONF_SECRET, NULL, NULL, 0, 2 * SA_KEY_MAX + 2, "hex or text of the algorithm's length"},
+	{"key", CONF_STRING, CONF_SECRET, NULL, NULL, 0, 2 * SA_KEY_MAX + 2,
+		"hex or text of the algorithm's length"},
 	{NULL, CONF_END},
 };
 static const struct conf_operand window[] = {
-	{"packets", CONF_UINT, 0, NULL, "0", 0, REPLAY_MAX, "replay window of the inbound SA, 64 to 4096; 0: none"},
+	{"packets", CONF_UINT, 0, NULL, "0", 0, REPLAY_MAX,
+		"replay window of the inbound SA, 64 to 4096; 0: none"},
 	{NULL, CONF_END},
 };
 
@@ -63,24 +70,31 @@ const struct conf_stmt manual_children[] = {
 	{"Active", active, NULL, NULL, CONF_ONCE, "initial state"},
 	{"LocalSecurityEndpointAddr", endpoint, NULL, NULL, CONF_ONCE, "our end"},
 	{"RemoteSecurityEndpointAddr", endpoint, NULL, NULL, CONF_ONCE, "the other end"},
-	{"PassthroughDF", passthrough_df, NULL, NULL, CONF_ONCE, "Don't Fragment bit (RFC 4301 5.1.2)"},
+	{"PassthroughDF", passthrough_df, NULL, NULL, CONF_ONCE,
+		"Don't Fragment bit (RFC 4301 5.1.2)"},
 	{"PassthroughDSCP", passthrough_dscp, NULL, NULL, CONF_ONCE, "DSCP (RFC 4301 5.1.2)"},
 	{"HowToEncap", encap, NULL, NULL, CONF_ONCE | CONF_REQUIRED, "tunnel or transport mode"},
 	{"HowToEncrypt", encrypt, NULL, NULL, CONF_ONCE, "encryption"},
 	{"HowToAuth", auth, NULL, NULL, CONF_ONCE, "integrity"},
-	{"AuthInboundSa", sa_operands, NULL, NULL, CONF_ONCE, "SPI and integrity key of what comes in"},
-	{"AuthOutboundSa", sa_operands, NULL, NULL, CONF_ONCE, "SPI and integrity key of what goes out"},
-	{"EncryptInboundSa", sa_operands, NULL, NULL, CONF_ONCE, "SPI and encryption key of what comes in"},
-	{"EncryptOutboundSa", sa_operands, NULL, NULL, CONF_ONCE, "SPI and encryption key of what goes out"},
-	{"ReplayWindow", window, NULL, NULL, CONF_ONCE, "Ravelin: replay window; both ends restart together when it is on"},
+	{"AuthInboundSa", sa_operands, NULL, NULL, CONF_ONCE,
+		"SPI and integrity key of what comes in"},
+	{"AuthOutboundSa", sa_operands, NULL, NULL, CONF_ONCE,
+		"SPI and integrity key of what goes out"},
+	{"EncryptInboundSa", sa_operands, NULL, NULL, CONF_ONCE,
+		"SPI and encryption key of what comes in"},
+	{"EncryptOutboundSa", sa_operands, NULL, NULL, CONF_ONCE,
+		"SPI and encryption key of what goes out"},
+	{"ReplayWindow", window, NULL, NULL, CONF_ONCE,
+		"Ravelin: replay window; both ends restart together when it is on"},
 	{NULL},
 };
 
 /* By the order of the words above. */
-static const enum crypto_cipher ciphers[] = {CIPHER_NULL, CIPHER_DES_CBC, CIPHER_3DES_CBC, CIPHER_AES_CBC, CIPHER_AES_CBC,
-	CIPHER_AES_GCM, CIPHER_AES_GCM};
-static const enum crypto_auth auths[] = {AUTH_NONE, AUTH_HMAC_MD5_96, AUTH_HMAC_SHA1_96, AUTH_HMAC_SHA1_96,
-	AUTH_HMAC_SHA2_256_128, AUTH_HMAC_SHA2_384_192, AUTH_HMAC_SHA2_512_256, AUTH_AES128_XCBC_96};
+static const enum crypto_cipher ciphers[] = {CIPHER_NULL, CIPHER_DES_CBC, CIPHER_3DES_CBC,
+	CIPHER_AES_CBC, CIPHER_AES_CBC, CIPHER_AES_GCM, CIPHER_AES_GCM};
+static const enum crypto_auth auths[] = {AUTH_NONE, AUTH_HMAC_MD5_96, AUTH_HMAC_SHA1_96,
+	AUTH_HMAC_SHA1_96, AUTH_HMAC_SHA2_256_128, AUTH_HMAC_SHA2_384_192, AUTH_HMAC_SHA2_512_256,
+	AUTH_AES128_XCBC_96};
 
 struct builder {
 	struct conf_node *node;
@@ -118,13 +132,15 @@ static int parse_key(struct conf_node *n, const char *what, uint8_t *out, size_t
 		memcpy(out, text, len);
 		return 0;
 	}
-	return conf_node_error(n, "%s: key for %s, expected %zu hexadecimal digits (0x...) or %zu characters", n->stmt->name,
-		what, 2 * len, len);
+	return conf_node_error(n,
+		"%s: key for %s, expected %zu hexadecimal digits (0x...) or %zu characters",
+		n->stmt->name, what, 2 * len, len);
 }
 
 static void endpoints(struct builder *b)
 {
-	static const char *const names[] = {"LocalSecurityEndpointAddr", "RemoteSecurityEndpointAddr"};
+	static const char *const names[] = {
+		"LocalSecurityEndpointAddr", "RemoteSecurityEndpointAddr"};
 	struct addr *const out[] = {&b->common.src, &b->common.dst}; /* of what goes out */
 
 	for (int i = 0; i < 2; i++) {
@@ -134,7 +150,8 @@ static void endpoints(struct builder *b)
 			continue;
 		if (v->prefix.len != addr_len(&v->prefix.addr) * 8) {
 			b->errors = true;
-			(void)conf_node_error(n, "%s: found a prefix, expected one address", names[i]);
+			(void)conf_node_error(
+				n, "%s: found a prefix, expected one address", names[i]);
 		}
 		*out[i] = v->prefix.addr;
 	}
@@ -164,10 +181,15 @@ static void cipher(struct builder *b)
 	b->common.cipher = c;
 	if (bits && (!aes || (bits->u != 128 && bits->u != 192 && bits->u != 256))) {
 		b->errors = true;
-		(void)conf_node_error(n, "HowToEncrypt: found KeyLength %llu, expected %s", (unsigned long long)bits->u,
+		(void)conf_node_error(n, "HowToEncrypt: found KeyLength %llu, expected %s",
+			(unsigned long long)bits->u,
 			aes ? "128, 192 or 256" : "none: it belongs to AES");
 	}
-	b->key_len = c == CIPHER_NULL ? 0 : c == CIPHER_DES_CBC ? 8 : c == CIPHER_3DES_CBC ? 24 : bits ? bits->u / 8 : 16;
+	b->key_len = c == CIPHER_NULL	    ? 0
+		     : c == CIPHER_DES_CBC  ? 8
+		     : c == CIPHER_3DES_CBC ? 24
+		     : bits		    ? bits->u / 8
+					    : 16;
 	if (c == CIPHER_AES_GCM)
 		b->key_len += CRYPTO_SALT;
 }
@@ -176,18 +198,22 @@ static void integrity(struct builder *b)
 {
 	struct conf_node *n = child(b, "HowToAuth");
 	const struct conf_value *alg = n ? conf_get(n, "algorithm") : NULL;
-	bool ah = n && !strcmp(conf_str(n, "protocol"), "AH"), aead = b->common.cipher == CIPHER_AES_GCM;
+	bool ah = n && !strcmp(conf_str(n, "protocol"), "AH"),
+	     aead = b->common.cipher == CIPHER_AES_GCM;
 	struct conf_node *at = n ? n : b->node;
 
 	b->common.proto = ah ? SA_AH : SA_ESP;
 	b->common.auth = alg ? auths[alg->u] : AUTH_NONE;
 	int r = 0;
 	if (ah && b->common.cipher != CIPHER_NULL)
-		r = conf_node_error(at, "HowToAuth AH beside HowToEncrypt: one tunnel is AH or ESP (HowToAuth ESP)");
+		r = conf_node_error(at, "HowToAuth AH beside HowToEncrypt: one tunnel is AH or ESP "
+					"(HowToAuth ESP)");
 	else if (aead && b->common.auth != AUTH_NONE)
-		r = conf_node_error(at, "HowToAuth: AES_GCM authenticates by itself, expected NULL");
+		r = conf_node_error(
+			at, "HowToAuth: AES_GCM authenticates by itself, expected NULL");
 	else if (!aead && b->common.auth == AUTH_NONE)
-		r = conf_node_error(at, "HowToAuth: expected an algorithm: a tunnel without integrity check is refused");
+		r = conf_node_error(at, "HowToAuth: expected an algorithm: a tunnel without "
+					"integrity check is refused");
 	if (r < 0)
 		b->errors = true;
 }
@@ -202,44 +228,54 @@ static struct conf_node *direction(struct builder *b, const char *name, bool nee
 		(void)conf_node_error(b->node, "IpManVpnAction %s: expected %s", b->a->name, name);
 	} else if (!needed && n) {
 		b->errors = true;
-		(void)conf_node_error(n, "%s: found a key, expected none with these algorithms", name);
+		(void)conf_node_error(
+			n, "%s: found a key, expected none with these algorithms", name);
 		n = NULL;
 	}
 	return n;
 }
 
-static void keys(struct builder *b, const char *encrypt_name, const char *auth_name, struct sa_params *p)
+static void keys(
+	struct builder *b, const char *encrypt_name, const char *auth_name, struct sa_params *p)
 {
 	uint8_t auth_len = crypto_auth_info(p->auth)->key;
-	struct conf_node *e = direction(b, encrypt_name, b->key_len != 0), *a = direction(b, auth_name, auth_len != 0);
+	struct conf_node *e = direction(b, encrypt_name, b->key_len != 0),
+			 *a = direction(b, auth_name, auth_len != 0);
 
 	if (e) {
 		p->spi = (uint32_t)conf_uint(e, "spi");
 		p->key_len = (uint8_t)b->key_len;
-		const char *what = p->cipher == CIPHER_AES_GCM ? "AES_GCM (key and 4-byte salt)" : crypto_cipher_info(p->cipher)->name;
+		const char *what = p->cipher == CIPHER_AES_GCM
+					   ? "AES_GCM (key and 4-byte salt)"
+					   : crypto_cipher_info(p->cipher)->name;
 		b->errors |= parse_key(e, what, p->key, b->key_len) < 0;
 	}
 	if (a) {
 		uint32_t spi = (uint32_t)conf_uint(a, "spi");
 		if (e && spi != p->spi) {
 			b->errors = true;
-			(void)conf_node_error(a, "%s: found SPI %u, expected %u as in %s: it is one ESP header", auth_name, spi, p->spi,
-				encrypt_name);
+			(void)conf_node_error(a,
+				"%s: found SPI %u, expected %u as in %s: it is one ESP header",
+				auth_name, spi, p->spi, encrypt_name);
 		}
 		p->spi = spi;
 		p->auth_len = auth_len;
-		b->errors |= parse_key(a, crypto_auth_info(p->auth)->name, p->auth_key, auth_len) < 0;
+		b->errors |=
+			parse_key(a, crypto_auth_info(p->auth)->name, p->auth_key, auth_len) < 0;
 	}
 }
 
-/* Two senders under one AES-GCM key and salt would use the same IVs sooner or later (RFC 4106 section 2). */
+/* Two senders under one AES-GCM key and salt would use the same IVs sooner or later (RFC 4106
+ * section 2). */
 static void check_pair(struct builder *b)
 {
 	const struct sa_params *in = &b->a->in, *out = &b->a->out;
 
 	if (!b->errors && in->cipher == CIPHER_AES_GCM && !memcmp(in->key, out->key, in->key_len)) {
 		b->errors = true;
-		(void)conf_node_error(b->node, "IpManVpnAction %s: AES_GCM needs different keys for the two directions", b->a->name);
+		(void)conf_node_error(b->node,
+			"IpManVpnAction %s: AES_GCM needs different keys for the two directions",
+			b->a->name);
 	}
 }
 
@@ -264,7 +300,8 @@ static uint32_t replay_window(struct builder *b)
 
 	if (packets && packets < REPLAY_MIN) {
 		b->errors = true;
-		(void)conf_node_error(n, "ReplayWindow: found %llu, expected 0 or 64 to 4096", (unsigned long long)packets);
+		(void)conf_node_error(n, "ReplayWindow: found %llu, expected 0 or 64 to 4096",
+			(unsigned long long)packets);
 	}
 	return (uint32_t)packets;
 }

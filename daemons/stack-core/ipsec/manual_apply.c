@@ -1,6 +1,7 @@
-/* manual_apply: from the manual tunnels a policy asks for to those in the database. New SAs are all made first and conflicts
- * found beforehand, so that nothing can fail once the first tunnel has been touched. A tunnel whose statement did not
- * change is left alone: its numbers go on, and so does the state that an operator gave it. */
+/* manual_apply: from the manual tunnels a policy asks for to those in the database. New SAs are all
+ * made first and conflicts found beforehand, so that nothing can fail once the first tunnel has
+ * been touched. A tunnel whose statement did not change is left alone: its numbers go on, and so
+ * does the state that an operator gave it. */
 #include "daemons/stack-core/ipsec/manual.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
@@ -11,7 +12,8 @@ struct plan {
 
 static bool same(const struct tunnel *t, const struct manual_action *a)
 {
-	return !memcmp(t->in->params, &a->in, sizeof(a->in)) && !memcmp(t->out->params, &a->out, sizeof(a->out));
+	return !memcmp(t->in->params, &a->in, sizeof(a->in)) &&
+	       !memcmp(t->out->params, &a->out, sizeof(a->out));
 }
 
 static bool is_manual(const struct tunnel *t)
@@ -19,7 +21,8 @@ static bool is_manual(const struct tunnel *t)
 	return t->id[0] == 'M';
 }
 
-static const struct manual_action *named(const struct manual_action *actions, size_t n, const char *name)
+static const struct manual_action *named(
+	const struct manual_action *actions, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!strcmp(actions[i].name, name))
@@ -34,15 +37,16 @@ static bool meet(const struct sa_params *a, const struct sa_params *b)
 	       (!a->dst.family || !b->dst.family || addr_equal(&a->dst, &b->dst));
 }
 
-/* Senders that share an AES-GCM key and salt would sooner or later use one IV twice, which gives everything away. */
+/* Senders that share an AES-GCM key and salt would sooner or later use one IV twice, which gives
+ * everything away. */
 static bool share_key(const struct manual_action *a, const struct manual_action *b)
 {
 	const struct sa_params *x[2] = {&a->in, &a->out}, *y[2] = {&b->in, &b->out};
 
 	for (int i = 0; i < 4; i++) {
 		const struct sa_params *p = x[i & 1], *q = y[i >> 1];
-		if (p->cipher == CIPHER_AES_GCM && q->cipher == CIPHER_AES_GCM && p->key_len == q->key_len &&
-			!memcmp(p->key, q->key, p->key_len))
+		if (p->cipher == CIPHER_AES_GCM && q->cipher == CIPHER_AES_GCM &&
+			p->key_len == q->key_len && !memcmp(p->key, q->key, p->key_len))
 			return true;
 	}
 	return false;
@@ -57,23 +61,28 @@ static int check(struct sadb *db, const struct manual_action *actions, size_t n,
 			continue;
 		others++;
 		for (size_t i = 0; i < n; i++) {
-			if (!strcmp(t->name, actions[i].name) || meet(t->in->params, &actions[i].in))
-				return err_set(err, EEXIST, "%s: name or inbound SPI belongs to dynamic tunnel %s", actions[i].name,
-					t->id);
+			if (!strcmp(t->name, actions[i].name) ||
+				meet(t->in->params, &actions[i].in))
+				return err_set(err, EEXIST,
+					"%s: name or inbound SPI belongs to dynamic tunnel %s",
+					actions[i].name, t->id);
 		}
 	}
 	if (others + n > SADB_TUNNELS_MAX)
-		return err_set(err, ENOSPC, "%zu tunnels, at most %d", others + n, SADB_TUNNELS_MAX);
+		return err_set(
+			err, ENOSPC, "%zu tunnels, at most %d", others + n, SADB_TUNNELS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t j = 0; j < i; j++) {
 			if (!strcmp(actions[i].name, actions[j].name))
-				return err_set(err, EEXIST, "IpManVpnAction %s is there twice", actions[i].name);
+				return err_set(err, EEXIST, "IpManVpnAction %s is there twice",
+					actions[i].name);
 			if (meet(&actions[i].in, &actions[j].in))
-				return err_set(err, EEXIST, "%s and %s have the same inbound SPI %u", actions[i].name,
+				return err_set(err, EEXIST,
+					"%s and %s have the same inbound SPI %u", actions[i].name,
 					actions[j].name, actions[i].in.spi);
 			if (share_key(&actions[i], &actions[j]))
-				return err_set(err, EINVAL, "%s and %s share an AES_GCM key", actions[i].name,
-					actions[j].name);
+				return err_set(err, EINVAL, "%s and %s share an AES_GCM key",
+					actions[i].name, actions[j].name);
 		}
 	}
 	return 0;
@@ -88,7 +97,8 @@ static void plan_free(struct plan *plan, size_t n)
 	free(plan);
 }
 
-static int make(struct sadb *db, const struct manual_action *actions, size_t n, struct plan *plan, struct errbuf *err)
+static int make(struct sadb *db, const struct manual_action *actions, size_t n, struct plan *plan,
+	struct errbuf *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct manual_action *a = &actions[i];
@@ -114,6 +124,14 @@ static void remove_old(struct sadb *db, const struct manual_action *actions, siz
 	}
 }
 
+static void keep(struct tunnel *t, const struct manual_action *a)
+{
+	if (t->initial == a->active)
+		return;
+	t->initial = a->active;
+	sadb_activate(t, a->active);
+}
+
 int manual_apply(struct sadb *db, const struct manual_action *actions, size_t n, struct errbuf *err)
 {
 	struct plan *plan = xcalloc(n, sizeof(*plan));
@@ -124,9 +142,12 @@ int manual_apply(struct sadb *db, const struct manual_action *actions, size_t n,
 	if (r == 0) {
 		remove_old(db, actions, n);
 		for (size_t i = 0; i < n && r == 0; i++) {
-			if (!plan[i].in)
+			if (!plan[i].in) {
+				keep(sadb_find(db, actions[i].name), &actions[i]);
 				continue;
-			r = sadb_add(db, 'M', actions[i].name, plan[i].in, plan[i].out, actions[i].active, err, NULL);
+			}
+			r = sadb_add(db, 'M', actions[i].name, plan[i].in, plan[i].out,
+				actions[i].active, err, NULL);
 			plan[i] = (struct plan){NULL, NULL};
 		}
 	}

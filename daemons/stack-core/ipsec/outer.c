@@ -1,8 +1,9 @@
 /* outer: tunnel headers.
  *
- * From the inner header: DSCP when the SA passes it on; ECN always (RFC 6040 normal mode, 4.1); DF as the SA says, and for an
- * inner IPv6 header "copy" means set, since IPv6 packets are not fragmented on their way. TTL is the SA's own (64): the
- * inner one was lowered by forwarding, if it was forwarded. */
+ * From the inner header: DSCP when the SA passes it on; ECN always (RFC 6040 normal mode, 4.1); DF
+ * as the SA says, and for an inner IPv6 header "copy" means set, since IPv6 packets are not
+ * fragmented on their way. TTL is the SA's own (64): the inner one was lowered by forwarding, if it
+ * was forwarded. */
 #include "daemons/stack-core/ipsec/outer.h"
 #include "daemons/stack-core/ipsec/iphdr.h"
 #include <string.h>
@@ -21,7 +22,8 @@ static bool dont_fragment(const struct sa *sa, const uint8_t *inner)
 	}
 }
 
-void outer_write(uint8_t *out, const struct sa *sa, const uint8_t *inner, uint32_t total, uint16_t id)
+void outer_write(
+	uint8_t *out, const struct sa *sa, const uint8_t *inner, uint32_t total, uint16_t id)
 {
 	uint8_t inner_tos = iphdr_tos(inner);
 	uint8_t tos = sa->keep_dscp ? inner_tos : inner_tos & ECN_MASK;

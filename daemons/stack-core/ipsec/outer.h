@@ -1,4 +1,5 @@
-/* outer: the outer header of a tunnel (RFC 4301 section 5.1.2) and what the inner one learns from it on the way out. */
+/* outer: the outer header of a tunnel (RFC 4301 section 5.1.2) and what the inner one learns from
+ * it on the way out. */
 #pragma once
 #include "daemons/stack-core/ipsec/sa.h"
 
@@ -6,7 +7,10 @@ static inline uint32_t outer_len(const struct sa *sa)
 {
 	return sa->dst.family == 6 ? 40 : 20;
 }
-/* Writes the header in front of @inner at @out; @total counts it. @id goes into an IPv4 header that may be fragmented. */
-void outer_write(uint8_t *out, const struct sa *sa, const uint8_t *inner, uint32_t total, uint16_t id);
-/* RFC 6040 section 4.2: the ECN field of the decapsulated header. False: the packet has to be dropped. */
+/* Writes the header in front of @inner at @out; @total counts it. @id goes into an IPv4 header that
+ * may be fragmented. */
+void outer_write(
+	uint8_t *out, const struct sa *sa, const uint8_t *inner, uint32_t total, uint16_t id);
+/* RFC 6040 section 4.2: the ECN field of the decapsulated header. False: the packet has to be
+ * dropped. */
 bool outer_ecn(uint8_t outer_tos, uint8_t *inner);

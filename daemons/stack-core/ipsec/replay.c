@@ -62,7 +62,8 @@ int replay_update(struct replay *r, uint64_t seq)
 		return verdict;
 	if (seq > r->last) {
 		uint64_t from = r->last / 64, to = seq / 64;
-		uint64_t fresh = to - from > (uint64_t)r->mask + 1 ? (uint64_t)r->mask + 1 : to - from;
+		uint64_t fresh =
+			to - from > (uint64_t)r->mask + 1 ? (uint64_t)r->mask + 1 : to - from;
 		for (uint64_t i = 0; i < fresh; i++)
 			r->ring[(to - i) & r->mask] = 0;
 		r->last = seq;

@@ -1,8 +1,10 @@
-/* replay: the anti-replay window of RFC 4303 section 3.4.3 in the form of RFC 6479: a ring of 64-bit words of which one more
- * than the window needs is kept, so that moving on clears whole words and never shifts. With ESN (RFC 4303 appendix A)
- * the high half of the number is inferred from the window's position.
+/* replay: the anti-replay window of RFC 4303 section 3.4.3 in the form of RFC 6479: a ring of
+ * 64-bit words of which one more than the window needs is kept, so that moving on clears whole
+ * words and never shifts. With ESN (RFC 4303 appendix A) the high half of the number is inferred
+ * from the window's position.
  *
- * Check before the ICV (cheap refusal), update after it (and look again: the same packet may be in one batch twice). */
+ * Check before the ICV (cheap refusal), update after it (and look again: the same packet may be in
+ * one batch twice). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,10 +1,12 @@
 /* sa: making an SA of its parameters.
  *
- * AEAD IVs. RFC 4106 asks that no IV is ever used twice with a key. Within the life of an SA the sequence number, which
- * workers take from one atomic counter, cannot repeat, so IV = iv_base + sequence number cannot either. Manual keys live longer
- * than an SA, though: after a restart numbers begin at 1 again under the same key. So iv_base is the wall clock in ns at
- * the moment the SA is made: an earlier life that sent less than one packet a nanosecond stayed below it. This holds as long
- * as the clock is not set back across a restart; who cannot promise that uses CBC with HMAC for manual tunnels, or IKE. */
+ * AEAD IVs. RFC 4106 asks that no IV is ever used twice with a key. Within the life of an SA the
+ * sequence number, which workers take from one atomic counter, cannot repeat, so IV = iv_base +
+ * sequence number cannot either. Manual keys live longer than an SA, though: after a restart
+ * numbers begin at 1 again under the same key. So iv_base is the wall clock in ns at the moment the
+ * SA is made: an earlier life that sent less than one packet a nanosecond stayed below it. This
+ * holds as long as the clock is not set back across a restart; who cannot promise that uses CBC
+ * with HMAC for manual tunnels, or IKE. */
 #include "daemons/stack-core/ipsec/sa.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
@@ -20,7 +22,8 @@ static uint64_t wall_clock_ns(void)
 static int check_addresses(const struct sa_params *p, struct errbuf *err)
 {
 	if (p->src.family && p->dst.family && p->src.family != p->dst.family)
-		return err_set(err, EINVAL, "the security endpoints are of different address families");
+		return err_set(
+			err, EINVAL, "the security endpoints are of different address families");
 	if (p->mode == SA_TUNNEL && (!p->src.family || !p->dst.family))
 		return err_set(err, EINVAL, "tunnel mode needs both security endpoint addresses");
 	return 0;
@@ -37,8 +40,8 @@ static int check(const struct sa_params *p, struct errbuf *err)
 	if (p->proto == SA_AH && p->cipher != CIPHER_NULL)
 		return err_set(err, EINVAL, "AH does not encrypt");
 	if (p->replay && (p->replay < REPLAY_MIN || p->replay > REPLAY_MAX))
-		return err_set(err, EINVAL, "replay window %u is not 0 or %d to %d", p->replay, REPLAY_MIN,
-			REPLAY_MAX);
+		return err_set(err, EINVAL, "replay window %u is not 0 or %d to %d", p->replay,
+			REPLAY_MIN, REPLAY_MAX);
 	if (p->key_len > SA_KEY_MAX || p->auth_len > SA_KEY_MAX)
 		return err_set(err, EINVAL, "key too long");
 	return check_addresses(p, err);
@@ -55,8 +58,8 @@ static int make_key(const struct sa_params *p, struct errbuf *err, struct crypto
 			return err_set(err, EINVAL, "the key has no salt");
 		key_len -= CRYPTO_SALT;
 	}
-	return crypto_key_new(p->backend, p->cipher, p->key, key_len, p->auth, p->auth_key, p->auth_len, err,
-		ret);
+	return crypto_key_new(p->backend, p->cipher, p->key, key_len, p->auth, p->auth_key,
+		p->auth_len, err, ret);
 }
 
 static void fill(struct sa *sa, const struct sa_params *p)
@@ -83,7 +86,8 @@ static void fill(struct sa *sa, const struct sa_params *p)
 	atomic_store(&sa->seq, p->first_seq);
 }
 
-int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err, struct sa **ret)
+int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err,
+	struct sa **ret)
 {
 	struct crypto_key *key;
 	int r = check(p, err);

@@ -1,8 +1,9 @@
 /* sa: security associations, pairs of them (tunnels), and the database that finds them.
  *
- * A struct sa is immutable but for its sequence number, replay window and counters. Workers find inbound SAs by destination,
- * protocol and SPI under RCU (QSBR: a thread that calls sadb_lookup, sadb_tunnel or ipsec_in/out is registered with liburcu).
- * A tunnel is an inbound and an outbound SA; a filter rule that says "ipsec" names a tunnel, by its index here. */
+ * A struct sa is immutable but for its sequence number, replay window and counters. Workers find
+ * inbound SAs by destination, protocol and SPI under RCU (QSBR: a thread that calls sadb_lookup,
+ * sadb_tunnel or ipsec_in/out is registered with liburcu). A tunnel is an inbound and an outbound
+ * SA; a filter rule that says "ipsec" names a tunnel, by its index here. */
 #pragma once
 #include "daemons/stack-core/ipsec/crypto.h"
 #include "daemons/stack-core/ipsec/replay.h"
@@ -19,7 +20,7 @@ struct sa_params {
 	enum sa_proto proto;
 	enum sa_mode mode;
 	uint32_t spi;
-	struct addr src, dst;	 /* of the outer header; family 0 = any (transport mode) */
+	struct addr src, dst; /* of the outer header; family 0 = any (transport mode) */
 	enum crypto_backend backend;
 	enum crypto_cipher cipher;
 	uint8_t key[SA_KEY_MAX]; /* an AEAD's ends in the salt (RFC 4106 section 8.1) */
@@ -28,11 +29,11 @@ struct sa_params {
 	uint8_t auth_key[SA_KEY_MAX];
 	uint8_t auth_len;
 	bool esn;
-	uint32_t replay;	 /* window of an inbound SA, 0 = none */
+	uint32_t replay; /* window of an inbound SA, 0 = none */
 	enum sa_df df;
-	bool keep_dscp;		 /* copy DSCP to the outer header (PassthroughDSCP) */
-	uint64_t first_seq;	 /* tests: the last number already used */
-	uint64_t iv_base;	 /* AEAD: 0 = chosen (see sa.c) */
+	bool keep_dscp;	    /* copy DSCP to the outer header (PassthroughDSCP) */
+	uint64_t first_seq; /* tests: the last number already used */
+	uint64_t iv_base;   /* AEAD: 0 = chosen (see sa.c) */
 };
 
 struct sa_counters {
@@ -64,8 +65,10 @@ struct sa {
 	struct sa_params *params; /* what it was made of; with keys */
 };
 
-/* Checks @p (lengths, combinations; -EINVAL with text) and makes an SA of it that is in no database. @workers <= CRYPTO_WORKERS_MAX. */
-int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err, struct sa **ret);
+/* Checks @p (lengths, combinations; -EINVAL with text) and makes an SA of it that is in no
+ * database. @workers <= CRYPTO_WORKERS_MAX. */
+int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err,
+	struct sa **ret);
 void sa_free(struct sa *sa); /* cleanses; NULL allowed */
 void sa_sum(const struct sa *sa, struct sa_counters *ret);
 /* Bytes that protecting a packet adds at most; with it the stack knows the MTU of a tunnel. */
@@ -77,11 +80,12 @@ const char *sa_cipher_text(const struct sa *sa);
 const char *sa_auth_text(const struct sa *sa);
 
 struct tunnel {
-	uint32_t index;	 /* < SADB_TUNNELS_MAX */
-	char id[16];	 /* "M1" manual, "Y1" dynamic */
+	uint32_t index; /* < SADB_TUNNELS_MAX */
+	char id[16];	/* "M1" manual, "Y1" dynamic */
 	char name[SA_NAME_MAX];
 	struct sa *in, *out;
 	atomic_bool active; /* an inactive one drops in both directions */
+	bool initial;	    /* active when it was added: an operator may have changed that since */
 };
 
 struct sadb;
@@ -89,12 +93,15 @@ struct sadb *sadb_new(unsigned workers);
 void sadb_free(struct sadb *db); /* with all tunnels; no reader may be left */
 unsigned sadb_workers(const struct sadb *db);
 
-/* Control thread. Adding takes both SAs (also on failure: they are freed). -EEXIST: the SPI or name is in use; -ENOSPC. */
-int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct sa *out, bool active, struct errbuf *err,
-	struct tunnel **ret);
-void sadb_remove(struct sadb *db, struct tunnel *t); /* waits until no worker can see it, then frees it */
+/* Control thread. Adding takes both SAs (also on failure: they are freed). -EEXIST: the SPI or name
+ * is in use; -ENOSPC. */
+int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct sa *out,
+	bool active, struct errbuf *err, struct tunnel **ret);
+void sadb_remove(
+	struct sadb *db, struct tunnel *t); /* waits until no worker can see it, then frees it */
 struct tunnel *sadb_find(struct sadb *db, const char *name_or_id);
-struct tunnel *sadb_next(struct sadb *db, const struct tunnel *after); /* NULL: the first; in order of index */
+struct tunnel *sadb_next(
+	struct sadb *db, const struct tunnel *after); /* NULL: the first; in order of index */
 void sadb_activate(struct tunnel *t, bool active);
 
 /* Workers, inside a QSBR read side. */

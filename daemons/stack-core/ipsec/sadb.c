@@ -1,8 +1,8 @@
 /* sadb: tunnels by index and inbound SAs by (protocol, SPI, destination).
  *
- * Readers are the packet workers, under RCU; the control thread alone changes it. The hash is over protocol and SPI, which
- * the receiver chooses itself, so nobody outside can build long chains; it is keyed all the same. An SA whose destination is
- * "any" is found by SPI alone. */
+ * Readers are the packet workers, under RCU; the control thread alone changes it. The hash is over
+ * protocol and SPI, which the receiver chooses itself, so nobody outside can build long chains; it
+ * is keyed all the same. An SA whose destination is "any" is found by SPI alone. */
 #include "daemons/stack-core/ipsec/sa.h"
 #include "lib/base/xalloc.h"
 #include <openssl/rand.h>
@@ -100,7 +100,8 @@ static int add(struct sadb *db, struct tunnel *t, struct errbuf *err)
 	if (sadb_find(db, t->name))
 		return err_set(err, EEXIST, "tunnel %s exists", t->name);
 	if (sadb_lookup(db, &in->dst, in->proto, in->spi))
-		return err_set(err, EEXIST, "tunnel %s: inbound SPI %u is in use", t->name, in->spi);
+		return err_set(
+			err, EEXIST, "tunnel %s: inbound SPI %u is in use", t->name, in->spi);
 	return free_index(db, err, &t->index);
 }
 
@@ -125,8 +126,8 @@ static void tunnel_free(struct tunnel *t)
 	free(t);
 }
 
-int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct sa *out, bool active,
-	struct errbuf *err, struct tunnel **ret)
+int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct sa *out,
+	bool active, struct errbuf *err, struct tunnel **ret)
 {
 	struct tunnel *t = xnew(struct tunnel);
 
@@ -134,6 +135,7 @@ int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct
 	t->in = in;
 	t->out = out;
 	atomic_init(&t->active, active);
+	t->initial = active;
 	int r = add(db, t, err);
 	if (r < 0) {
 		tunnel_free(t);

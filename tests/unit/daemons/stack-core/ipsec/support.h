@@ -1,4 +1,5 @@
-/* Helpers of the ipsec tests: packets, SAs of any kind, a tunnel whose two directions meet in one database. */
+/* Helpers of the ipsec tests: packets, SAs of any kind, a tunnel whose two directions meet in one
+ * database. */
 #pragma once
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/esp.h"
@@ -140,7 +141,8 @@ struct loop {
 };
 
 /* The worker lives as long as the process: making one runs the crypto library's self test. */
-static inline void loop_open(struct loop *l, const struct sa_params *in, const struct sa_params *out)
+static inline void loop_open(
+	struct loop *l, const struct sa_params *in, const struct sa_params *out)
 {
 	static struct sadb *db;
 	static struct ipsec_worker *w;

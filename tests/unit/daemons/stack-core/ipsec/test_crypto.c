@@ -1,4 +1,5 @@
-/* The crypto backends: published vectors for each, each against the other on every length, refusals. */
+/* The crypto backends: published vectors for each, each against the other on every length,
+ * refusals. */
 #include "daemons/stack-core/ipsec/crypto.h"
 #include "lib/base/sha256.h"
 #include "tests/support/check_main.h"
@@ -15,15 +16,17 @@ struct vector {
 };
 
 static const struct vector vectors[] = {
-	/* The GCM specification (McGrew, Viega), test cases 4 and 16: AAD of 20 bytes does not fit ours, so cases 3 and 15;
-	 * and ESP-shaped ones with AAD from draft-mcgrew-gcm-test-01. */
-	{"GCM test case 3", CIPHER_AES_GCM, "feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888", "",
+	/* The GCM specification (McGrew, Viega), test cases 4 and 16: AAD of 20 bytes does not fit
+	 * ours, so cases 3 and 15; and ESP-shaped ones with AAD from draft-mcgrew-gcm-test-01. */
+	{"GCM test case 3", CIPHER_AES_GCM, "feffe9928665731c6d6a8f9467308308",
+		"cafebabefacedbaddecaf888", "",
 		"d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
 		"1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255",
 		"42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e"
 		"21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091473f5985",
 		AUTH_NONE, "", "4d5c2af327cd64a62cf35abd2ba6fab4"},
-	{"GCM test case 15", CIPHER_AES_GCM, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+	{"GCM test case 15", CIPHER_AES_GCM,
+		"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
 		"cafebabefacedbaddecaf888", "",
 		"d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
 		"1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255",
@@ -45,7 +48,8 @@ static const struct vector vectors[] = {
 	{"RFC 3602 case 2", CIPHER_AES_CBC, "c286696d887c9aa0611bbb3e2025a45a",
 		"562e17996d093d28ddb3ba695a2e6f58", "",
 		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
-		"d296cd94c2cccf8a3a863028b5e1dc0a7586602d253cfff91b8266bea6d61ab1", AUTH_HMAC_SHA1_96, NULL, NULL},
+		"d296cd94c2cccf8a3a863028b5e1dc0a7586602d253cfff91b8266bea6d61ab1",
+		AUTH_HMAC_SHA1_96, NULL, NULL},
 	{"NIST SP 800-38A F.2.5", CIPHER_AES_CBC,
 		"603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4",
 		"000102030405060708090a0b0c0d0e0f", "",
@@ -54,14 +58,17 @@ static const struct vector vectors[] = {
 		"f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d"
 		"39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b",
 		AUTH_HMAC_SHA1_96, NULL, NULL},
-	{"NIST SP 800-67 example as CBC of one block", CIPHER_3DES_CBC, "0123456789abcdef23456789abcdef01456789abcdef0123",
-		"0000000000000000", "", "5468652071756663", "a826fd8ce53b855f", AUTH_HMAC_SHA1_96, NULL, NULL},
-	{"RFC 2202 HMAC-MD5 1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265", AUTH_HMAC_MD5_96,
-		"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "9294727a3638bb1c13f48ef8"},
+	{"NIST SP 800-67 example as CBC of one block", CIPHER_3DES_CBC,
+		"0123456789abcdef23456789abcdef01456789abcdef0123", "0000000000000000", "",
+		"5468652071756663", "a826fd8ce53b855f", AUTH_HMAC_SHA1_96, NULL, NULL},
+	{"RFC 2202 HMAC-MD5 1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265",
+		AUTH_HMAC_MD5_96, "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "9294727a3638bb1c13f48ef8"},
 	{"RFC 2202 HMAC-SHA1 1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265",
-		AUTH_HMAC_SHA1_96, "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "b617318655057264e28bc0b6"},
+		AUTH_HMAC_SHA1_96, "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
+		"b617318655057264e28bc0b6"},
 	{"RFC 4868 AUTH256-1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265",
-		AUTH_HMAC_SHA2_256_128, "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
+		AUTH_HMAC_SHA2_256_128,
+		"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
 		"198a607eb44bfbc69903a0f1cf2bbdc5"},
 	{"RFC 4868 AUTH256-2", CIPHER_NULL, "", "", "",
 		"7768617420646f2079612077616e7420666f72206e6f7468696e673f",
@@ -70,7 +77,8 @@ static const struct vector vectors[] = {
 		"167f928588c5cc2eef8e3093caa0e87c"},
 	{"RFC 4868 AUTH384-1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265",
 		AUTH_HMAC_SHA2_384_192,
-		"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b",
+		"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b"
+		"0b0b0b0b0b0b0b",
 		"b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee973"},
 	{"RFC 4868 AUTH512-1", CIPHER_NULL, "", "", "", "4869205468657265", "4869205468657265",
 		AUTH_HMAC_SHA2_512_256,
@@ -80,15 +88,16 @@ static const struct vector vectors[] = {
 	{"RFC 3566 case 2", CIPHER_NULL, "", "", "", "000102", "000102", AUTH_AES128_XCBC_96,
 		"000102030405060708090a0b0c0d0e0f", "5b376580ae2f19afe7219cee"},
 	{"RFC 3566 case 3", CIPHER_NULL, "", "", "", "000102030405060708090a0b0c0d0e0f",
-		"000102030405060708090a0b0c0d0e0f", AUTH_AES128_XCBC_96, "000102030405060708090a0b0c0d0e0f",
-		"d2a246fa349b68a79998a439"},
+		"000102030405060708090a0b0c0d0e0f", AUTH_AES128_XCBC_96,
+		"000102030405060708090a0b0c0d0e0f", "d2a246fa349b68a79998a439"},
 	{"RFC 3566 case 4", CIPHER_NULL, "", "", "", "000102030405060708090a0b0c0d0e0f10111213",
 		"000102030405060708090a0b0c0d0e0f10111213", AUTH_AES128_XCBC_96,
 		"000102030405060708090a0b0c0d0e0f", "47f51b4564966215b8985c63"},
 	{"RFC 3566 case 6", CIPHER_NULL, "", "", "",
 		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2021",
-		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2021", AUTH_AES128_XCBC_96,
-		"000102030405060708090a0b0c0d0e0f", "becbb3bccdb518a30677d548"},
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2021",
+		AUTH_AES128_XCBC_96, "000102030405060708090a0b0c0d0e0f",
+		"becbb3bccdb518a30677d548"},
 };
 enum { VECTORS = sizeof(vectors) / sizeof(vectors[0]) };
 
@@ -108,8 +117,9 @@ static struct crypto_key *key_of(enum crypto_backend b, const struct vector *v)
 	size_t auth_len = v->auth_key ? unhex(v->auth_key, auth) : crypto_auth_info(v->auth)->key;
 	size_t key_len = unhex(v->key, key);
 
-	ck_assert_msg(crypto_key_new(b, v->cipher, key, key_len, v->auth, auth, auth_len, &err, &k) == 0, "%s: %s",
-		v->source, err.text);
+	ck_assert_msg(
+		crypto_key_new(b, v->cipher, key, key_len, v->auth, auth, auth_len, &err, &k) == 0,
+		"%s: %s", v->source, err.text);
 	return k;
 }
 
@@ -118,7 +128,11 @@ static void run_vector(enum crypto_backend b, struct crypto_worker *w, const str
 	uint8_t data[256], want[256], tag[64];
 	struct crypto_key *k = key_of(b, v);
 	size_t n = unhex(v->plain, data);
-	struct crypto_job job = {.key = k, .base = data, .hash_len = (uint32_t)n, .cipher_len = (uint32_t)n, .encrypt = true};
+	struct crypto_job job = {.key = k,
+		.base = data,
+		.hash_len = (uint32_t)n,
+		.cipher_len = (uint32_t)n,
+		.encrypt = true};
 
 	unhex(v->iv, job.iv);
 	job.aad_len = (uint32_t)unhex(v->aad, job.aad);
@@ -181,8 +195,8 @@ static uint8_t data[2][CRYPTO_JOBS_MAX][FRONT + LONGEST];
 static uint8_t clear[CRYPTO_JOBS_MAX][FRONT + LONGEST];
 static struct crypto_job jobs[2][CRYPTO_JOBS_MAX];
 
-static void fill_job(struct crypto_job *job, uint8_t *d, const uint8_t *from, const struct crypto_key *k, const struct kind *kind,
-	uint32_t len)
+static void fill_job(struct crypto_job *job, uint8_t *d, const uint8_t *from,
+	const struct crypto_key *k, const struct kind *kind, uint32_t len)
 {
 	memset(job, 0, sizeof(*job));
 	memcpy(d, from, FRONT + len);
@@ -197,12 +211,15 @@ static void fill_job(struct crypto_job *job, uint8_t *d, const uint8_t *from, co
 	job->aad_len = len % 2 ? 8 : 12;
 }
 
-/* Batches of consecutive lengths through both backends: same bytes, same tags, and each opens what the other sealed. */
-static void compare(struct crypto_worker *w, struct crypto_key *const k[2], const struct kind *kind, uint32_t at, uint32_t n)
+/* Batches of consecutive lengths through both backends: same bytes, same tags, and each opens what
+ * the other sealed. */
+static void compare(struct crypto_worker *w, struct crypto_key *const k[2], const struct kind *kind,
+	uint32_t at, uint32_t n)
 {
 	for (int b = 0; b < 2; b++) {
 		for (uint32_t i = 0; i < n; i++)
-			fill_job(&jobs[b][i], data[b][i], clear[i], k[b], kind, at + i * crypto_cipher_info(kind->cipher)->block);
+			fill_job(&jobs[b][i], data[b][i], clear[i], k[b], kind,
+				at + i * crypto_cipher_info(kind->cipher)->block);
 		crypto_run(w, jobs[b], n);
 	}
 	char t1[65], t2[65];
@@ -210,7 +227,9 @@ static void compare(struct crypto_worker *w, struct crypto_key *const k[2], cons
 		struct crypto_job *x = &jobs[0][i], *y = &jobs[1][i];
 		ck_assert(!x->failed && !y->failed);
 		ck_assert(!memcmp(data[0][i], data[1][i], x->hash_len));
-		ck_assert_msg(!memcmp(x->tag, y->tag, CRYPTO_TAG_MAX), "%u bytes, %u %s %s", x->hash_len, i, (hex_text(x->tag, 32, t1), t1), (hex_text(y->tag, 32, t2), t2));
+		ck_assert_msg(!memcmp(x->tag, y->tag, CRYPTO_TAG_MAX), "%u bytes, %u %s %s",
+			x->hash_len, i, (hex_text(x->tag, 32, t1), t1),
+			(hex_text(y->tag, 32, t2), t2));
 		memcpy(x->expect, y->tag, CRYPTO_TAG_MAX);
 		memcpy(y->expect, x->tag, CRYPTO_TAG_MAX);
 		x->encrypt = y->encrypt = false;
@@ -218,7 +237,8 @@ static void compare(struct crypto_worker *w, struct crypto_key *const k[2], cons
 	crypto_run(w, jobs[0], n);
 	crypto_run(w, jobs[1], n);
 	for (uint32_t i = 0; i < n; i++) {
-		ck_assert(!jobs[0][i].failed && !jobs[0][i].bad && !jobs[1][i].failed && !jobs[1][i].bad);
+		ck_assert(!jobs[0][i].failed && !jobs[0][i].bad && !jobs[1][i].failed &&
+			  !jobs[1][i].bad);
 		ck_assert(!memcmp(data[0][i], clear[i], jobs[0][i].hash_len));
 		ck_assert(!memcmp(data[1][i], clear[i], jobs[0][i].hash_len));
 	}
@@ -234,12 +254,15 @@ START_TEST(backends_agree_on_every_length)
 
 	ck_assert(crypto_imb_usable());
 	for (unsigned i = 0; i < 64; i++)
-		auth[i] = key[i % 32] = (uint8_t)(random = random * 1664525 + 1013904223) ^ (uint8_t)i;
+		auth[i] = key[i % 32] =
+			(uint8_t)(random = random * 1664525 + 1013904223) ^ (uint8_t)i;
 	for (unsigned i = 0; i < sizeof(clear); i++)
 		((uint8_t *)clear)[i] = (uint8_t)((random = random * 1664525 + 1013904223) >> 24);
 	for (int b = 0; b < 2; b++)
-		ck_assert_int_eq(crypto_key_new(backends[b], kind->cipher, key, kind->key_len, kind->auth, auth,
-					 crypto_auth_info(kind->auth)->key, NULL, &k[b]), 0);
+		ck_assert_int_eq(
+			crypto_key_new(backends[b], kind->cipher, key, kind->key_len, kind->auth,
+				auth, crypto_auth_info(kind->auth)->key, NULL, &k[b]),
+			0);
 	/* a cipher has at least one block: ESP always has a trailer */
 	for (uint32_t at = block; at <= LONGEST; at += block * CRYPTO_JOBS_MAX) {
 		uint32_t n = (LONGEST - at) / block + 1;
@@ -263,15 +286,31 @@ START_TEST(wrong_keys_are_refused)
 			ck_assert_int_eq(crypto_cipher_key_ok(CIPHER_AES_GCM, n), aes);
 			if (aes)
 				continue;
-			ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_GCM, key, n, AUTH_NONE, NULL, 0, &err, &k), -EINVAL);
-			ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_CBC, key, n, AUTH_HMAC_SHA1_96, key, 20, &err, &k), -EINVAL);
+			ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_GCM, key, n,
+						 AUTH_NONE, NULL, 0, &err, &k),
+				-EINVAL);
+			ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_CBC, key, n,
+						 AUTH_HMAC_SHA1_96, key, 20, &err, &k),
+				-EINVAL);
 		}
-		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_CBC, key, 16, AUTH_HMAC_SHA1_96, key, 19, &err, &k), -EINVAL);
-		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_CBC, key, 16, AUTH_NONE, key, 0, &err, &k), -EINVAL);
-		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_NULL, key, 0, AUTH_NONE, key, 0, &err, &k), -EINVAL);
-		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_GCM, key, 16, AUTH_HMAC_SHA1_96, key, 20, &err, &k), -EINVAL);
-		ck_assert_int_eq(crypto_key_new(CRYPTO_IMB, CIPHER_3DES_CBC, key, 24, AUTH_HMAC_SHA1_96, key, 20, &err, &k), -ENOTSUP);
-		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_COUNT, key, 16, AUTH_NONE, key, 0, &err, &k), -EINVAL);
+		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_CBC, key, 16,
+					 AUTH_HMAC_SHA1_96, key, 19, &err, &k),
+			-EINVAL);
+		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_CBC, key, 16, AUTH_NONE,
+					 key, 0, &err, &k),
+			-EINVAL);
+		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_NULL, key, 0, AUTH_NONE, key, 0,
+					 &err, &k),
+			-EINVAL);
+		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_AES_GCM, key, 16,
+					 AUTH_HMAC_SHA1_96, key, 20, &err, &k),
+			-EINVAL);
+		ck_assert_int_eq(crypto_key_new(CRYPTO_IMB, CIPHER_3DES_CBC, key, 24,
+					 AUTH_HMAC_SHA1_96, key, 20, &err, &k),
+			-ENOTSUP);
+		ck_assert_int_eq(crypto_key_new(backends[b], CIPHER_COUNT, key, 16, AUTH_NONE, key,
+					 0, &err, &k),
+			-EINVAL);
 	}
 	ck_assert_ptr_null(k);
 }

@@ -1,10 +1,12 @@
-/* ESP and AH end to end in memory: every suite, mode and family; tampering and truncation at every byte; numbers that run out. */
+/* ESP and AH end to end in memory: every suite, mode and family; tampering and truncation at every
+ * byte; numbers that run out. */
 #include "tests/unit/daemons/stack-core/ipsec/support.h"
 #include "tests/support/check_main.h"
 
 static struct packet k, copy, first;
 
-static void loop_suite(struct loop *l, const struct suite *s, enum sa_mode mode, uint8_t outer, bool esn)
+static void loop_suite(
+	struct loop *l, const struct suite *s, enum sa_mode mode, uint8_t outer, bool esn)
 {
 	struct sa_params p = suite_params(s, mode, outer);
 	p.esn = esn;
@@ -26,7 +28,8 @@ static void check_every_length_comes_back(int index)
 {
 	struct loop l;
 	loop_index(&l, index);
-	for (uint32_t len = inner_of(index) == 4 ? 20 : 40; len <= 1500; len += len < 200 ? 1 : 37) {
+	for (uint32_t len = inner_of(index) == 4 ? 20 : 40; len <= 1500;
+		len += len < 200 ? 1 : 37) {
 		packet_ip(&k, inner_of(index), len);
 		packet_copy(&copy, &k);
 		ck_assert_uint_eq(loop_out(&l, &k), 0);
@@ -73,7 +76,8 @@ START_TEST(the_mtu_is_what_fits)
 }
 END_TEST
 
-/* In the outer headers of ESP and in mutable AH fields a change may go unnoticed; behind them nothing may. */
+/* In the outer headers of ESP and in mutable AH fields a change may go unnoticed; behind them
+ * nothing may. */
 static void check_tampering_is_refused(int index)
 {
 	struct loop l;
@@ -92,7 +96,9 @@ static void check_tampering_is_refused(int index)
 		packet_copy(&k, &copy);
 		pkt_data(&k.p)[at] ^= 1;
 		unsigned drop = loop_in(&l, &k);
-		ck_assert_msg(drop == DROP_ESP_AUTH || drop == DROP_ESP_NO_SA || drop == DROP_ESP_MALFORMED || drop == DROP_ESP_REPLAY_OLD, "byte %u: %u", at, drop);
+		ck_assert_msg(drop == DROP_ESP_AUTH || drop == DROP_ESP_NO_SA ||
+				      drop == DROP_ESP_MALFORMED || drop == DROP_ESP_REPLAY_OLD,
+			"byte %u: %u", at, drop);
 	}
 	packet_copy(&k, &copy);
 	ck_assert_uint_eq(loop_in(&l, &k), 0); /* none of the attempts moved the window */
@@ -126,7 +132,8 @@ static void check_truncation_is_refused(int index)
 		k.p.len = len;
 		iphdr_set_total(pkt_data(&k.p), &o, len);
 		unsigned drop = loop_in(&l, &k);
-		ck_assert_msg(drop == DROP_ESP_MALFORMED || drop == DROP_ESP_AUTH, "%u bytes: %u", len, drop);
+		ck_assert_msg(drop == DROP_ESP_MALFORMED || drop == DROP_ESP_AUTH, "%u bytes: %u",
+			len, drop);
 	}
 	packet_copy(&k, &copy);
 	ck_assert_uint_eq(loop_in(&l, &k), 0);
@@ -157,7 +164,8 @@ static void check_replays_are_refused(int index)
 		ck_assert_uint_eq(loop_out(&l, &k), 0);
 	}
 	ck_assert_uint_eq(loop_in(&l, &k), 0);
-	/* With ESN an old number is taken for one of the next 2^32, and then the ICV does not fit. */
+	/* With ESN an old number is taken for one of the next 2^32, and then the ICV does not fit.
+	 */
 	unsigned drop = loop_in(&l, &first);
 	ck_assert(drop == DROP_ESP_REPLAY_OLD || (l.t->in->esn && drop == DROP_ESP_AUTH));
 	sa_sum(l.t->in, &c);
@@ -294,14 +302,16 @@ START_TEST(inactive_and_unknown)
 }
 END_TEST
 
-/* Two SAs, alternately and in runs, in one batch of all sizes: everything arrives, numbers are consecutive. */
+/* Two SAs, alternately and in runs, in one batch of all sizes: everything arrives, numbers are
+ * consecutive. */
 START_TEST(a_batch_of_many)
 {
 	enum { N = 200 };
 	static struct packet many[N], want[N];
 	struct pkt *batch[N];
 	struct sa *sas[N];
-	struct sa_params p = suite_params(&suites[0], SA_TUNNEL, 4), q = suite_params(&suites[6], SA_TRANSPORT, 4);
+	struct sa_params p = suite_params(&suites[0], SA_TUNNEL, 4),
+			 q = suite_params(&suites[6], SA_TRANSPORT, 4);
 	struct sa *a, *b;
 	struct tunnel *t;
 	struct loop l;

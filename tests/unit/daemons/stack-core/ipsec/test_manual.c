@@ -1,4 +1,5 @@
-/* IpManVpnAction: what is refused, with the place; what is built; and how a new policy meets the tunnels that are there. */
+/* IpManVpnAction: what is refused, with the place; what is built; and how a new policy meets the
+ * tunnels that are there. */
 #include "daemons/stack-core/ipsec/manual.h"
 #include "tests/unit/daemons/stack-core/ipsec/support.h"
 #include "tests/support/check_main.h"
@@ -8,7 +9,8 @@
 #define ENDS "LocalSecurityEndpointAddr 192.0.2.1\nRemoteSecurityEndpointAddr 192.0.2.2\n"
 
 static const struct conf_stmt top[] = {
-	{"IpManVpnAction", manual_operands, manual_children, NULL, CONF_BLOCK | CONF_ANYNUMBER, "manual tunnel"},
+	{"IpManVpnAction", manual_operands, manual_children, NULL, CONF_BLOCK | CONF_ANYNUMBER,
+		"manual tunnel"},
 	{NULL},
 };
 static const struct conf_spec spec = {"policy", CONF_POLICY, top};
@@ -21,7 +23,8 @@ static int build(const char *text)
 	struct conf *c;
 	int r = conf_parse(&spec, "policy", text, strlen(text), &c), n = 0;
 
-	for (struct conf_node *node = conf_top(c, "IpManVpnAction"); node && n < 4 && r == 0; node = conf_next(node, "IpManVpnAction"))
+	for (struct conf_node *node = conf_top(c, "IpManVpnAction"); node && n < 4 && r == 0;
+		node = conf_next(node, "IpManVpnAction"))
 		r = manual_build(node, &got[n++]);
 	errors[0] = 0;
 	for (unsigned i = 0; i < conf_error_count(c); i++) {
@@ -39,26 +42,48 @@ struct refusal {
 static const struct refusal refusals[] = {
 	{"HowToEncrypt AES_CBC KeyLength 128\nHowToAuth ESP HMAC_SHA1\n" ENDS, "HowToEncap"},
 	{"HowToEncap Tunnel\n" ENDS, "integrity"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\n" ENDS "EncryptInboundSa 300 " HEX16 "\nEncryptOutboundSa 301 " HEX16 "\n", "integrity"},
-	{"HowToEncap Tunnel\nHowToEncrypt DES KeyLength 128\nHowToAuth ESP HMAC_MD5\n" ENDS, "KeyLength"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC KeyLength 200\nHowToAuth ESP HMAC_SHA1\n" ENDS, "KeyLength"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\n" ENDS "EncryptInboundSa 300 " HEX16
+	 "\nEncryptOutboundSa 301 " HEX16 "\n",
+		"integrity"},
+	{"HowToEncap Tunnel\nHowToEncrypt DES KeyLength 128\nHowToAuth ESP HMAC_MD5\n" ENDS,
+		"KeyLength"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC KeyLength 200\nHowToAuth ESP HMAC_SHA1\n" ENDS,
+		"KeyLength"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\nHowToAuth ESP HMAC_SHA1\n" ENDS, "by itself"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\n" ENDS, "AH"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 " HEX16 "\nEncryptOutboundSa 301 " HEX20 "\n", "40 hexadecimal"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 " HEX20 "\nEncryptOutboundSa 301 " HEX20 "\n", "different keys"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 0x" HEX20 "\n", "EncryptOutboundSa"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 255 0x" HEX20 "\n", "255"},
-	{"HowToEncap Tunnel\nHowToEncrypt DoNot\nHowToAuth AH HMAC_SHA1\n" ENDS "AuthInboundSa 300 " HEX20 "\nAuthOutboundSa 301 " HEX20
-	 "\nEncryptInboundSa 300 " HEX16 "\n", "expected none"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth ESP HMAC_SHA1\n" ENDS "EncryptInboundSa 300 " HEX16
-	 "\nEncryptOutboundSa 301 " HEX16 "\nAuthInboundSa 302 " HEX20 "\nAuthOutboundSa 301 " HEX20 "\n", "found SPI 302"},
-	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\nLocalSecurityEndpointAddr Any\nRemoteSecurityEndpointAddr 192.0.2.2\nAuthInboundSa 300 "
-	 HEX20 "\nAuthOutboundSa 301 " HEX20 "\n", "endpoint"},
-	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\nLocalSecurityEndpointAddr 2001:db8::1\nRemoteSecurityEndpointAddr 192.0.2.2\nAuthInboundSa 300 "
-	 HEX20 "\nAuthOutboundSa 301 " HEX20 "\n", "families"},
-	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\nLocalSecurityEndpointAddr 192.0.2.0/24\nRemoteSecurityEndpointAddr 192.0.2.2\nAuthInboundSa 300 "
-	 HEX20 "\nAuthOutboundSa 301 " HEX20 "\n", "one address"},
-	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\n" ENDS "AuthInboundSa 300 " HEX20 "\nAuthOutboundSa 301 " HEX20 "\nReplayWindow 63\n", "63"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 " HEX16
+	 "\nEncryptOutboundSa 301 " HEX20 "\n",
+		"40 hexadecimal"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 " HEX20
+	 "\nEncryptOutboundSa 301 " HEX20 "\n",
+		"different keys"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 0x" HEX20 "\n",
+		"EncryptOutboundSa"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 255 0x" HEX20 "\n",
+		"255"},
+	{"HowToEncap Tunnel\nHowToEncrypt DoNot\nHowToAuth AH HMAC_SHA1\n" ENDS
+	 "AuthInboundSa 300 " HEX20 "\nAuthOutboundSa 301 " HEX20 "\nEncryptInboundSa 300 " HEX16
+	 "\n",
+		"expected none"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth ESP HMAC_SHA1\n" ENDS
+	 "EncryptInboundSa 300 " HEX16 "\nEncryptOutboundSa 301 " HEX16 "\nAuthInboundSa 302 " HEX20
+	 "\nAuthOutboundSa 301 " HEX20 "\n",
+		"found SPI 302"},
+	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\nLocalSecurityEndpointAddr "
+	 "Any\nRemoteSecurityEndpointAddr 192.0.2.2\nAuthInboundSa 300 " HEX20
+	 "\nAuthOutboundSa 301 " HEX20 "\n",
+		"endpoint"},
+	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\nLocalSecurityEndpointAddr "
+	 "2001:db8::1\nRemoteSecurityEndpointAddr 192.0.2.2\nAuthInboundSa 300 " HEX20
+	 "\nAuthOutboundSa 301 " HEX20 "\n",
+		"families"},
+	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\nLocalSecurityEndpointAddr "
+	 "192.0.2.0/24\nRemoteSecurityEndpointAddr 192.0.2.2\nAuthInboundSa 300 " HEX20
+	 "\nAuthOutboundSa 301 " HEX20 "\n",
+		"one address"},
+	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\n" ENDS "AuthInboundSa 300 " HEX20
+	 "\nAuthOutboundSa 301 " HEX20 "\nReplayWindow 63\n",
+		"63"},
 };
 
 START_TEST(refused)
@@ -67,21 +92,31 @@ START_TEST(refused)
 
 	(void)snprintf(text, sizeof(text), "IpManVpnAction x\n{\n%s}\n", refusals[_i].text);
 	ck_assert_int_lt(build(text), 0);
-	ck_assert_msg(strstr(errors, refusals[_i].says) != NULL, "no '%s' in: %s", refusals[_i].says, errors);
+	ck_assert_msg(strstr(errors, refusals[_i].says) != NULL, "no '%s' in: %s",
+		refusals[_i].says, errors);
 	ck_assert_msg(!strstr(errors, HEX16), "a key in: %s", errors);
 }
 END_TEST
 
-#define GCM(name, spi_in, spi_out, salt) "IpManVpnAction " name "\n{\nHowToEncap Tunnel\nHowToEncrypt AES_GCM KeyLength 128\nHowToAuth ESP NULL\n" ENDS \
-	"EncryptInboundSa " #spi_in " 0x" HEX16 salt "\nEncryptOutboundSa " #spi_out " 0x" HEX16 "05060" #spi_out "\n}\n"
+#define GCM(name, spi_in, spi_out, salt)                                                           \
+	"IpManVpnAction " name                                                                     \
+	"\n{\nHowToEncap Tunnel\nHowToEncrypt AES_GCM KeyLength 128\nHowToAuth ESP NULL\n" ENDS    \
+	"EncryptInboundSa " #spi_in " 0x" HEX16 salt "\nEncryptOutboundSa " #spi_out " 0x" HEX16   \
+	"05060" #spi_out "\n}\n"
 
 START_TEST(built)
 {
-	ck_assert_msg(build(GCM("one", 300, 301, "01020304")
-		"IpManVpnAction two { Active No HowToEncap Transport HowToEncrypt AES_CBC KeyLength 256 HowToAuth ESP Hmac_Sha1\n"
-		"PassthroughDF No Set\nPassthroughDSCP No\nReplayWindow 128\n"
-		"EncryptInboundSa 400 0123456789abcdef0123456789ABCDEF\nEncryptOutboundSa 401 0123456789abcdef0123456789ABCDEF\n"
-		"AuthInboundSa 400 'twenty characters ok'\nAuthOutboundSa 401 " HEX20 "\n}\n") == 2, "%s", errors);
+	ck_assert_msg(
+		build(GCM("one", 300, 301,
+			"01020304") "IpManVpnAction two { Active No HowToEncap Transport "
+				    "HowToEncrypt AES_CBC KeyLength 256 HowToAuth ESP Hmac_Sha1\n"
+				    "PassthroughDF No Set\nPassthroughDSCP No\nReplayWindow 128\n"
+				    "EncryptInboundSa 400 "
+				    "0123456789abcdef0123456789ABCDEF\nEncryptOutboundSa 401 "
+				    "0123456789abcdef0123456789ABCDEF\n"
+				    "AuthInboundSa 400 'twenty characters ok'\nAuthOutboundSa "
+				    "401 " HEX20 "\n}\n") == 2,
+		"%s", errors);
 	const struct manual_action *a = &got[0], *b = &got[1];
 	ck_assert_str_eq(a->name, "one");
 	ck_assert(a->active);
@@ -97,7 +132,8 @@ START_TEST(built)
 	ck_assert(!b->active);
 	ck_assert_uint_eq(b->in.mode, SA_TRANSPORT);
 	ck_assert_uint_eq(b->in.key_len, 32);
-	ck_assert(!memcmp(b->in.key, "0123456789abcdef", 16)); /* 32 characters are the key, not 16 bytes of hex */
+	ck_assert(!memcmp(b->in.key, "0123456789abcdef",
+		16)); /* 32 characters are the key, not 16 bytes of hex */
 	ck_assert(!memcmp(b->in.auth_key, "twenty characters ok", 20));
 	ck_assert_uint_eq(b->in.replay, 128);
 	ck_assert_uint_eq(b->out.replay, 0);
@@ -113,7 +149,8 @@ START_TEST(applied)
 
 	rcu_register_thread();
 	db = sadb_new(2);
-	ck_assert_int_eq(build(GCM("one", 300, 301, "01020304") GCM("two", 310, 311, "02020304")), 2);
+	ck_assert_int_eq(
+		build(GCM("one", 300, 301, "01020304") GCM("two", 310, 311, "02020304")), 2);
 	ck_assert_int_eq(manual_apply(db, got, 2, &err), 0);
 	struct tunnel *one = sadb_find(db, "one"), *two = sadb_find(db, "M2");
 	ck_assert_ptr_nonnull(one);
@@ -123,7 +160,9 @@ START_TEST(applied)
 	sadb_activate(one, false);
 
 	/* one stays with its numbers and its state, two changes, three comes */
-	ck_assert_int_eq(build(GCM("one", 300, 301, "01020304") GCM("two", 310, 311, "09020304") GCM("three", 320, 321, "03020304")), 3);
+	ck_assert_int_eq(build(GCM("one", 300, 301, "01020304") GCM("two", 310, 311, "09020304")
+					 GCM("three", 320, 321, "03020304")),
+		3);
 	ck_assert_int_eq(manual_apply(db, got, 3, &err), 0);
 	ck_assert_ptr_eq(sadb_find(db, "one"), one);
 	ck_assert_uint_eq(atomic_load(&one->out->seq), 77);
@@ -132,13 +171,27 @@ START_TEST(applied)
 	ck_assert_uint_eq(two->in->salt[0], 9);
 	ck_assert_ptr_nonnull(sadb_find(db, "three"));
 
+	/* the policy changes its mind about one */
+	got[0].active = false;
+	ck_assert_int_eq(manual_apply(db, got, 3, &err), 0);
+	sadb_activate(one, true); /* by command */
+	ck_assert_int_eq(manual_apply(db, got, 3, &err), 0);
+	ck_assert(atomic_load(&one->active));
+	got[0].active = true;
+	sadb_activate(one, false);
+	ck_assert_int_eq(manual_apply(db, got, 3, &err), 0);
+	ck_assert(atomic_load(&one->active));
+	ck_assert_uint_eq(atomic_load(&one->out->seq), 77);
+
 	/* a conflict changes nothing */
-	ck_assert_int_eq(build(GCM("four", 300, 301, "01020304") GCM("five", 300, 331, "01020304")), 2);
+	ck_assert_int_eq(
+		build(GCM("four", 300, 301, "01020304") GCM("five", 300, 331, "01020304")), 2);
 	ck_assert_int_eq(manual_apply(db, got, 2, &err), -EEXIST);
 	ck_assert(strstr(err.text, "SPI 300"));
 	ck_assert_ptr_eq(sadb_find(db, "one"), one);
 
-	ck_assert_int_eq(build(GCM("four", 300, 301, "01020304") GCM("five", 302, 331, "01020304")), 2);
+	ck_assert_int_eq(
+		build(GCM("four", 300, 301, "01020304") GCM("five", 302, 331, "01020304")), 2);
 	ck_assert_int_eq(manual_apply(db, got, 2, &err), -EINVAL);
 	ck_assert(strstr(err.text, "share an AES_GCM key"));
 

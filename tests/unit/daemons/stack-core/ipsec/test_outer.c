@@ -1,4 +1,5 @@
-/* Tunnel headers: DF, DSCP and ECN of RFC 4301 5.1.2 and RFC 6040, both ways; which packets transport mode and AH refuse. */
+/* Tunnel headers: DF, DSCP and ECN of RFC 4301 5.1.2 and RFC 6040, both ways; which packets
+ * transport mode and AH refuse. */
 #include "tests/unit/daemons/stack-core/ipsec/support.h"
 #include "daemons/stack-core/ipsec/outer.h"
 #include "tests/support/check_main.h"
@@ -35,7 +36,8 @@ START_TEST(dscp_and_ecn_on_the_way_in)
 }
 END_TEST
 
-/* RFC 6040 figure 4: rows inner, columns outer (Not-ECT, ECT(1), ECT(0), CE by value 0, 1, 2, 3); 9: dropped. */
+/* RFC 6040 figure 4: rows inner, columns outer (Not-ECT, ECT(1), ECT(0), CE by value 0, 1, 2, 3);
+ * 9: dropped. */
 static const uint8_t ecn_table[4][4] = {{0, 0, 0, 9}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
 
 START_TEST(ecn_on_the_way_out)
@@ -54,7 +56,8 @@ START_TEST(ecn_on_the_way_out)
 					continue;
 				}
 				ck_assert_uint_eq(drop, 0);
-				ck_assert_uint_eq(iphdr_tos(pkt_data(&k.p)), 0xb8 | ecn_table[inner][outer]);
+				ck_assert_uint_eq(
+					iphdr_tos(pkt_data(&k.p)), 0xb8 | ecn_table[inner][outer]);
 				if (k.p.buf[k.p.off] >> 4 == 4)
 					ck_assert_uint_eq(iphdr_sum(pkt_data(&k.p), 20), 0xffff);
 			}
@@ -72,9 +75,15 @@ START_TEST(dont_fragment)
 		enum sa_df df;
 		bool want;
 	} rows[] = {
-		{4, true, SA_DF_COPY, true}, {4, false, SA_DF_COPY, false}, {6, false, SA_DF_COPY, true},
-		{4, true, SA_DF_CLEAR, false}, {4, false, SA_DF_CLEAR, false}, {6, false, SA_DF_CLEAR, false},
-		{4, true, SA_DF_SET, true}, {4, false, SA_DF_SET, true}, {6, false, SA_DF_SET, true},
+		{4, true, SA_DF_COPY, true},
+		{4, false, SA_DF_COPY, false},
+		{6, false, SA_DF_COPY, true},
+		{4, true, SA_DF_CLEAR, false},
+		{4, false, SA_DF_CLEAR, false},
+		{6, false, SA_DF_CLEAR, false},
+		{4, true, SA_DF_SET, true},
+		{4, false, SA_DF_SET, true},
+		{6, false, SA_DF_SET, true},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sa_params p = params(SA_TUNNEL, 4);
@@ -117,22 +126,22 @@ START_TEST(transport_refuses)
 }
 END_TEST
 
-/* IPv4 options through AH in transport mode: unfinished source routes and options that do not parse are refused. */
+/* IPv4 options through AH in transport mode: unfinished source routes and options that do not parse
+ * are refused. */
 START_TEST(ah_and_options)
 {
 	static const struct {
 		uint8_t options[8];
 		bool good;
 	} rows[] = {
-		{{1, 1, 1, 1, 1, 1, 1, 0}, true},
-		{{148, 4, 0, 0, 0, 0, 0, 0}, true},
-		{{7, 7, 4, 1, 2, 3, 4, 0}, true},	/* record route: zeroed */
-		{{131, 7, 8, 1, 2, 3, 4, 0}, true},	/* loose source route, at its end */
-		{{131, 7, 4, 1, 2, 3, 4, 0}, false},	/* hops left */
+		{{1, 1, 1, 1, 1, 1, 1, 0}, true}, {{148, 4, 0, 0, 0, 0, 0, 0}, true},
+		{{7, 7, 4, 1, 2, 3, 4, 0}, true},    /* record route: zeroed */
+		{{131, 7, 8, 1, 2, 3, 4, 0}, true},  /* loose source route, at its end */
+		{{131, 7, 4, 1, 2, 3, 4, 0}, false}, /* hops left */
 		{{137, 7, 4, 1, 2, 3, 4, 0}, false},
-		{{68, 9, 5, 0, 0, 0, 0, 0}, false},	/* longer than there is */
+		{{68, 9, 5, 0, 0, 0, 0, 0}, false}, /* longer than there is */
 		{{68, 1, 5, 0, 0, 0, 0, 0}, false},
-		{{1, 1, 1, 1, 1, 1, 1, 68}, false},	/* no length */
+		{{1, 1, 1, 1, 1, 1, 1, 68}, false}, /* no length */
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sa_params p = suite_params(&suites[SUITES - 2], SA_TRANSPORT, 4);
@@ -162,7 +171,8 @@ START_TEST(ah_and_options)
 }
 END_TEST
 
-/* The stack leaves the UDP checksum to the sender: ESP has to fill it in, for nobody after it can. */
+/* The stack leaves the UDP checksum to the sender: ESP has to fill it in, for nobody after it can.
+ */
 START_TEST(pending_checksum)
 {
 	struct sa_params p = params(SA_TUNNEL, 4);

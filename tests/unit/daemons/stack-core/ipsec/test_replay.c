@@ -1,4 +1,5 @@
-/* The anti-replay window: edges, every size, ESN inference across the 32-bit boundary, and a slow model beside it. */
+/* The anti-replay window: edges, every size, ESN inference across the 32-bit boundary, and a slow
+ * model beside it. */
 #include "daemons/stack-core/ipsec/replay.h"
 #include "tests/support/check_main.h"
 #include <string.h>
@@ -77,7 +78,10 @@ START_TEST(agrees_with_a_model)
 			seq = seq > span * 3 / 4 ? seq - span * 3 / 4 : 1;
 			if (seq >= SPAN)
 				break;
-			int want = seq > top ? REPLAY_OK : top - seq >= size ? REPLAY_OLD : seen[seq] ? REPLAY_SEEN : REPLAY_OK;
+			int want = seq > top	       ? REPLAY_OK
+				   : top - seq >= size ? REPLAY_OLD
+				   : seen[seq]	       ? REPLAY_SEEN
+						       : REPLAY_OK;
 			ck_assert_int_eq(replay_check(&r, seq), want);
 			ck_assert_int_eq(replay_update(&r, seq), want);
 			if (want == REPLAY_OK) {
@@ -96,7 +100,8 @@ START_TEST(esn_infers_the_high_half)
 
 	replay_init(&r, 64, true);
 	ck_assert_uint_eq(replay_infer(&r, 1), 1);
-	ck_assert_uint_eq(replay_infer(&r, 0xffffffff), 0xffffffff); /* nothing lies before the first subspace */
+	ck_assert_uint_eq(replay_infer(&r, 0xffffffff),
+		0xffffffff); /* nothing lies before the first subspace */
 	ck_assert_int_eq(replay_update(&r, two32 - 2), REPLAY_OK);
 	ck_assert_uint_eq(replay_infer(&r, 0xffffffff), two32 - 1);
 	ck_assert_uint_eq(replay_infer(&r, 0), two32);

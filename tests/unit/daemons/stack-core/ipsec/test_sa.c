@@ -1,4 +1,5 @@
-/* SAs and their database: parameters that are refused, lookup, removal while workers run, numbers shared by workers. */
+/* SAs and their database: parameters that are refused, lookup, removal while workers run, numbers
+ * shared by workers. */
 #include "tests/unit/daemons/stack-core/ipsec/support.h"
 #include "tests/support/check_main.h"
 #include <pthread.h>
