@@ -150,25 +150,9 @@ static int words_match(const struct cli_command *m, int argc, char **argv)
 	return n;
 }
 
-static int run_command(struct cli *c, int argc, char **argv)
+static bool is_option(const struct cli *c, const char *o)
 {
-	const struct cli_command *best = NULL;
-	int words = -1;
-	for (const struct cli_command *m = c->spec->commands; m->run; m++) {
-		int n = words_match(m, argc, argv);
-		if (n > words) {
-			best = m;
-			words = n;
-		}
-	}
-	if (!best)
-		return argc ? cli_usage(c, "'%s' is not a command", argv[0]) : cli_usage(c, "which command?");
-	c->command = best;
-	argc -= words;
-	argv += words;
-	if (argc < best->min || (best->max >= 0 && argc > best->max))
-		return cli_usage(c, "%s operands", argc < best->min ? "missing" : "too many");
-	return best->run(c, argc, argv);
+	return !strcmp(o, "--json") || !strcmp(o, "--timeout") || (c->spec->stacked && (!strcmp(o, "-p") || !strcmp(o, "--stack")));
 }
 
 /* Takes one option off the front; returns how many arguments it had, 0: no option, -1: bad. */
@@ -198,6 +182,35 @@ static int take_option(struct cli *c, int argc, char **argv)
 	else
 		c->timeout_ms = (unsigned)ms;
 	return 2;
+}
+
+static int run_command(struct cli *c, int argc, char **argv)
+{
+	const struct cli_command *best = NULL;
+	int words = -1;
+	for (const struct cli_command *m = c->spec->commands; m->run; m++) {
+		int n = words_match(m, argc, argv);
+		if (n > words) {
+			best = m;
+			words = n;
+		}
+	}
+	if (!best)
+		return argc ? cli_usage(c, "'%s' is not a command", argv[0]) : cli_usage(c, "which command?");
+	c->command = best;
+	argc -= words;
+	argv += words;
+	/* Options are understood behind the words too; what else begins with '-' is the command's own. */
+	while (argc > 0 && is_option(c, argv[0])) {
+		int n = take_option(c, argc, argv);
+		if (n < 0)
+			return CLI_USAGE;
+		argc -= n;
+		argv += n;
+	}
+	if (argc < best->min || (best->max >= 0 && argc > best->max))
+		return cli_usage(c, "%s operands", argc < best->min ? "missing" : "too many");
+	return best->run(c, argc, argv);
 }
 
 int cli_main(const struct cli_spec *spec, int argc, char **argv)
