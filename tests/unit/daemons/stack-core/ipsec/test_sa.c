@@ -196,6 +196,96 @@ START_TEST(workers_share_an_sa)
 }
 END_TEST
 
+/* Receivers that are handed the same packets at the same time, while tunnels come and go beside them. */
+enum { SENT = 2000, RECEIVERS = 2 };
+
+struct receiver {
+	struct sadb *db;
+	unsigned index;
+	const struct packet *sent;
+	atomic_uint *accepted; /* by packet */
+	unsigned odd;
+};
+
+static void *receive(void *arg)
+{
+	struct receiver *r = arg;
+	static _Thread_local struct packet k[32];
+	struct pkt *batch[32];
+
+	rcu_register_thread();
+	struct ipsec_worker *w = ipsec_worker_new(r->db, r->index);
+	for (unsigned at = 0; at + 32 <= SENT; at += 32) {
+		for (unsigned i = 0; i < 32; i++) {
+			packet_copy(&k[i], &r->sent[at + i]);
+			batch[i] = &k[i].p;
+		}
+		ipsec_in(w, batch, 32);
+		for (unsigned i = 0; i < 32; i++) {
+			unsigned drop = k[i].p.drop;
+			if (drop == 0)
+				atomic_fetch_add(&r->accepted[at + i], 1);
+			else if (drop != DROP_ESP_REPLAY && drop != DROP_ESP_REPLAY_OLD)
+				r->odd++;
+		}
+		rcu_quiescent_state();
+	}
+	ipsec_worker_free(w);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+static struct packet *send_all(struct sadb *db, struct tunnel *t)
+{
+	struct packet *sent = calloc(SENT, sizeof(*sent));
+	struct ipsec_worker *w = ipsec_worker_new(db, 0);
+
+	for (unsigned i = 0; i < SENT; i++) {
+		struct pkt *p = &sent[i].p;
+		packet_ip(&sent[i], 4, 60);
+		ipsec_out(w, &p, &t->out, 1);
+		ck_assert_uint_eq(p->drop, 0);
+	}
+	ipsec_worker_free(w);
+	return sent;
+}
+
+START_TEST(receivers_share_a_window)
+{
+	static atomic_uint accepted[SENT];
+	struct receiver r[RECEIVERS];
+	pthread_t threads[RECEIVERS];
+	struct sa_params p = suite_params(&suites[0], SA_TUNNEL, 4);
+	struct sa *in, *out;
+	struct tunnel *t;
+
+	rcu_register_thread();
+	struct sadb *db = sadb_new(RECEIVERS);
+	p.replay = REPLAY_MAX; /* wider than the test is long: nothing grows too old */
+	ck_assert_int_eq(sa_new(&p, true, RECEIVERS, NULL, &in), 0);
+	ck_assert_int_eq(sa_new(&p, false, RECEIVERS, NULL, &out), 0);
+	ck_assert_int_eq(sadb_add(db, 'M', "t", in, out, true, NULL, &t), 0);
+	struct packet *sent = send_all(db, t);
+	for (unsigned i = 0; i < RECEIVERS; i++) {
+		r[i] = (struct receiver){db, i, sent, accepted, 0};
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, receive, &r[i]), 0);
+	}
+	for (unsigned i = 0; i < 200; i++)
+		sadb_remove(db, put(db, "passing", 9000 + i % 7, 9, 0));
+	rcu_thread_offline();
+	for (unsigned i = 0; i < RECEIVERS; i++) {
+		pthread_join(threads[i], NULL);
+		ck_assert_uint_eq(r[i].odd, 0);
+	}
+	rcu_thread_online();
+	for (unsigned i = 0; i < SENT / 32 * 32; i++)
+		ck_assert_uint_eq(accepted[i], 1);
+	free(sent);
+	sadb_free(db);
+	rcu_unregister_thread();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("stack-core/ipsec/sa");
@@ -204,6 +294,7 @@ static Suite *suite(void)
 	tcase_add_test(c, parameters);
 	tcase_add_test(c, lookup);
 	tcase_add_test(c, workers_share_an_sa);
+	tcase_add_test(c, receivers_share_a_window);
 	suite_add_tcase(s, c);
 	return s;
 }
