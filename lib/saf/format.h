@@ -1,7 +1,7 @@
 /* format: the snapshot file, as the compiler writes it and the reader maps it.
  *
  * Position-independent: every reference is an offset from the file's start (0 = none). Native byte order: a snapshot never
- * leaves its host. The header carries a SHA-256 over everything after it, so that a torn, truncated or edited file is refused
+ * leaves its host. The header carries a SHA-256 over everything after that field, so that a torn, truncated or edited file is refused
  * whole (fail closed). Names are at most 8 characters, NUL-terminated in 9 bytes; resource and profile names at most 246.
  *
  * Generic profiles are a trie over qualifiers, one root a class. A node's literal children are a hash table; its
@@ -10,7 +10,7 @@
 #pragma once
 #include "lib/saf/saf.h"
 
-#define SAF_MAGIC "RVSAF01\n"
+#define SAF_MAGIC "RVSAF02\n"
 enum { SAF_NO_PROFILE = UINT32_MAX, SAF_STAR_ID = UINT32_MAX };
 
 struct snap_table {
@@ -19,7 +19,7 @@ struct snap_table {
 
 struct snap_header {
 	char magic[8];
-	uint8_t sha256[32]; /* of everything from the end of this header to .size */
+	uint8_t sha256[32]; /* of everything behind this field */
 	uint64_t size, generation;
 	struct snap_table users, uids, groups, classes, profiles, labels, hash; /* hash: uint32_t profile+1, power of two */
 	uint32_t options, reserved; /* enum snap_option */

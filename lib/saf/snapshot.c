@@ -19,7 +19,7 @@ static bool is_sound(const struct snap_header *h, size_t size)
 	uint8_t sum[32];
 	if (size <= sizeof(*h) || memcmp(h->magic, SAF_MAGIC, sizeof(h->magic)) || h->size != size)
 		return false;
-	sha256((const char *)h + sizeof(*h), size - sizeof(*h), sum);
+	sha256(&h->size, size - offsetof(struct snap_header, size), sum);
 	uint32_t slots = h->hash.count;
 	return memcmp(sum, h->sha256, sizeof(sum)) == 0 && table_fits(h, h->users, sizeof(struct snap_user)) &&
 	       table_fits(h, h->uids, sizeof(struct snap_uid)) && table_fits(h, h->groups, sizeof(struct snap_group)) &&

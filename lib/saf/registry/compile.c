@@ -432,8 +432,10 @@ static void compile(struct build *b)
 				  (active == 2 ? SNAP_MLACTIVE_FAIL : active == 1 ? SNAP_MLACTIVE_WARN : 0));
 	memcpy(b->h.magic, SAF_MAGIC, sizeof(b->h.magic));
 	b->h.size = b->im.len;
-	sha256(b->im.b + sizeof(b->h), b->im.len - sizeof(b->h), b->h.sha256);
+	const size_t covered = offsetof(struct snap_header, size);
 	memcpy(b->im.b, &b->h, sizeof(b->h));
+	sha256(b->im.b + covered, b->im.len - covered, b->h.sha256);
+	memcpy(b->im.b, &b->h, covered);
 }
 
 static int write_all(int fd, const char *p, size_t len)
