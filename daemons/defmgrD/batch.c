@@ -1,4 +1,6 @@
-/* A burst of requests is one transaction (group commit) and one message a stack. Memory is changed as each request is looked at,
+/* A burst of requests is one transaction (group commit) and one message a stack. The stacks are told before the disk is waited
+ * for, so that a filter is in force as soon as it can be and the answer waits for the slower of the two, not for both in turn: should
+ * the disk say no, the stacks are installed anew, and should we be killed between, the next start does that. Memory is changed as each request is looked at,
  * so that later ones of the burst see it; the ops remember how to take it back when the disk says no. */
 #include "daemons/defmgrD/defmgr.h"
 #include "lib/base/xalloc.h"
@@ -121,16 +123,20 @@ static void free_batch(struct batch *b)
 static void fail_batch(struct batch *b)
 {
 	struct defmgr *dm = b->dm;
+	uint32_t told = 0;
+	for (size_t i = 0; i < b->nops; i++)
+		told |= b->ops[i].stack ? 1u << b->ops[i].stack->index : 0;
 	while (b->nops)
 		undo_one(dm, &b->ops[--b->nops]);
 	dm->counters.commit_failures++;
 	log_error("filters could not be stored", "error", store_error(dm->store));
 	for (struct request *r = b->first; r; r = r->next)
 		bus_fail(r->call, BUS_INTERNAL, "the filters could not be stored; nothing was changed");
-	free_batch(b);
 	for (unsigned i = 0; i < dm->nstacks; i++)
-		if (dm->stacks[i]->syncing)
+		if (told & 1u << dm->stacks[i]->index && dm->stacks[i]->running)
 			dm_stack_install(dm->stacks[i]);
+	if (!b->waiting) /* else the last answer frees it */
+		free_batch(b);
 }
 
 /* Names of the stacks in @mask. */
@@ -241,7 +247,9 @@ void batch_answered(struct batch *b, struct dm_stack *s, enum bus_code code, con
 		(void)snprintf(b->why, sizeof(b->why), "%s", text ? text : "no reason given");
 	}
 	b->waiting--;
-	if (b->sent)
+	if (b->failed && !b->waiting && b->sent)
+		free_batch(b);
+	else if (b->sent)
 		finish_ready(b->dm);
 }
 
@@ -252,9 +260,13 @@ void batch_flush(void *daemon)
 	if (!b)
 		return;
 	dm->open = NULL;
+	for (unsigned i = 0; i < dm->nstacks && !b->failed; i++)
+		dm_stack_push(dm->stacks[i], b);
+	b->sent = true;
 	if (b->failed)
 		store_rollback(dm->store);
 	if (b->failed || store_commit(dm->store)) {
+		b->failed = true;
 		fail_batch(b);
 		return;
 	}
@@ -262,8 +274,5 @@ void batch_flush(void *daemon)
 	dm_expiry_arm(dm);
 	*dm->sent_last = b;
 	dm->sent_last = &b->next;
-	for (unsigned i = 0; i < dm->nstacks; i++)
-		dm_stack_push(dm->stacks[i], b);
-	b->sent = true;
 	finish_ready(dm);
 }
