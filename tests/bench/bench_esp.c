@@ -215,7 +215,7 @@ static struct tunnel *tunnel(struct sadb *db, const struct kind *kind)
 		.auth_len = crypto_auth_info(kind->auth)->key,
 		.replay = 1024,
 		.keep_dscp = true,
-		.esn = true};
+		.esn = false};
 	uint8_t ends[2][4] = {{192, 0, 2, 1}, {192, 0, 2, 2}};
 	struct errbuf err = {""};
 	struct sa *in, *out;
