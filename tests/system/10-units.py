@@ -25,7 +25,7 @@ def installed():
         rv.check("%s starts an installed program" % os.path.basename(u),
                  len(programs) == 1 and os.path.isfile(dest + "/sbin/" + os.path.basename(programs[0])), programs)
         with open(u, "w") as f:
-            f.write(re.sub(r"(?m)^ExecStart=\S*/", "ExecStart=%s/sbin/" % dest, text))
+            f.write(re.sub(r"(?m)^ExecStart=", "ExecStart=%s/sbin/" % dest, text))
     return dest, sorted(units)
 
 
