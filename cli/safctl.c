@@ -5,6 +5,7 @@
 #include "lib/saf/registry/registry.h"
 #include <ctype.h>
 #include <getopt.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3, GROUP_COMMIT = 500 };
@@ -23,6 +24,7 @@ static void usage(FILE *out)
 		"       safctl [--json] -f FILE | -           commands from a file or standard input: one a line, '-' or '+' at the\n"
 		"                                             end continues it, /* comment */\n"
 		"       safctl --init                         makes an empty SAF database (group SYS1, user IBMUSER, class SERVAUTH)\n"
+		"       safctl passticket APPL USER                   makes a PassTicket of USER for APPL\n"
 		"       safctl --help | --version\n\nCommands (abbreviations in parentheses):\n");
 	registry_help(out);
 	(void)fprintf(out, "\nExample: safctl RDEFINE SERVAUTH 'EZB.IPSECCMD.**' 'UACC(NONE)'\n"
@@ -137,6 +139,23 @@ static int run_arguments(struct tool *t, char **argv)
 	return commit(t);
 }
 
+static int make_ticket(struct tool *t, char **argv)
+{
+	char ticket[9];
+	if (!argv[0] || !argv[1] || argv[2]) {
+		(void)fprintf(stderr, "usage: safctl passticket APPL USER\n");
+		return EXIT_USAGE;
+	}
+	int rc = registry_passticket(t->reg, t->user, argv[0], argv[1], (uint32_t)time(NULL), ticket);
+	if (rc) {
+		(void)fprintf(stderr, "safctl: %s\n", rc == -EINVAL ? "application and user are names of 1 to 8 characters"
+			: "no such user, or no PTKTDATA profile with a key for the application");
+		return EXIT_FAILED;
+	}
+	(void)printf(t->as_json ? "{\"ticket\":\"%s\"}\n" : "%s\n", ticket);
+	return EXIT_OK;
+}
+
 static int open_registry(struct tool *t, bool init)
 {
 	struct errbuf e;
@@ -204,7 +223,9 @@ int main(int argc, char **argv)
 	struct audit *a = rc ? NULL : open_audit();
 	if (!rc) {
 		registry_set_audit(t.reg, a);
-		rc = file ? run_file(&t, file) : argv[optind] ? run_arguments(&t, argv + optind) : 0;
+		rc = file ? run_file(&t, file)
+		     : argv[optind] && strcmp(argv[optind], "passticket") == 0 ? make_ticket(&t, argv + optind + 1)
+		     : argv[optind] ? run_arguments(&t, argv + optind) : 0;
 	}
 	registry_close(t.reg);
 	audit_close(a);

@@ -28,6 +28,8 @@ bool registry_may_administer(struct registry *r, uid_t who, char ret_user[9]);
 /* Runs one RACF command; all or nothing. Messages and lists go to @out, or, with @json, one JSON value to it. Returns a RACF
  * return code. The change is in force after registry_commit. */
 int registry_run(struct registry *r, const char *command, const char *by_user, struct json *json, FILE *out);
+/* A classic PassTicket of @user for @appl, made at @when; recorded. -EINVAL: no such names; -ENOENT: no such user, or no key. */
+int registry_passticket(struct registry *r, const char *by, const char *appl, const char *user, uint32_t when, char out[9]);
 /* Makes all changes durable and publishes a snapshot. 0 or -errno; on failure nothing has changed. */
 int registry_commit(struct registry *r, struct errbuf *e);
 /* Audit trail for the commands; NULL: none. Borrowed. */

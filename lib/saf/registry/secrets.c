@@ -1,7 +1,9 @@
 /* Compiles the secrets file from the database: password hashes and PassTicket keys (lib/saf/verify/secrets.h). */
+#include "lib/saf/verify/passticket.h"
 #include "lib/saf/verify/secrets.h"
 #include "lib/base/sha256.h"
 #include "lib/saf/registry/internal.h"
+#include <ctype.h>
 #include <grp.h>
 #include <string.h>
 #include <strings.h>
@@ -59,5 +61,44 @@ int secrets_publish(struct registry *r, struct errbuf *e)
 	const void *data = secrets_end(&w, &len);
 	rc = replace_file(r->dir, "secrets", data, len, 0640, g ? (int64_t)g->gr_gid : -1, e);
 	secrets_fini(&w);
+	return rc;
+}
+
+static bool upper_name(char out[SAF_USER_MAX], const char *in)
+{
+	size_t n = strlen(in);
+	for (size_t i = 0; i <= n && n < SAF_USER_MAX; i++)
+		out[i] = (char)toupper((unsigned char)in[i]);
+	return n && n < SAF_USER_MAX && name_ok(out);
+}
+
+/* The key of appl.group.user, appl.user, appl.group or appl: the first that has one, as saf_verify looks. */
+static bool ticket_key(struct registry *r, const char *appl, const char *user, uint8_t key[8])
+{
+	sqlite3_stmt *st = db_query(r, "SELECT p.sskey FROM users u JOIN profiles p ON p.class = 'PTKTDATA' AND p.sskey IS NOT NULL WHERE"
+		" u.name = ?2 AND p.name IN (?1 || '.' || u.dfltgrp || '.' || ?2, ?1 || '.' || ?2, ?1 || '.' || u.dfltgrp, ?1)"
+		" ORDER BY CASE p.name WHEN ?1 || '.' || u.dfltgrp || '.' || ?2 THEN 1 WHEN ?1 || '.' || ?2 THEN 2 WHEN ?1 THEN 4 ELSE 3 END"
+		" LIMIT 1", "ss", appl, user);
+	bool found = st && sqlite3_step(st) == SQLITE_ROW && !hex_parse(db_text(st, 0), key, 8);
+	(void)sqlite3_finalize(st);
+	return found;
+}
+
+int registry_passticket(struct registry *r, const char *by, const char *appl, const char *user, uint32_t when, char out[9])
+{
+	char a[SAF_USER_MAX], u[SAF_USER_MAX];
+	uint8_t key[8];
+	if (!upper_name(a, appl) || !upper_name(u, user))
+		return -EINVAL;
+	int rc = ticket_key(r, a, u, key) ? passticket_make(u, a, key, when, out) : -ENOENT;
+	secret_wipe(key, sizeof(key));
+	if (r->audit) {
+		struct json *j = audit_begin(r->audit, AUDIT_RACF, 0, rc != 0);
+		json_kv_str(j, "user", by);
+		json_kv_str(j, "command", "PASSTICKET");
+		json_kv_str(j, "object", a);
+		json_kv_str(j, "detail", u);
+		(void)audit_commit(r->audit);
+	}
 	return rc;
 }

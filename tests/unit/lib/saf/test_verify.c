@@ -87,6 +87,25 @@ START_TEST(a_ticket_is_good_once)
 }
 END_TEST
 
+START_TEST(administrators_make_tickets)
+{
+	char t[9];
+	uint32_t now = (uint32_t)time(NULL);
+	define_bob();
+	ck_assert_int_eq(registry_passticket(reg, "IBMUSER", "MYAPPL", "BOB", now, t), -ENOENT);
+	racf_ok("RDEFINE PTKTDATA MYAPPL SSIGNON(KEYMASKED(0000000000000000))");
+	racf_ok("RDEFINE PTKTDATA MYAPPL.SYS1 SSIGNON(KEYMASKED(E001193519561977))");
+	racf_ok("SETROPTS CLASSACT(PTKTDATA)");
+	publish();
+	ck_assert_int_eq(registry_passticket(reg, "IBMUSER", "MYAPPL", "NOBODY", now, t), -ENOENT);
+	ck_assert_int_eq(registry_passticket(reg, "IBMUSER", "MY APPL", "BOB", now, t), -EINVAL);
+	ck_assert_int_eq(registry_passticket(reg, "IBMUSER", "TOOLONGAPPL", "BOB", now, t), -EINVAL);
+	ck_assert_int_eq(registry_passticket(reg, "IBMUSER", "myappl", "bob", now, t), 0);
+	ck_assert(passticket_valid("BOB", "MYAPPL", key, t, now)); /* the key of the group's profile */
+	ck_assert_int_eq(verify("BOB", t, "MYAPPL"), SAF_V_OK);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("verify");
@@ -96,6 +115,7 @@ static Suite *suite(void)
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, bad_attempts_revoke_and_resume_lifts);
 	tcase_add_test(t, a_ticket_is_good_once);
+	tcase_add_test(t, administrators_make_tickets);
 	suite_add_tcase(s, t);
 	return s;
 }
