@@ -270,9 +270,12 @@ static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa)
 	struct filter_verdict v;
 
 	*ret_sa = NULL;
+	if (p->unfiltered)
+		return true;
 	if (p->family == 4 ? !w->stack->ipsecurity4 : !w->stack->ipsecurity6)
 		return true;
 	p->inbound = false;
+	p->secclass = w->stack->links[p->out_link].secclass; /* of the link it leaves by */
 	filter_check(w->filter, p, &v);
 	if (p->drop)
 		return false;

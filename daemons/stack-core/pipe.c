@@ -57,6 +57,8 @@ static const struct addr *own_address(const struct stack *s, uint16_t link, uint
 	return NULL;
 }
 
+/* Path MTU must reach the sender whatever the filters say, or his connections stall (RFC 4301 section 8.2): about a packet that came
+ * in clear and was permitted, an answer in clear tells nothing new. Other errors are filtered like any packet. */
 void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint32_t mtu)
 {
 	if (!icmp_error_allowed(bad))
@@ -75,6 +77,7 @@ void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint
 		w->drops[DROP_LINK_NO_BUFFER]++;
 		return;
 	}
+	p->unfiltered = why == ICMP_TOO_BIG && !bad->sa_in;
 	w->pass[PASS_ICMP_ERROR]++;
 	pipe_route(w, p);
 }

@@ -37,6 +37,7 @@ struct pkt {
 	bool csum_partial;	     /* L4 checksum still to be filled in */
 	uint16_t csum_start, csum_offset;
 	uint32_t sa_in;		     /* index+1 of the SA that decapsulated it, 0: came in clear */
+	bool unfiltered;		     /* the stack's own word about path MTU: see pipe_error */
 	struct addr next_hop;
 	uint16_t drop;		     /* enum drop_reason, 0: alive */
 	/* link layer */

@@ -259,6 +259,8 @@ void stack_control(struct stack *s, uint64_t now_ms)
 	if (now_ms >= s->tick_ms + TICK_MS) {
 		s->tick_ms = now_ms;
 		neigh_tick(s->neigh, now_ms);
+		for (unsigned i = 0; i < s->n_links; i++)
+			s->overruns += link_overruns(&s->links[i]);
 	}
 }
 
@@ -279,6 +281,7 @@ void stack_counters(const struct stack *s, uint64_t pass[PASS_MAX], uint64_t dro
 {
 	memset(pass, 0, PASS_MAX * sizeof(*pass));
 	memset(drops, 0, DROP_MAX * sizeof(*drops));
+	drops[DROP_LINK_OVERRUN] = s->overruns;
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		for (unsigned c = 0; c < PASS_MAX; c++)
 			pass[c] += s->workers[i]->pass[c];

@@ -54,6 +54,7 @@ struct stack {
 	unsigned n_workers;
 	int control_fd; /* eventfd: readable when workers have something for stack_control */
 	uint64_t tick_ms;
+	uint64_t overruns; /* counted by the kernel for us */
 	struct prefix host_routes[STACK_HOST_ROUTES_MAX]; /* of the host through the TUN */
 	unsigned n_host_routes;
 	/* Hooks of whoever is above; NULL allowed. */

@@ -6,6 +6,7 @@
 	X(LINK_TYPE, "link-rx", "frame of a protocol that is not IPv4, IPv6 or ARP")                      \
 	X(LINK_OTHER_HOST, "link-rx", "frame for another station's address")                              \
 	X(LINK_NO_BUFFER, "link-rx", "no packet buffer was free")                                         \
+	X(LINK_OVERRUN, "link-rx", "the workers were behind and the device's queue full")                  \
 	X(LINK_TX, "link-tx", "the device took no more packets")                                          \
 	X(LINK_DOWN, "link-tx", "the device is gone or down")                                             \
 	X(IP_SHORT, "parse", "packet shorter than its headers say")                                       \

@@ -222,6 +222,19 @@ void afpacket_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 	}
 }
 
+uint64_t link_overruns(const struct link *l)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; l->type == LINK_AFPACKET && i < l->n_queues; i++) {
+		struct tpacket_stats st;
+		socklen_t len = sizeof(st);
+		if (!getsockopt(l->queues[i]->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len)) /* reading sets it to zero */
+			n += st.tp_drops;
+	}
+	return n;
+}
+
 int link_send_frame(struct link *l, uint8_t *frame, size_t len)
 {
 	struct virtio_net_hdr none = {0};

@@ -60,4 +60,6 @@ const struct addr *link_source(const struct link *l, uint8_t family);
 bool link_owns(const struct link *l, const struct addr *a);
 bool link_on_net(const struct link *l, const struct addr *a); /* covered by one of its prefixes */
 void link_sum(const struct link *l, struct link_counters *ret);
+/* Frames that the kernel had no room for since the last call, because the workers were behind. Control thread. */
+uint64_t link_overruns(const struct link *l);
 bool link_up(const struct link *l);
