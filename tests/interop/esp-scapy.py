@@ -324,7 +324,8 @@ def tshark(tool):
 
 
 def main():
-    tool = Tool(sys.argv[1])
+    build = os.environ.get("RAVELIN_BUILD") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/debug")
+    tool = Tool(sys.argv[1] if len(sys.argv) > 1 else os.path.join(build, "tests/interop/esp_tool"))
     all_cases(tool)
     mutable_fields(tool)
     routers_touch_it(tool)
