@@ -177,7 +177,7 @@ START_TEST(walk_agrees_with_a_plain_matcher)
 			ck_assert_msg(!strcmp(covering(name), best), "%s: %s, expected %s", name, covering(name), best);
 		}
 		for (unsigned k = 0; k < n; k++) {
-			(void)snprintf(command, sizeof(command), "RDELETE SERVAUTH %s", profiles[k]);
+			(void)snprintf(command, sizeof(command), "RDELETE SERVAUTH %.63s", profiles[k]);
 			racf_ok(command);
 		}
 	}
