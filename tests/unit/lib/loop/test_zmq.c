@@ -26,6 +26,8 @@ static void *flood(void *arg)
 	zmq_setsockopt(s, ZMQ_RCVHWM, &(int){0}, sizeof(int));
 	zmq_setsockopt(s, ZMQ_LINGER, &(int){-1}, sizeof(int));
 	zmq_connect(s, "inproc://stall");
+	char first;
+	zmq_recv(s, &first, 1, 0); /* the other end sends by now: what follows meets its sends, however late this thread runs */
 	for (unsigned i = 0; i < MESSAGES; i++)
 		zmq_send(s, &i, sizeof(i), 0);
 	zmq_close(s);
