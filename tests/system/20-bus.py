@@ -54,7 +54,7 @@ def main():
     rv.check("a call from Python works", code == 1, text)
     rv.check("the example subscriber prints the event", rv.until(lambda: add() and "defmgr.filter.added" in sub.output(), 8, 0.2),
              sub.output())
-    rv.check("busmon that was there before the daemon prints it", rv.until(lambda: "defmgr.filter.added" in early.output(), 8),
+    rv.check("busmon that was there before the daemon prints it", rv.until(lambda: add() and "defmgr.filter.added" in early.output(), 8, 0.2),
              early.output())
     lines = [json.loads(l) for l in early.output().splitlines() if '"defmgr.filter.added"' in l]
     rv.check("as JSON with publisher, sequence and body", lines and lines[0]["publisher"] == "defmgrD" and lines[0]["seq"] > 0 and
