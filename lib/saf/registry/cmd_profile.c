@@ -277,7 +277,6 @@ static void list_row(struct cmd *c, sqlite3_stmt *st)
 {
 	char audit[48];
 	const char *class_name = db_text(st, 1), *name = db_text(st, 2), *uacc = saf_level_text((enum saf_level)sqlite3_column_int(st, 4));
-	(void)audit_text(sqlite3_column_int(st, 7), sqlite3_column_int(st, 8), audit);
 	const char *aud = audit_text(sqlite3_column_int(st, 7), sqlite3_column_int(st, 8), audit);
 	if (!c->json) {
 		(void)fprintf(c->out, "CLASS=%s NAME=%s%s\n  OWNER=%s UNIVERSAL ACCESS=%s WARNING=%s AUDIT=%s\n", class_name, name,
