@@ -6,7 +6,7 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 foreach(pair "zmq=libzmq" "protobufc=libprotobuf-c" "crypto=libcrypto" "ssl=libssl" "event=libevent_core"
 	"urcu=liburcu-qsbr" "urcucds=liburcu-cds" "sqlite=sqlite3" "crypt=libcrypt" "capng=libcap-ng"
-	"mnl=libmnl" "check=check")
+	"mnl=libmnl" "seccomp=libseccomp" "check=check")
 	string(REPLACE "=" ";" pair "${pair}")
 	list(GET pair 0 name)
 	list(GET pair 1 module)

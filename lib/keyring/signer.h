@@ -3,11 +3,12 @@
  *
  * Everything is asynchronous: a call returns a handle at once and its function runs later from the loop, exactly once, never from inside
  * the call, unless the handle was cancelled before. A failure arrives there too, as rc < 0 with text. Calls are answered
- * in any order. Only the loop's thread calls these.
+ * in any order. Only the loop's thread calls these. NULL instead of a handle: refused at once, the function will not run, because
+ * SIGNER_OUTSTANDING_MAX calls are outstanding, or the mechanism or the length of the hash does not exist.
  *
  * Errors: -ENOENT no certificate fits, or no such key (any more: the ring was reloaded; find again); -EACCES the server does not allow it;
- * -ECONNRESET the signer died with the request in it (it is being restarted: ask again); -ETIMEDOUT; -ENOBUFS too many
- * outstanding; -EINVAL mechanism or length; -EIO anything else. */
+ * -ECONNRESET the signer died with the request in it (it is being restarted: ask again); -ETIMEDOUT; -EINVAL the
+ * mechanism or the hash's length does not fit the key; -EIO anything else. */
 #pragma once
 #include "lib/keyring/keyring.h"
 #include "lib/keyring/verify.h"
@@ -88,7 +89,7 @@ static inline int signer_reload(struct signer *s, struct errbuf *e)
 {
 	return s->ops->reload(s, e);
 }
-/* Cancels what is outstanding. NULL allowed. */
+/* Cancels what is outstanding. NULL allowed. Not from inside one of its functions. */
 static inline void signer_free(struct signer *s)
 {
 	if (s)
