@@ -17,8 +17,8 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	bool defensive = f->type && !strcmp(f->type, "Defensive");
 	report_field(r, true, "FilterName", "%s", text_or(f->name, ""));
 	report_field(r, true, "FilterNameExtension", "%u", f->extension);
-	report_field(r, false, "GroupName", "n/a");
-	report_field(r, false, "LocalStartActionName", "n/a");
+	report_field(r, false, "GroupName", "%s", text_or(f->group, "n/a"));
+	report_field(r, false, "LocalStartActionName", "%s", text_or(f->local_start_action, "n/a"));
 	report_field(r, true, "VpnActionName", "%s", text_or(f->vpn_action, "n/a"));
 	report_field(r, true, "TunnelID", "%s", text_or(f->tunnel_id, "0x00"));
 	report_field(r, true, "Type", "%s", text_or(f->type, "Generic"));
@@ -27,7 +27,7 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	report_field(r, true, "Action", "%s", text_or(f->action, ""));
 	report_field(r, true, "Scope", "%s", text_or(f->scope, "Both"));
 	report_field(r, true, "Direction", "%s", text_or(f->direction, ""));
-	report_field(r, false, "OnDemand", "n/a");
+	report_field(r, false, "OnDemand", "%s", !f->has_on_demand ? "n/a" : f->on_demand ? "Yes" : "No");
 	report_field(r, false, "SecurityClass", "%u", f->secclass);
 	report_field(r, false, "Logging", "%s", text_or(f->logging, "None"));
 	if (defensive)

@@ -39,7 +39,7 @@ static const char *type_text(const struct filter_rule *r)
 
 	if (filter_rule_kind(r) == FILTER_DEFENSIVE)
 		return "Defensive";
-	return s->action == FILTER_IPSEC ? "Manual" : "Generic";
+	return s->action != FILTER_IPSEC ? "Generic" : s->anchor ? "Dynamic Anchor" : "Manual";
 }
 
 static const char *action_text(const struct filter_rule *r)
@@ -80,6 +80,12 @@ static void fill(struct page *page, struct row *row, const struct filter_rule *r
 	SET(row->m, id, s->id);
 	SET(row->m, family, s->family);
 	SET(row->m, opaque, s->opaque);
+	if (*s->group)
+		row->m.group = (char *)s->group;
+	if (*s->start)
+		row->m.local_start_action = (char *)s->start;
+	if (s->anchor)
+		SET(row->m, on_demand, s->on_demand);
 	if (filter_rule_kind(r) == FILTER_DEFENSIVE) {
 		SET(row->m, expires_us, s->expires_us);
 		SET(row->m, loglimit, s->loglimit);

@@ -115,9 +115,9 @@ struct start_action { /* IpLocalStartAction */
 };
 
 enum { POLICY_PROTO_ALL = 256, POLICY_PROTO_OPAQUE = 257 };
-enum filter_routing { ROUTING_LOCAL = 1, ROUTING_ROUTED = 2, ROUTING_EITHER = 3 };
-enum filter_action { FILTER_PERMIT, FILTER_DENY, FILTER_IPSEC };
-enum filter_logging { LOGGING_NONE, LOGGING_PERMIT, LOGGING_DENY, LOGGING_ALL };
+enum policy_routing { POLICY_LOCAL = 1, POLICY_ROUTED = 2, POLICY_EITHER = 3 };
+enum policy_action { POLICY_PERMIT, POLICY_DENY, POLICY_IPSEC };
+enum policy_logging { POLICY_LOG_NONE, POLICY_LOG_PERMIT, POLICY_LOG_DENY, POLICY_LOG_ALL };
 
 struct policy_service { /* IpService */
 	char name[POLICY_NAME_MAX];
@@ -125,7 +125,7 @@ struct policy_service { /* IpService */
 	uint16_t source_lo, source_hi, dest_lo, dest_hi; /* ports; ICMP type and code ranges */
 	bool inbound, outbound, fragments_only;
 	bool inbound_connect, outbound_connect;
-	enum filter_routing routing;
+	enum policy_routing routing;
 	uint8_t secclass;
 };
 
@@ -136,8 +136,8 @@ struct policy_rule {
 	size_t n_sources, n_dests;
 	struct policy_service *services;
 	size_t n_services;
-	enum filter_action action;
-	enum filter_logging logging;
+	enum policy_action action;
+	enum policy_logging logging;
 	bool discard_icmp;
 	const struct vpn_action *vpn;	   /* dynamic: the rule is an anchor */
 	const char *manual;		   /* IpManVpnAction's name, or NULL */

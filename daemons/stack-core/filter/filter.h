@@ -42,6 +42,15 @@ enum filter_mode {
 }; /* of the stack, for defences */
 enum filter_source { FILTER_PROFILE, FILTER_POLICY };
 enum { FILTER_PROTO_ANY = 256 };
+/* Of an anchor's tunnels (IpLocalStartAction): what is taken from the packet that asks for one; the rest is the
+ * rule's. */
+enum {
+	FILTER_GRAIN_LOCAL_IP = 1,
+	FILTER_GRAIN_REMOTE_IP = 2,
+	FILTER_GRAIN_LOCAL_PORT = 4,
+	FILTER_GRAIN_REMOTE_PORT = 8,
+	FILTER_GRAIN_PROTOCOL = 16
+};
 
 struct filter_range {
 	uint16_t lo, hi;
@@ -69,7 +78,12 @@ struct filter_spec {
 	uint64_t expires_us; /* wall clock; 0: never */
 	uint32_t ext;	     /* FilterNameExtension */
 	char name[FILTER_NAME_MAX];
-	char vpn[FILTER_NAME_MAX]; /* FILTER_IPSEC: IpManVpnAction */
+	char vpn[FILTER_NAME_MAX]; /* FILTER_IPSEC: IpManVpnAction; IpDynVpnAction of an anchor */
+	bool anchor;		   /* FILTER_IPSEC: tunnels are negotiated; in front of this filter stand theirs */
+	bool on_demand;		   /* anchor: an outbound packet without a tunnel asks for one */
+	uint8_t grain;		   /* anchor: FILTER_GRAIN_* */
+	char group[FILTER_NAME_MAX]; /* GroupName; "" none */
+	char start[FILTER_NAME_MAX]; /* LocalStartActionName; "" none */
 };
 
 struct filter_rule; /* opaque: see filter_rule_spec */

@@ -109,6 +109,10 @@ int filter_spec_check(const struct filter_spec *s, struct errbuf *err)
 	if (limits_l4(s) && !filter_proto_typed(s->proto) && !filter_proto_ports(s->proto))
 		return err_set(err, EINVAL, "filter '%s': its protocol has no ports, type or code",
 			s->name);
+	if (!memchr(s->group, 0, sizeof(s->group)) || !memchr(s->start, 0, sizeof(s->start)))
+		return err_set(err, EINVAL, "filter '%s': name of group or start action too long", s->name);
+	if (s->anchor && s->action != FILTER_IPSEC)
+		return err_set(err, EINVAL, "filter '%s': only an IpSec action makes an anchor", s->name);
 	if ((s->action == FILTER_IPSEC) != (*s->vpn != 0))
 		return err_set(err, EINVAL,
 			"filter '%s': a VPN action belongs to an IpSec action, and to it alone",
