@@ -2,6 +2,7 @@
 #include "lib/base/json.h"
 #include "lib/base/path.h"
 #include "lib/base/xalloc.h"
+#include "lib/keyring/racdcert/racdcert.h"
 #include "lib/saf/registry/registry.h"
 #include <ctype.h>
 #include <getopt.h>
@@ -14,8 +15,11 @@ struct tool {
 	struct registry *reg;
 	char user[9];
 	bool as_json, quiet;
+	struct racdcert_env keys;
 	int worst; /* highest RACF return code */
 };
+
+static int commit(struct tool *t);
 
 static void usage(FILE *out)
 {
@@ -27,6 +31,7 @@ static void usage(FILE *out)
 		"       safctl passticket APPL USER                   makes a PassTicket of USER for APPL\n"
 		"       safctl --help | --version\n\nCommands (abbreviations in parentheses):\n");
 	registry_help(out);
+	racdcert_help(out);
 	(void)fprintf(out, "\nExample: safctl RDEFINE SERVAUTH 'EZB.IPSECCMD.**' 'UACC(NONE)'\n"
 			   "         safctl PERMIT 'EZB.IPSECCMD.**' 'CLASS(SERVAUTH)' 'ID(OPER1)' 'ACCESS(READ)'\n"
 			   "Exit status: 0 done, 1 a command failed, 2 usage, 3 not authorised.\n");
@@ -40,7 +45,11 @@ static void run(struct tool *t, const char *command, unsigned line, FILE *out)
 	char *text = NULL;
 	size_t len = 0;
 	FILE *messages = open_memstream(&text, &len);
-	int rc = registry_run(t->reg, command, t->user, t->as_json ? &j : NULL, messages);
+	int rc = RACF_REFUSED;
+	if (!racdcert_is(command))
+		rc = registry_run(t->reg, command, t->user, t->as_json ? &j : NULL, messages);
+	else if (commit(t) == 0) /* it works on files, and asks SAF: what came before must be in force */
+		rc = racdcert_run(&t->keys, command, t->as_json ? &j : NULL, messages);
 	(void)fclose(messages);
 	if (t->as_json && j.len)
 		(void)fprintf(out, "%s\n", j.buf);
@@ -156,7 +165,8 @@ static int make_ticket(struct tool *t, char **argv)
 	return EXIT_OK;
 }
 
-static int open_registry(struct tool *t, bool init)
+/* @keys_only: the command is a RACDCERT, which asks SAF itself. */
+static int open_registry(struct tool *t, bool init, bool keys_only)
 {
 	struct errbuf e;
 	int rc = registry_open(NULL, init, &t->reg, &e);
@@ -164,7 +174,9 @@ static int open_registry(struct tool *t, bool init)
 		(void)fprintf(stderr, "safctl: %s\n", e.text);
 		return rc == -EACCES || rc == -EPERM ? EXIT_REFUSED : EXIT_FAILED;
 	}
-	if (!registry_may_administer(t->reg, getuid(), t->user)) {
+	bool may = registry_may_administer(t->reg, getuid(), t->user);
+	t->keys = (struct racdcert_env){.registry = t->reg, .user = t->user, .may_administer = may};
+	if (!may && !keys_only) {
 		(void)fprintf(stderr, "safctl: ICH408I USER(%s) is not authorised to administer SAF: root, or a SAF user with SPECIAL\n",
 			t->user[0] ? t->user : "UNDEFINED");
 		return EXIT_REFUSED;
@@ -219,15 +231,17 @@ int main(int argc, char **argv)
 	}
 	if (!file && argv[optind] && strcmp(argv[optind], "-") == 0)
 		file = "-";
-	int rc = open_registry(&t, init || (getuid() == 0 && !init));
+	bool keys_only = !file && argv[optind] && racdcert_is(argv[optind]);
+	int rc = open_registry(&t, init || (getuid() == 0 && !init), keys_only);
 	struct audit *a = rc ? NULL : open_audit();
 	if (!rc) {
 		registry_set_audit(t.reg, a);
+		t.keys.audit = a;
 		rc = file ? run_file(&t, file)
 		     : argv[optind] && strcmp(argv[optind], "passticket") == 0 ? make_ticket(&t, argv + optind + 1)
 		     : argv[optind] ? run_arguments(&t, argv + optind) : 0;
 	}
 	registry_close(t.reg);
 	audit_close(a);
-	return rc ? rc : t.worst > RACF_WARNED ? EXIT_FAILED : EXIT_OK;
+	return rc ? rc : t.keys.refused ? EXIT_REFUSED : t.worst > RACF_WARNED ? EXIT_FAILED : EXIT_OK;
 }

@@ -26,6 +26,19 @@ static void skip(struct parser *s)
 	}
 }
 
+/* The unquoted word that ends at .p once more, as it was written. */
+static int keep_raw(struct parser *s, struct arg *n, size_t len)
+{
+	char *out = s->a->text + s->a->text_used;
+	if (len >= sizeof(s->a->text) - s->a->text_used)
+		return fail(s, "command too long");
+	memcpy(out, s->p - len, len);
+	out[len] = 0;
+	s->a->text_used += len + 1;
+	n->raw = out;
+	return 0;
+}
+
 static int take_word(struct parser *s, struct arg *n)
 {
 	char *out = s->a->text + s->a->text_used;
@@ -54,7 +67,8 @@ static int take_word(struct parser *s, struct arg *n)
 	}
 	out[len] = 0;
 	s->a->text_used += len + 1;
-	return 0;
+	n->raw = n->text;
+	return n->quoted ? 0 : keep_raw(s, n, len);
 }
 
 static int take_list(struct parser *s, struct arg **ret, int depth)
@@ -64,7 +78,7 @@ static int take_list(struct parser *s, struct arg **ret, int depth)
 		if (s->a->used == ARG_NODES_MAX)
 			return fail(s, "too many operands");
 		struct arg *n = &s->a->nodes[s->a->used++];
-		*n = (struct arg){.text = ""};
+		*n = (struct arg){.text = "", .raw = ""};
 		if (*s->p != '(') {
 			int rc = take_word(s, n);
 			if (rc)

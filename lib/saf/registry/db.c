@@ -3,6 +3,7 @@
 #include "lib/base/xalloc.h"
 #include "lib/saf/registry/internal.h"
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -266,4 +267,19 @@ bool registry_may_administer(struct registry *r, uid_t who, char ret_user[9])
 	}
 	(void)sqlite3_finalize(st);
 	return allowed;
+}
+
+int registry_user_uid(struct registry *r, const char *user, uid_t *ret)
+{
+	sqlite3_stmt *st = db_query(r, "SELECT uid, login FROM users WHERE name = ?", "s", user);
+	int rc = -ENOENT;
+	if (st && sqlite3_step(st) == SQLITE_ROW) {
+		const struct passwd *pw = db_text(st, 1)[0] ? getpwnam(db_text(st, 1)) : NULL;
+		bool has_uid = sqlite3_column_type(st, 0) != SQLITE_NULL;
+		rc = has_uid || pw ? 0 : -ENODATA;
+		if (!rc)
+			*ret = has_uid ? (uid_t)sqlite3_column_int64(st, 0) : pw->pw_uid;
+	}
+	(void)sqlite3_finalize(st);
+	return rc;
 }

@@ -33,13 +33,14 @@ int snapshot_announce(const char *dir, uint64_t generation, struct errbuf *e);
 enum { ARG_NODES_MAX = 512, ARG_TEXT_MAX = 4096, ARG_DEPTH_MAX = 6 };
 struct arg {
 	const char *text; /* upper-cased unless quoted; "" for a bare parenthesis list */
+	const char *raw;  /* as written: names of key rings keep their case */
 	bool quoted, has_list;
 	struct arg *list, *next;
 };
 struct args {
 	struct arg nodes[ARG_NODES_MAX];
 	unsigned used;
-	char text[ARG_TEXT_MAX + ARG_NODES_MAX];
+	char text[2 * (ARG_TEXT_MAX + ARG_NODES_MAX)];
 	size_t text_used;
 	struct arg *first;
 };

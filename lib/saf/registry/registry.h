@@ -25,6 +25,8 @@ void registry_close(struct registry *r); /* rolls back what is not committed; NU
 
 /* Is uid @who allowed to administer: real root, or a SAF user with SPECIAL that is not revoked. */
 bool registry_may_administer(struct registry *r, uid_t who, char ret_user[9]);
+/* The Linux uid of SAF user @user. -ENOENT: no such user; -ENODATA: no OMVS(UID) and no account of the name in OMVS(LOGIN). */
+int registry_user_uid(struct registry *r, const char *user, uid_t *ret);
 /* Runs one RACF command; all or nothing. Messages and lists go to @out, or, with @json, one JSON value to it. Returns a RACF
  * return code. The change is in force after registry_commit. */
 int registry_run(struct registry *r, const char *command, const char *by_user, struct json *json, FILE *out);
