@@ -71,7 +71,7 @@ static void one_record(void *arg, const struct filter_log *rec)
 	m.protocol = rec->proto;
 	m.inbound = rec->inbound;
 	m.length = rec->len;
-	m.has_source_port = m.has_dest_port = filter_proto_ports(rec->proto) && !rec->opaque;
+	m.has_source_port = m.has_dest_port = ipproto_ports(rec->proto) && !rec->opaque;
 	m.source_port = rec->sport;
 	m.dest_port = rec->dport;
 	m.link = l ? (char *)l->name : NULL;

@@ -66,10 +66,10 @@ static void fill(struct page *page, struct row *row, const struct filter_rule *r
 	row->m.source = (char *)filter_addrs_text(&s->src_lo, &s->src_hi, row->src);
 	row->m.destination = (char *)filter_addrs_text(&s->dst_lo, &s->dst_hi, row->dst);
 	row->m.protocol = (char *)filter_proto_text(s->proto, row->proto);
-	if (filter_proto_typed(s->proto)) {
+	if (ipproto_typed(s->proto)) {
 		row->m.icmp_type = (char *)filter_range_text(&s->a, 255, row->a);
 		row->m.icmp_code = (char *)filter_range_text(&s->b, 255, row->b);
-	} else if (filter_proto_ports(s->proto)) {
+	} else if (ipproto_ports(s->proto)) {
 		row->m.source_port = (char *)filter_range_text(&s->a, 65535, row->a);
 		row->m.dest_port = (char *)filter_range_text(&s->b, 65535, row->b);
 	}

@@ -83,7 +83,7 @@ static int service_ranges(struct conf_node *n, struct service *s)
 	static const char *const words[] = {
 		"SourcePortRange", "DestinationPortRange", "Type", "Code"};
 	struct filter_range r[4];
-	bool typed = filter_proto_typed(s->proto), ports = filter_proto_ports(s->proto);
+	bool typed = ipproto_typed(s->proto), ports = ipproto_ports(s->proto);
 	for (unsigned i = 0; i < 4; i++) {
 		struct conf_node *at = conf_child(n, words[i]);
 		const struct conf_value *v = at ? conf_get(at, "range") : NULL;
@@ -111,7 +111,7 @@ static int service_build(struct conf_node *n, struct service *s)
 	struct conf_node *proto = conf_child(n, "Protocol"), *dir = conf_child(n, "Direction");
 	const char *text = proto ? conf_str(proto, "protocol") : "all";
 	*s = (struct service){.proto = FILTER_PROTO_ANY, .opaque = !strcasecmp(text, "opaque")};
-	if (!s->opaque && filter_proto_parse(text, &s->proto) < 0)
+	if (!s->opaque && ipproto_parse(text, &s->proto) < 0)
 		return conf_node_error(proto,
 			"found '%s', expected a protocol by name, 0 to 255, opaque or all", text);
 	if (dir && conf_get(dir, "connect"))

@@ -238,7 +238,7 @@ void classifier_add(struct classifier *c, struct filter_rule *r)
 	unsigned bits = s->family == 4 ? 32 : 128;
 	struct blocks src = blocks_of(&s->src_lo, &s->src_hi),
 		      dst = blocks_of(&s->dst_lo, &s->dst_hi);
-	uint16_t max = filter_proto_typed(s->proto) ? UINT8_MAX : UINT16_MAX;
+	uint16_t max = ipproto_typed(s->proto) ? UINT8_MAX : UINT16_MAX;
 	uint16_t a = range_mask(&s->a, max), b = range_mask(&s->b, max);
 	uint64_t proto = s->proto == FILTER_PROTO_ANY ? 0 : UINT8_MAX, mask[HASH_WORDS] = {0};
 	put(mask, s->family, mask_of(src.len, bits), mask_of(dst.len, bits),

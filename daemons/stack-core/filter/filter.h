@@ -15,6 +15,7 @@
 #include "daemons/stack-core/pkt.h"
 #include "lib/base/addr.h"
 #include "lib/base/err.h"
+#include "lib/base/ipproto.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,7 +42,7 @@ enum filter_mode {
 	FILTER_MODE_INACTIVE
 }; /* of the stack, for defences */
 enum filter_source { FILTER_PROFILE, FILTER_POLICY };
-enum { FILTER_PROTO_ANY = 256 };
+enum { FILTER_PROTO_ANY = IPPROTO_ALL };
 /* Of an anchor's tunnels (IpLocalStartAction): what is taken from the packet that asks for one; the rest is the
  * rule's. */
 enum {
@@ -107,8 +108,6 @@ void filter_spec_dest(struct filter_spec *s, const struct prefix *p);
 /* @s seen from the other direction: source and destination, ports swapped. */
 void filter_spec_mirror(const struct filter_spec *s, struct filter_spec *ret);
 int filter_spec_check(const struct filter_spec *s, struct errbuf *err); /* 0 or -EINVAL with text */
-bool filter_proto_typed(unsigned proto); /* has type and code instead of ports */
-bool filter_proto_ports(unsigned proto);
 const struct filter_spec *filter_rule_spec(const struct filter_rule *r);
 enum filter_kind filter_rule_kind(const struct filter_rule *r);
 /* Texts as z/OS prints them: "TCP(6)", "ALL"; "10.0.0.0/8", "10.0.0.1-10.0.0.9"; "25", "1-9",
@@ -117,9 +116,6 @@ const char *filter_proto_text(unsigned proto, char out[32]);
 const char *filter_addrs_text(
 	const struct addr *lo, const struct addr *hi, char out[2 * ADDR_TEXT_MAX]);
 const char *filter_range_text(const struct filter_range *r, unsigned max, char out[16]);
-/* Protocol by number or name (tcp, udp, icmp, icmpv6, ospf, igmp, esp, ah, ip, ipip, sctp, mipv6;
- * "*" and "all"): -EINVAL. */
-int filter_proto_parse(const char *text, uint16_t *ret);
 
 /* --- the set --- C */
 struct filter_set *filter_set_new(void); /* no rules: everything is denied by the implicit deny */

@@ -161,9 +161,9 @@ static void time_text(uint64_t us, char out[40])
 
 static void packet_tags(const struct filter_log *r, char out[64])
 {
-	bool typed = filter_proto_typed(r->proto);
+	bool typed = ipproto_typed(r->proto);
 	unsigned a = typed ? r->icmp_type : r->sport, b = typed ? r->icmp_code : r->dport;
-	if (!typed && !filter_proto_ports(r->proto))
+	if (!typed && !ipproto_ports(r->proto))
 		(void)snprintf(out, 64, "-= -= -=");
 	else if (r->opaque)
 		(void)snprintf(out, 64,
@@ -200,7 +200,7 @@ static const char *limited_text(const struct filter_log *r, char *out, size_t si
 {
 	const struct filter_spec *s = &r->spec;
 	char ts[40], src[2 * ADDR_TEXT_MAX], dst[2 * ADDR_TEXT_MAX], proto[32], a[16], b[16];
-	bool typed = filter_proto_typed(s->proto);
+	bool typed = ipproto_typed(s->proto);
 	unsigned max = typed ? UINT8_MAX : UINT16_MAX;
 	time_text(r->time_us, ts);
 	(void)snprintf(out, size,

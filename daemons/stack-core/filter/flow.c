@@ -43,7 +43,7 @@ void flow_cache_free(struct flow_cache *c)
 
 void flow_key(const struct pkt *p, struct flow_key *ret)
 {
-	bool typed = filter_proto_typed(p->proto);
+	bool typed = ipproto_typed(p->proto);
 	uint64_t a = typed ? p->icmp_type : p->sport, b = typed ? p->icmp_code : p->dport;
 	uint64_t flags = (uint64_t)p->inbound | (uint64_t)p->fragment << 1 |
 			 (uint64_t)p->opaque << 2 | (uint64_t)(p->scope & 3) << 3 |

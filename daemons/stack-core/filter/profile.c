@@ -65,10 +65,10 @@ static int selectors_of(struct conf_node *n, struct filter_spec *s)
 {
 	static const char *const words[] = {"SRCPort", "DESTport", "TYPE", "CODE"};
 	const char *proto = conf_str(n, "PROTOcol");
-	if (filter_proto_parse(proto, &s->proto) < 0)
+	if (ipproto_parse(proto, &s->proto) < 0)
 		return conf_node_error(
 			n, "found PROTO '%s', expected *, a protocol by name, or 0 to 255", proto);
-	bool typed = filter_proto_typed(s->proto), ports = filter_proto_ports(s->proto);
+	bool typed = ipproto_typed(s->proto), ports = ipproto_ports(s->proto);
 	for (unsigned i = 0; i < 4; i++)
 		if (conf_get(n, words[i]) && (i < 2 ? !ports : !typed))
 			return conf_node_error(n,

@@ -3,16 +3,6 @@
 #include <string.h>
 #include <strings.h>
 
-bool filter_proto_typed(unsigned proto)
-{
-	return proto == 1 || proto == 58 || proto == 89 || proto == 135;
-}
-
-bool filter_proto_ports(unsigned proto)
-{
-	return proto == 6 || proto == 17 || proto == 33 || proto == 132 || proto == 136;
-}
-
 static struct addr ones(uint8_t family)
 {
 	struct addr a = {.family = family};
@@ -58,7 +48,7 @@ void filter_spec_mirror(const struct filter_spec *s, struct filter_spec *ret)
 	m.src_hi = s->dst_hi;
 	m.dst_lo = s->src_lo;
 	m.dst_hi = s->src_hi;
-	if (filter_proto_ports(s->proto)) {
+	if (ipproto_ports(s->proto)) {
 		m.a = s->b;
 		m.b = s->a;
 	}
@@ -81,7 +71,7 @@ static int addresses_check(const struct filter_spec *s, struct errbuf *err)
 
 static bool limits_l4(const struct filter_spec *s)
 {
-	uint16_t max = filter_proto_typed(s->proto) ? UINT8_MAX : UINT16_MAX;
+	uint16_t max = ipproto_typed(s->proto) ? UINT8_MAX : UINT16_MAX;
 	return s->a.lo || s->a.hi < max || s->b.lo || s->b.hi < max;
 }
 
@@ -106,7 +96,7 @@ int filter_spec_check(const struct filter_spec *s, struct errbuf *err)
 	if (limits_l4(s) && s->opaque)
 		return err_set(err, EINVAL,
 			"filter '%s': opaque packets show no ports, type or code", s->name);
-	if (limits_l4(s) && !filter_proto_typed(s->proto) && !filter_proto_ports(s->proto))
+	if (limits_l4(s) && !ipproto_typed(s->proto) && !ipproto_ports(s->proto))
 		return err_set(err, EINVAL, "filter '%s': its protocol has no ports, type or code",
 			s->name);
 	if (!memchr(s->group, 0, sizeof(s->group)) || !memchr(s->start, 0, sizeof(s->start)))

@@ -35,7 +35,7 @@ bool rule_expired(const struct filter_rule *r, uint64_t now_us);
  * them. */
 static inline void rule_packet_l4(const struct pkt *p, uint16_t *a, uint16_t *b)
 {
-	bool typed = filter_proto_typed(p->proto);
+	bool typed = ipproto_typed(p->proto);
 	*a = p->opaque ? 0 : typed ? p->icmp_type : p->sport;
 	*b = p->opaque ? 0 : typed ? p->icmp_code : p->dport;
 }

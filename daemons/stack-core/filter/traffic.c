@@ -23,7 +23,7 @@ static bool could_match(const struct filter_spec *s, const struct filter_traffic
 		return false;
 	if (t->proto != FILTER_PROTO_ANY && s->proto != FILTER_PROTO_ANY && s->proto != t->proto)
 		return false;
-	if (filter_proto_ports(s->proto)) {
+	if (ipproto_ports(s->proto)) {
 		if (t->sport >= 0 && (t->sport < s->a.lo || t->sport > s->a.hi))
 			return false;
 		if (t->dport >= 0 && (t->dport < s->b.lo || t->dport > s->b.hi))

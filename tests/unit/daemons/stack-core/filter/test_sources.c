@@ -137,10 +137,10 @@ START_TEST(mirror_and_texts)
 	ck_assert_str_eq(filter_proto_text(FILTER_PROTO_ANY, proto), "ALL");
 	static const char *const bad[] = {"", "256", "-1", "6 ", "tcpx", "0x6", "9999"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		ck_assert_int_eq(filter_proto_parse(bad[i], &n), -EINVAL);
-	ck_assert_int_eq(filter_proto_parse("Ospf", &n), 0);
+		ck_assert_int_eq(ipproto_parse(bad[i], &n), -EINVAL);
+	ck_assert_int_eq(ipproto_parse("Ospf", &n), 0);
 	ck_assert_uint_eq(n, 89);
-	ck_assert_int_eq(filter_proto_parse("*", &n), 0);
+	ck_assert_int_eq(ipproto_parse("*", &n), 0);
 	ck_assert_uint_eq(n, FILTER_PROTO_ANY);
 }
 END_TEST
