@@ -10,12 +10,22 @@ static struct signer *sig;
 static struct made ca, host;
 static struct keyring_spec ring;
 
+static void setup_once(void)
+{
+	ca = make_cert(&(struct make){.cn = "CA", .ca = true, .bits = 256});
+	host = make_cert(&(struct make){.cn = "host", .issuer = &ca, .san = "DNS:gw.example.com,IP:192.0.2.1"});
+}
+
+static void teardown_once(void)
+{
+	made_free(&host);
+	made_free(&ca);
+}
+
 static void setup(void)
 {
 	struct errbuf e;
 	ring_setup();
-	ca = make_cert(&(struct make){.cn = "CA", .ca = true});
-	host = make_cert(&(struct make){.cn = "host", .issuer = &ca, .san = "DNS:gw.example.com,IP:192.0.2.1"});
 	ring_add("IKED/keyring/CA", &ca, false, "CERTAUTH irrcerta\n");
 	ring_add("IKED/keyring/host", &host, true, "PERSONAL IKED DEFAULT\n");
 	loop = loop_new();
@@ -28,8 +38,6 @@ static void teardown(void)
 {
 	signer_free(sig);
 	loop_free(loop);
-	made_free(&host);
-	made_free(&ca);
 	ring_teardown();
 }
 
@@ -306,7 +314,7 @@ START_TEST(a_wrong_key_stops_the_start)
 {
 	struct errbuf e;
 	struct signer *other = NULL;
-	struct made stranger = make_cert(&(struct make){.cn = "stranger"});
+	struct made stranger = make_cert(&(struct make){.cn = "stranger", .bits = 256});
 	ring_add("IKED/keyring/host", &host, true, NULL);
 	FILE *f = fopen(ring_path("IKED/keyring/host/key.pem"), "we");
 	ck_assert_int_eq(PEM_write_PrivateKey(f, stranger.key, NULL, NULL, 0, NULL, NULL), 1);
@@ -362,6 +370,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("signer");
 	TCase *t = tcase_create("signer");
 	tcase_set_timeout(t, 120);
+	tcase_add_unchecked_fixture(t, setup_once, teardown_once);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, unknown_key_and_impossible_requests_are_refused);
 	tcase_add_test(t, a_wrong_key_stops_the_start);
