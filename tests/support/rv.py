@@ -127,6 +127,10 @@ def public(name):
         os.makedirs(path("bin"), mode=0o755, exist_ok=True)
         shutil.copy(source, copy)
         os.chmod(copy, 0o755)
+        signer = os.path.join(BUILD, "lib/keyring/ravelin-signer")  # daemons look for it beside themselves
+        if os.path.exists(signer) and not os.path.exists(path("bin/ravelin-signer")):
+            shutil.copy(signer, path("bin/ravelin-signer"))
+            os.chmod(path("bin/ravelin-signer"), 0o755)
     return copy if os.path.exists(copy) else source
 
 
