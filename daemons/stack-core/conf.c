@@ -57,6 +57,8 @@ static const struct conf_operand workers_operands[] = {
 };
 static const struct conf_operand policy_operands[] = {
 	{"FILE", CONF_STRING, 0, NULL, NULL, 0, PATH_TEXT_MAX - 1, "Policy file; without a leading / under the configuration directory."},
+	{"COMMON", CONF_STRING, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 0, PATH_TEXT_MAX - 1,
+		"Policy file with objects and blocks of several stacks (CommonIpSecConfig); FILE's own win."},
 	{0},
 };
 
@@ -69,7 +71,7 @@ static const struct conf_stmt stmts[] = {
 	{"BEGINROUTES", NULL, route_children, "ENDROUTES", CONF_BLOCK, "Static routes."},
 	{"IPSEC", profile_ipsec_operands, profile_ipsec_children, "ENDIPSEC", CONF_BLOCK, "Default filters."},
 	{"WORKERS", workers_operands, NULL, NULL, CONF_ONCE, "Packet threads; one per processor unless given."},
-	{"IPSECPOLICY", policy_operands, NULL, NULL, CONF_ONCE, "Filters and manual tunnels from a policy file."},
+	{"IPSECPOLICY", policy_operands, NULL, NULL, CONF_ONCE, "Filters and tunnels from a policy file, ravelin-ipsec-policy(5)."},
 	{0},
 };
 
@@ -153,22 +155,39 @@ static int build_route(struct conf_node *n, struct stack_conf *s)
 	return 0;
 }
 
-static int build_policy(struct conf_node *n, struct stack_conf *s)
+static struct conf *read_policy(const char *file, int *r)
 {
 	char path[PATH_TEXT_MAX];
-	const char *file = conf_str(n, "FILE");
-	struct conf *c;
+	struct conf *c = NULL;
 
+	if (!file)
+		return NULL;
 	if (file[0] == '/')
 		(void)snprintf(path, sizeof(path), "%s", file);
 	else
 		path_make(path, "/etc/ravelin/%s", file);
-	int r = conf_parse_file(&policy_spec, path, &c);
+	int one = ipsec_policy_read(path, &c);
+	*r = *r ? *r : one;
+	return c;
+}
+
+/* The stack keeps filters and manual tunnels only; the rest, shared keys above all, is dropped at once. */
+static int build_policy(struct conf_node *n, struct stack_conf *s)
+{
+	struct ipsec_policy *p = NULL;
+	int r = 0;
+	struct conf *files[] = {read_policy(conf_str(n, "FILE"), &r), read_policy(conf_str(n, "COMMON"), &r)};
+
 	if (!r)
-		r = policy_build(c, &s->policy);
-	for (unsigned i = 0; i < conf_error_count(c); i++)
-		(void)conf_file_error(n->conf, "%s", conf_error(c, i));
-	conf_free(c);
+		r = ipsec_policy_build(files[0], files[1], &p);
+	if (!r)
+		r = policy_build(p, &s->policy);
+	for (size_t f = 0; f < 2; f++)
+		for (unsigned i = 0; files[f] && i < conf_error_count(files[f]); i++)
+			(void)conf_file_error(n->conf, "%s", conf_error(files[f], i));
+	ipsec_policy_free(p);
+	for (size_t f = 0; !p && f < 2; f++)
+		conf_free(files[f]);
 	return r;
 }
 

@@ -9,13 +9,24 @@
 #include "lib/base/addr.h"
 #include "lib/base/err.h"
 #include "lib/conf/conf.h"
+#include "lib/keyring/identity.h"
 
+enum { POLICY_FILTERS_MAX = 65536, POLICY_RULES_MAX = 16384 }; /* simple filters; rules of each kind */
 enum { POLICY_NAME_MAX = 65, POLICY_ID_MAX = 256, POLICY_KEY_MAX = 900 };
 
 struct addr_range { /* an address, a prefix, a range: lo..hi of one family; family 0: any address of any family */
 	struct addr lo, hi;
 };
 bool addr_range_covers(const struct addr_range *r, const struct addr *a);
+bool addr_range_contains(const struct addr_range *outer, const struct addr_range *inner);
+bool addr_range_single(const struct addr_range *r); /* exactly one address */
+struct addr_range addr_range_prefix(const struct prefix *p);
+/* "192.0.2.0/24", "192.0.2.1", "192.0.2.1-192.0.2.9", "All". */
+enum { RANGE_TEXT_MAX = 2 * ADDR_TEXT_MAX };
+const char *addr_range_text(const struct addr_range *r, char out[RANGE_TEXT_MAX]);
+/* An address, address/length, low-high, or All, Any, *, All4, Any4, All6, Any6. -EDOM: host bits are set; -ERANGE: the
+ * higher address stands first; -EINVAL: none of these. */
+int addr_range_parse(const char *text, struct addr_range *ret);
 
 /* Phase 1 (RFC 2409 appendix A). */
 enum { IKE_ENC_DES = 1, IKE_ENC_3DES = 5, IKE_ENC_AES = 7 };
@@ -29,12 +40,16 @@ struct life {
 	uint32_t proposed, lo, hi;
 };
 
+/* RFC 4308. A suite's Diffie-Hellman group is the only one that its tunnels use. */
+enum policy_suite { SUITE_NONE, SUITE_VPN_A, SUITE_VPN_B };
+
 struct kex_offer { /* KeyExchangeOffer */
 	char name[POLICY_NAME_MAX];
 	uint16_t enc, key_bits; /* key_bits for AES only: 128, 192, 256 */
 	uint16_t hash;
 	bool xcbc;	/* AES-XCBC-PRF-128 and AES-XCBC-96 instead of HMAC (RFC 4308 VPN-B) */
 	uint16_t auth, group; /* group: 1 2 5 14 15 16 19 20 21 24 */
+	enum policy_suite suite;
 	struct life seconds, kbytes;
 };
 
@@ -45,6 +60,8 @@ struct ike_identity { /* Identity of a security endpoint */
 	uint8_t type;		  /* enum ike_id_type; IKE_ID_NONE: any (remote only) */
 	char text[POLICY_ID_MAX]; /* as written; wildcards as RemoteSecurityEndpoint allows them */
 	struct addr_range range;  /* of an IpAddr identity: one address, prefix or range */
+	struct ident id;	  /* local: as it stands in the payload */
+	struct ident_pattern *pattern; /* remote: what is compared */
 };
 
 struct kex_endpoint { /* LocalSecurityEndpoint, RemoteSecurityEndpoint */
@@ -87,6 +104,7 @@ struct data_offer { /* IpDataOffer */
 	bool ah;
 	bool esn;	      /* offered and accepted (RFC 4304) */
 	bool udp;	      /* ESP in UDP asked for even without a NAT */
+	enum policy_suite suite;
 	struct life seconds, kbytes;
 };
 
@@ -141,7 +159,7 @@ struct policy_rule {
 	bool discard_icmp;
 	const struct vpn_action *vpn;	   /* dynamic: the rule is an anchor */
 	const char *manual;		   /* IpManVpnAction's name, or NULL */
-	const struct start_action *start; /* NULL: on demand as the policy says, all from the packet */
+	const struct start_action *start; /* of an anchor, never NULL; name "": the rule has none, and this says what then holds */
 };
 
 struct local_vpn_rule { /* LocalDynVpnRule: what can be activated by name */
@@ -167,17 +185,31 @@ struct ipsec_policy {
 	size_t n_local_rules;
 	struct vpn_action *vpn_actions;
 	size_t n_vpn_actions;
-	struct conf *conf; /* the file, for IpManVpnAction nodes (stack-core's ipsec/manual.h); owned */
+	struct start_action *start_actions;
+	size_t n_start_actions;
+	struct conf_node **manual; /* IpManVpnAction statements, for stack-core's ipsec/manual.h */
+	size_t n_manual;
+	struct conf *conf, *common; /* the files; owned */
 	uint64_t generation;
 };
 
-/* The whole file as statement table. */
+/* The whole file as statement table, and IpManVpnAction's part of it. */
 extern const struct conf_spec ipsec_policy_spec;
-/* @path: the stack file; @common_path: CommonIpSecConfig or NULL. Objects of the common file are known in the stack
- * file; of a block that both have, the stack file's wins. 0, or -errno with every error ("file:line:column: ...")
- * in @err's text (as far as it fits) and, through conf's way, logged. */
+extern const struct conf_operand manual_operands[];
+extern const struct conf_stmt manual_children[];
+/* Reads and checks one file's statements. Always sets *@ret, with every error in it (conf_error). -EPERM: it holds keys
+ * and others may read it. */
+int ipsec_policy_read(const char *path, struct conf **ret);
+/* Resolves what was read; @common may be NULL. On success the policy owns both; on failure (-EINVAL) the caller still
+ * does, and finds every error in them. */
+int ipsec_policy_build(struct conf *file, struct conf *common, struct ipsec_policy **ret);
+/* Both at once, for who wants the first error only (@err). @path: the stack file; @common_path: CommonIpSecConfig or
+ * NULL. Objects of the common file are known in the stack file; of a name or block that both have, the stack file's
+ * wins. */
 int ipsec_policy_load(const char *path, const char *common_path, struct errbuf *err, struct ipsec_policy **ret);
 void ipsec_policy_free(struct ipsec_policy *p); /* NULL allowed */
+struct json;
+void ipsec_policy_json(const struct ipsec_policy *p, struct json *j); /* all of it as one object; never a key */
 
 /* What a negotiation protects, from the local side: an IKEv1 phase 2 identity pair. */
 struct selector {

@@ -1,174 +1,135 @@
-/* The policy file: its statements, and from them the list of simple filters and the manual tunnels
- * (policy.h). */
+/* A policy's rules as simple filters, each of one family and one direction (policy.h). */
+#include "daemons/stack-core/filter/policy.h"
 #include "daemons/stack-core/filter/build.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include <string.h>
-#include <strings.h>
 
-static const struct conf_operand on_operands[] = {
-	{"value", CONF_WORD, .words = "Off|On", .help = "On or Off."}, {0}};
-static const struct conf_operand yes_operands[] = {
-	{"value", CONF_WORD, .words = "No|Yes", .help = "No or Yes."}, {0}};
-static const struct conf_operand discard_operands[] = {
-	{"discard", CONF_WORD, .words = "Silent",
-		.help = "Denied packets are discarded without an answer."},
-	{0}};
-static const struct conf_operand action_operands[] = {
-	{"action", CONF_WORD, .words = "Permit|Deny|IpSec",
-		.help = "Let it pass, discard it, or protect it."},
-	{0}};
-static const struct conf_operand logging_operands[] = {
-	{"logging", CONF_WORD, .words = "No|Yes|All|Permit|Deny",
-		.help = "Which matches make a message."},
-	{0}};
-
-static const struct conf_stmt action_children[] = {
-	{"IpFilterAction", action_operands, .flags = CONF_ONCE | CONF_REQUIRED,
-		.help = "What happens to a match."},
-	{"IpFilterLogging", logging_operands, .flags = CONF_ONCE, .help = "Default No."},
-	{"DiscardAction", discard_operands, .flags = CONF_ONCE, .help = "Default Silent."}, {0}};
-
-static const struct conf_stmt addr_children[] = {
-	{"Addr", policy_address_operands, .flags = CONF_ANYNUMBER, .help = "An address."}, {0}};
-static const struct conf_stmt set_children[] = {
-	{"Prefix", policy_address_operands, .flags = CONF_ANYNUMBER, .help = "Address/length."},
-	{"Range", policy_address_operands, .flags = CONF_ANYNUMBER, .help = "Low-high."}, {0}};
-static const struct conf_stmt addr_group_children[] = {
-	{"IpAddr", policy_inline_operands, addr_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,
-		.help = "Addresses, written here."},
-	{"IpAddrRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddr."},
-	{"IpAddrSet", policy_inline_operands, set_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,
-		.help = "Sets, written here."},
-	{"IpAddrSetRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpAddrSet."},
-	{0}};
-
-static const struct conf_stmt service_group_children[] = {
-	{"IpService", policy_inline_operands, policy_service_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "A service, written here."},
-	{"IpServiceRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpService."},
-	{0}};
-
-static const struct conf_stmt group_children[] = {
-	{"IpFilterRule", policy_name_operands, policy_rule_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "A rule, written here."},
-	{"IpFilterRuleRef", policy_name_operands, .flags = CONF_ANYNUMBER,
-		.help = "An IpFilterRule."},
-	{0}};
-
-static const struct conf_stmt filter_policy_children[] = {
-	{"PreDecap", on_operands, .flags = CONF_ONCE,
-		.help = "Filter ESP and AH packets too before they are opened. Default Off."},
-	{"FilterLogging", on_operands, .flags = CONF_ONCE,
-		.help = "Off: no rule makes messages. Default On."},
-	{"ImplicitDiscardAction", discard_operands, .flags = CONF_ONCE, .help = "Default Silent."},
-	{"AllowOnDemand", yes_operands, .flags = CONF_ONCE,
-		.help = "Dynamic tunnels only: nothing here uses it. Default No."},
-	{"IpFilterRule", policy_name_operands, policy_rule_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "A rule, written here."},
-	{"IpFilterRuleRef", policy_name_operands, .flags = CONF_ANYNUMBER,
-		.help = "An IpFilterRule."},
-	{"IpFilterGroup", policy_inline_operands, group_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "Rules, written here."},
-	{"IpFilterGroupRef", policy_name_operands, .flags = CONF_ANYNUMBER,
-		.help = "An IpFilterGroup."},
-	{0}};
-
-static const struct conf_stmt policy_stmts[] = {
-	{"IpFilterPolicy", .children = filter_policy_children,
-		.flags = CONF_BLOCK | CONF_ONCE | CONF_REQUIRED,
-		.help = "The rules in order of search; the first match decides, no match denies."},
-	{"IpFilterGroup", policy_name_operands, group_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "Rules in order."},
-	{"IpFilterRule", policy_name_operands, policy_rule_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "Which packets, and what happens."},
-	{"IpService", policy_name_operands, policy_service_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "Kind of traffic."},
-	{"IpServiceGroup", policy_name_operands, service_group_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "Several services."},
-	{"IpAddr", policy_name_operands, addr_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,
-		.help = "An address."},
-	{"IpAddrSet", policy_name_operands, set_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,
-		.help = "A prefix or range."},
-	{"IpAddrGroup", policy_name_operands, addr_group_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "Several addresses and sets."},
-	{"IpGenericFilterAction", policy_name_operands, action_children,
-		.flags = CONF_BLOCK | CONF_ANYNUMBER, .help = "What happens to a match."},
-	{"IpManVpnAction", manual_operands, manual_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,
-		.help = "A manual tunnel."},
-	{0}};
-
-const struct conf_spec policy_spec = {"IPSec policy", CONF_POLICY, policy_stmts};
-
-static int build_rules(
-	const struct index *x, struct conf_node *parent, bool groups, struct specs *out)
+/* "All" is every IPv4 and every IPv6 address. */
+static size_t families(const struct addr_range *r, struct addr_range out[2])
 {
+	size_t n = 0;
+	if (r->lo.family) {
+		out[0] = *r;
+		return 1;
+	}
+	for (uint8_t family = 4; family <= 6; family = (uint8_t)(family + 2))
+		out[n++] = addr_range_prefix(&(struct prefix){.addr.family = family});
+	return n;
+}
+
+static uint8_t grain_of(const struct start_action *s)
+{
+	return (uint8_t)((s->local_ip_packet ? FILTER_GRAIN_LOCAL_IP : 0) | (s->remote_ip_packet ? FILTER_GRAIN_REMOTE_IP : 0) |
+			 (s->local_port_packet ? FILTER_GRAIN_LOCAL_PORT : 0) |
+			 (s->remote_port_packet ? FILTER_GRAIN_REMOTE_PORT : 0) | (s->protocol_packet ? FILTER_GRAIN_PROTOCOL : 0));
+}
+
+/* What all filters of the rule have in common. */
+static void base_of(const struct policy_rule *r, struct filter_spec *f)
+{
+	static const uint8_t actions[] = {
+		[POLICY_PERMIT] = FILTER_PERMIT, [POLICY_DENY] = FILTER_DENY, [POLICY_IPSEC] = FILTER_IPSEC};
+	filter_spec_init(f, 4, false);
+	f->action = actions[r->action];
+	f->log = r->logging == POLICY_LOG_ALL || (r->logging == POLICY_LOG_PERMIT && r->action != POLICY_DENY) ||
+		 (r->logging == POLICY_LOG_DENY && r->action == POLICY_DENY);
+	(void)snprintf(f->name, sizeof(f->name), "%s", r->name);
+	(void)snprintf(f->group, sizeof(f->group), "%s", r->group);
+	if (r->manual)
+		(void)snprintf(f->vpn, sizeof(f->vpn), "%s", r->manual);
+	if (!r->vpn)
+		return;
+	(void)snprintf(f->vpn, sizeof(f->vpn), "%s", r->vpn->name);
+	(void)snprintf(f->start, sizeof(f->start), "%s", r->start->name);
+	f->anchor = true;
+	f->on_demand = r->start->allow_on_demand && r->vpn->initiation != VPN_REMOTE_ONLY;
+	f->grain = grain_of(r->start);
+}
+
+static void service_of(const struct policy_service *s, struct filter_spec *f)
+{
+	f->opaque = s->protocol == POLICY_PROTO_OPAQUE;
+	f->proto = f->opaque ? FILTER_PROTO_ANY : s->protocol;
+	f->a = (struct filter_range){s->source_lo, s->source_hi};
+	f->b = (struct filter_range){s->dest_lo, s->dest_hi};
+	f->inbound = !s->outbound;
+	f->fragments_only = s->fragments_only;
+	f->scope = (uint8_t)((s->routing & POLICY_LOCAL ? PKT_LOCAL : 0) | (s->routing & POLICY_ROUTED ? PKT_ROUTED : 0));
+	f->secclass = s->secclass;
+}
+
+/* The filters of one source, one destination and one service: both directions, where it has both. */
+static int pair_build(const struct filter_spec *base, const struct addr_range *src, const struct addr_range *dst,
+	const struct policy_service *s, struct specs *out, uint32_t *ext, struct errbuf *err)
+{
+	struct filter_spec f = *base, m;
+	f.family = src->lo.family;
+	f.src_lo = src->lo;
+	f.src_hi = src->hi;
+	f.dst_lo = dst->lo;
+	f.dst_hi = dst->hi;
+	service_of(s, &f);
+	f.ext = ++*ext;
+	int rc = specs_add(out, &f, err);
+	if (rc || !s->inbound || !s->outbound)
+		return rc;
+	filter_spec_mirror(&f, &m);
+	m.ext = ++*ext;
+	return specs_add(out, &m, err);
+}
+
+/* Every source with every destination and service, numbered in this order (FilterNameExtension). */
+static int rule_split(const struct policy_rule *r, struct specs *out, struct errbuf *err)
+{
+	struct filter_spec base;
+	uint32_t ext = 0;
 	int rc = 0;
-	for (struct conf_node *n = parent->children; n; n = n->next) {
-		const char *word = n->stmt->name;
-		struct conf_node *object = n;
-		int one = 0;
-		if (!strcasecmp(word, "IpFilterRule"))
-			one = rule_build(x, n, out);
-		else if (!strcasecmp(word, "IpFilterRuleRef"))
-			one = (object = index_get(x, n, "IpFilterRule"))
-				      ? rule_build(x, object, out)
-				      : -EINVAL;
-		else if (groups && !strcasecmp(word, "IpFilterGroup"))
-			one = build_rules(x, n, false, out);
-		else if (groups && !strcasecmp(word, "IpFilterGroupRef"))
-			one = (object = index_get(x, n, "IpFilterGroup"))
-				      ? build_rules(x, object, false, out)
-				      : -EINVAL;
-		rc = one < 0 ? one : rc;
+	base_of(r, &base);
+	for (size_t i = 0; i < r->n_sources; i++) {
+		struct addr_range src[2], dst[2];
+		size_t n_src = families(&r->sources[i], src);
+		for (size_t a = 0; a < n_src; a++)
+			for (size_t k = 0; k < r->n_dests; k++) {
+				size_t n_dst = families(&r->dests[k], dst);
+				for (size_t z = 0; z < n_dst; z++)
+					for (size_t s = 0; !rc && s < r->n_services && src[a].lo.family == dst[z].lo.family; s++)
+						rc = pair_build(&base, &src[a], &dst[z], &r->services[s], out, &ext, err);
+			}
 	}
 	return rc;
 }
 
-static int build_tunnels(struct conf *c, struct policy *p)
+static int build_tunnels(const struct ipsec_policy *p, struct policy *ret)
 {
 	int rc = 0;
-	size_t n = 0;
-	for (struct conf_node *m = conf_top(c, "IpManVpnAction"); m;
-		m = conf_next(m, "IpManVpnAction"))
-		n++;
-	p->tunnels = xcalloc(n, sizeof(*p->tunnels));
-	for (struct conf_node *m = conf_top(c, "IpManVpnAction"); m;
-		m = conf_next(m, "IpManVpnAction")) {
-		if (manual_build(m, &p->tunnels[p->n_tunnels]) < 0)
+	ret->tunnels = xcalloc(p->n_manual, sizeof(*ret->tunnels));
+	for (size_t i = 0; i < p->n_manual; i++) {
+		if (manual_build(p->manual[i], &ret->tunnels[ret->n_tunnels]) < 0)
 			rc = -EINVAL;
 		else
-			p->n_tunnels++;
+			ret->n_tunnels++;
 	}
 	return rc;
 }
 
-int policy_build(struct conf *c, struct policy *ret)
+int policy_build(const struct ipsec_policy *p, struct policy *ret)
 {
-	struct policy p = {.loaded = true};
-	struct index x;
+	struct policy made = {.loaded = true, .logging = p->filter_logging, .predecap = p->pre_decap};
 	struct specs out = {0};
-	struct conf_node *top = conf_top(c, "IpFilterPolicy");
-	int rc = index_build(c, &x);
-	if (!top)
-		rc = conf_file_error(c, "found no IpFilterPolicy, expected one");
-	else if (build_rules(&x, top, true, &out) < 0)
-		rc = -EINVAL;
-	if (build_tunnels(c, &p) < 0)
-		rc = -EINVAL;
-	if (top) {
-		struct conf_node *log = conf_child(top, "FilterLogging"),
-				 *pre = conf_child(top, "PreDecap");
-		p.logging = !log || conf_uint(log, "value");
-		p.predecap = pre && conf_uint(pre, "value");
-	}
-	p.rules = out.v;
-	p.n = out.n;
-	free(x.v);
+	struct errbuf e;
+	int rc = build_tunnels(p, &made);
+	for (size_t i = 0; i < p->n_rules; i++)
+		if (rule_split(&p->rules[i], &out, &e) < 0) {
+			rc = conf_file_error(p->conf, "IpFilterRule '%s': %s", p->rules[i].name, e.text);
+			break;
+		}
+	made.rules = out.v;
+	made.n = out.n;
 	if (rc)
-		policy_fini(&p);
+		policy_fini(&made);
 	else
-		*ret = p;
+		*ret = made;
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "daemons/stack-core/filter/filter.h"
 #include "daemons/stack-core/ipsec/manual.h"
 #include "lib/conf/conf.h"
+#include "lib/policy/ipsec.h"
 
 /* Children of the profile's IPSEC statement: { "IPSEC", profile_ipsec_operands,
  * profile_ipsec_children, "ENDIPSEC", CONF_BLOCK }. */
@@ -25,8 +26,7 @@ struct profile_filters {
 int profile_filters_build(struct conf_node *node, struct profile_filters *ret);
 void profile_filters_fini(struct profile_filters *f);
 
-/* The whole file: filters and manual tunnels. */
-extern const struct conf_spec policy_spec;
+/* What the stack takes from a policy (lib/policy): filters and manual tunnels. */
 struct policy {
 	struct filter_spec *rules; /* in order of search */
 	size_t n;
@@ -34,6 +34,6 @@ struct policy {
 	struct manual_action *tunnels;
 	size_t n_tunnels;
 };
-/* @c was parsed with policy_spec. 0, or -EINVAL with every error recorded in @c. */
-int policy_build(struct conf *c, struct policy *ret);
+/* Splits @p's rules. 0, or -EINVAL with every error recorded in the policy's files. */
+int policy_build(const struct ipsec_policy *p, struct policy *ret);
 void policy_fini(struct policy *p); /* cleanses the keys */

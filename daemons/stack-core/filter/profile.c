@@ -61,6 +61,20 @@ static int side_of(
 	return 0;
 }
 
+/* Ports (or type and code) of an operand; NULL is all. */
+static struct filter_range range_of(const struct conf_value *v)
+{
+	if (!v || v->is_word)
+		return (struct filter_range){0, UINT16_MAX};
+	return (struct filter_range){(uint16_t)v->u, (uint16_t)v->u2};
+}
+
+static int add(struct specs *out, const struct filter_spec *s, struct conf_node *n)
+{
+	struct errbuf e;
+	return specs_add(out, s, &e) < 0 ? conf_node_error(n, "%s", e.text) : 0;
+}
+
 static int selectors_of(struct conf_node *n, struct filter_spec *s)
 {
 	static const char *const words[] = {"SRCPort", "DESTport", "TYPE", "CODE"};
@@ -93,11 +107,11 @@ static int rule_of(struct conf_node *n, unsigned number, struct specs *out)
 	int rc = side_of(n, "source", s.family, &s.src_lo, &s.src_hi);
 	rc = side_of(n, "destination", s.family, &s.dst_lo, &s.dst_hi) < 0 ? -EINVAL : rc;
 	rc = selectors_of(n, &s) < 0 ? -EINVAL : rc;
-	if (rc || (rc = specs_add(out, &s, n)))
+	if (rc || (rc = add(out, &s, n)))
 		return rc;
 	filter_spec_mirror(&s, &m);
 	m.ext = 2;
-	return specs_add(out, &m, n);
+	return add(out, &m, n);
 }
 
 int profile_filters_build(struct conf_node *node, struct profile_filters *ret)

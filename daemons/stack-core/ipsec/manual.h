@@ -1,18 +1,12 @@
-/* manual: IpManVpnAction, the manual tunnels of a policy file (zos.md section 6), as statement
- * table and as builder.
+/* manual: IpManVpnAction, the manual tunnels of a policy file (zos.md section 6), built from its
+ * statements, whose table is lib/policy's.
  *
  * For algorithms that encrypt and authenticate at once, EncryptInboundSa/EncryptOutboundSa carry
  * the key with the 4-byte salt appended (RFC 4106 section 8.1). AuthInboundSa/AuthOutboundSa carry
  * the key of the MAC. */
 #pragma once
 #include "daemons/stack-core/ipsec/sa.h"
-#include "lib/conf/conf.h"
-
-/* Children of the statement, for the policy table that holds
- * { "IpManVpnAction", manual_name_operands, manual_children, NULL, CONF_BLOCK | CONF_ANYNUMBER }.
- */
-extern const struct conf_operand manual_operands[];
-extern const struct conf_stmt manual_children[];
+#include "lib/policy/ipsec.h"
 
 struct manual_action {
 	char name[SA_NAME_MAX];
