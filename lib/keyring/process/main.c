@@ -42,8 +42,7 @@ static int serve(const struct keyring_spec *spec, unsigned threads)
 	struct errbuf e = {""};
 	int rc = key_set_load(spec, &keys, &e);
 	rc = rc ? rc : confine_drop(&e);
-	if (!rc && (rc = serve_start(&keys, WIRE_FD, threads)))
-		(void)err_set(&e, -rc, "threads: %s", strerror(-rc));
+	rc = rc ? rc : serve_start(&keys, WIRE_FD, threads, confine_filter, &e);
 	rc = rc ? rc : confine_filter(&e);
 	if (rc)
 		return fail(rc, e.text);

@@ -76,13 +76,18 @@ static const struct key_set *served;
 static int served_fd = -1;
 static pthread_barrier_t gate;
 static pthread_t threads[SERVE_THREADS_MAX];
+static int (*confine_thread)(struct errbuf *e);
+static struct errbuf refused[SERVE_THREADS_MAX];
+static int refused_rc[SERVE_THREADS_MAX];
 
 static void *work(void *arg)
 {
 	uint8_t in[WIRE_MAX + 1], out[WIRE_MAX];
 	EVP_PKEY_CTX **ctxs = serve_ctxs_new(served);
-	(void)arg;
-	(void)pthread_barrier_wait(&gate);
+	size_t me = (size_t)((int *)arg - refused_rc);
+	refused_rc[me] = confine_thread(&refused[me]);
+	(void)pthread_barrier_wait(&gate); /* confined */
+	(void)pthread_barrier_wait(&gate); /* serve_go */
 	for (;;) {
 		ssize_t n = recv(served_fd, in, sizeof(in), 0);
 		if (n < 0 && errno == EINTR)
@@ -94,18 +99,25 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int serve_start(const struct key_set *keys, int fd, unsigned n)
+int serve_start(const struct key_set *keys, int fd, unsigned n, int (*confine)(struct errbuf *e), struct errbuf *e)
 {
 	pthread_attr_t attr;
 	served = keys;
 	served_fd = fd;
+	confine_thread = confine;
 	n = n > SERVE_THREADS_MAX ? SERVE_THREADS_MAX : n ? n : 1;
 	int rc = pthread_barrier_init(&gate, NULL, n + 1);
 	rc = rc ? rc : pthread_attr_init(&attr);
 	rc = rc ? rc : pthread_attr_setstacksize(&attr, 512 * 1024);
 	for (unsigned i = 0; !rc && i < n; i++)
-		rc = pthread_create(&threads[i], &attr, work, NULL);
-	return -rc;
+		rc = pthread_create(&threads[i], &attr, work, &refused_rc[i]);
+	if (rc)
+		return err_set(e, rc, "threads: %s", strerror(rc));
+	(void)pthread_barrier_wait(&gate);
+	for (unsigned i = 0; i < n; i++)
+		if (refused_rc[i])
+			return err_set(e, -refused_rc[i], "%s", refused[i].text);
+	return 0;
 }
 
 void serve_go(void)

@@ -2,6 +2,7 @@
 #include "lib/keyring/signer_local.h"
 #include "lib/loop/loop.h"
 #include "tests/unit/lib/keyring/fixture.h"
+#include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -332,7 +333,7 @@ END_TEST
 
 static void proc_line(pid_t pid, const char *file, const char *name, char out[256])
 {
-	char path[64], line[256];
+	char path[320], line[256];
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
 	FILE *f = fopen(path, "re");
 	ck_assert_ptr_nonnull(f);
@@ -349,8 +350,21 @@ START_TEST(the_process_is_confined)
 	char line[256];
 	unsigned long long caps = 1;
 	pid_t pid = signer_local_pid(sig);
-	proc_line(pid, "status", "Seccomp:", line);
-	ck_assert_int_eq(atoi(line), 2);
+	char tasks[64], task[280];
+	(void)snprintf(tasks, sizeof(tasks), "/proc/%d/task", pid);
+	DIR *d = opendir(tasks);
+	ck_assert_ptr_nonnull(d);
+	int n = 0;
+	for (const struct dirent *x; (x = readdir(d));) {
+		if (x->d_name[0] == '.')
+			continue;
+		(void)snprintf(task, sizeof(task), "task/%s/status", x->d_name);
+		proc_line(pid, task, "Seccomp:", line);
+		ck_assert_int_eq(atoi(line), 2);
+		n++;
+	}
+	(void)closedir(d);
+	ck_assert_int_ge(n, 2); /* every thread has the filter */
 	proc_line(pid, "status", "NoNewPrivs:", line);
 	ck_assert_int_eq(atoi(line), 1);
 	proc_line(pid, "status", "CapPrm:", line);
