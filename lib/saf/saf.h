@@ -59,6 +59,22 @@ const char *saf_reason(struct saf *s, const struct saf_subject *who, const char 
 const char *saf_level_text(enum saf_level l);
 int saf_level_parse(const char *text, enum saf_level *ret);
 
+/* --- security labels, for those who carry them between systems or choose one for a client --- */
+struct saf_label {
+	uint16_t level;		/* 1 to 254 */
+	uint64_t categories[4]; /* category n is bit n % 64 of word n / 64 */
+};
+/* true when class SECLABEL is active and SETROPTS MLACTIVE or MLS is set: labels are enforced. */
+bool saf_mls(struct saf *s);
+/* The SECLABEL of the profile that covers @resource ("" when it has none). -ENOENT: no profile, or the class is not active. */
+int saf_profile_label(struct saf *s, const char *class_name, const char *resource, char ret_label[SAF_USER_MAX]);
+/* May a subject of label @subject use an object of label @object, by the table of zos.md section 1 for a normal MAC class? With MLS,
+ * writing asks for equivalent labels, without for dominance. false also where one of them is "" or not defined. */
+bool saf_label_permits(struct saf *s, const char *subject, const char *object, enum saf_level intent);
+/* -ENOENT: no such label, or one of the built-in ones, which have no level and categories. */
+int saf_label_value(struct saf *s, const char *label, struct saf_label *ret);
+int saf_label_by_value(struct saf *s, const struct saf_label *value, char ret_label[SAF_USER_MAX]);
+
 /* VERIFY: password or PassTicket of @appl; counts bad attempts and revokes. 0 ok; enum saf_verify_result otherwise.
  * Needs the secrets snapshot and the logon-state file (their group). */
 enum saf_verify_result { SAF_V_OK, SAF_V_UNKNOWN, SAF_V_BAD, SAF_V_REVOKED, SAF_V_EXPIRED, SAF_V_REPLAY, SAF_V_UNAVAILABLE };
