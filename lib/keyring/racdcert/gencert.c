@@ -128,7 +128,7 @@ static bool take_date(struct gen *g, const char *keyword, int64_t dflt, const ch
 	struct tm tm = {0};
 	if (!date || !at)
 		return false;
-	const char *end = strptime(date, date[4] == '/' ? "%Y/%m/%d" : "%Y-%m-%d", &tm);
+	const char *end = strptime(date, strchr(date, '/') ? "%Y/%m/%d" : "%Y-%m-%d", &tm);
 	const char *end2 = end && !*end ? strptime(at, "%H:%M:%S", &tm) : NULL;
 	struct tm again = tm;
 	*ret = (int64_t)timegm(&again);
