@@ -68,8 +68,8 @@ struct conf_node *build_ref(struct build *b, struct conf_node *ref, const char *
 {
 	struct conf_node *n = build_find(b, kind, conf_str(ref, "name"));
 	if (!n)
-		(void)conf_node_error(ref, "found %s '%s', expected the name of an %s statement in this file%s", ref->stmt->name,
-			conf_str(ref, "name"), kind, b->common.conf ? " or in the common one" : "");
+		(void)conf_node_error(ref, "found %s '%s', expected the name of a%s %s statement in this file%s", ref->stmt->name,
+			conf_str(ref, "name"), *kind == 'I' ? "n" : "", kind, b->common.conf ? " or in the common one" : "");
 	return n;
 }
 
