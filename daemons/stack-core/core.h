@@ -1,7 +1,14 @@
 /* core: the daemon's state around a stack: what its methods and events need. Control thread only. */
 #pragma once
 #include "daemons/stack-core/conf.h"
+#include "daemons/stack-core/ipsec/dynamic.h"
 #include "lib/daemon/daemon.h"
+
+/* At most so many events a second; the others are counted and told with the next. */
+struct token_bucket {
+	uint64_t at_ms, suppressed;
+	unsigned tokens;
+};
 
 struct core {
 	struct daemon *daemon;
@@ -9,7 +16,7 @@ struct core {
 	struct stack_conf *conf; /* in force */
 	struct loop_fd *control;
 	struct loop_timer *tick, *second;
-	uint64_t refused[SADB_TUNNELS_MAX]; /* packets that a tunnel refused, as last told */
+	struct token_bucket wants, unknown; /* events that strangers cause */
 	enum filter_source wanted; /* "ipsec -f default" or "reload", remembered over restarts */
 };
 
@@ -25,6 +32,19 @@ void events_started(struct core *k);
 void events_filters(struct core *k, uint64_t now_us); /* drains the filter log */
 void events_neighbour(void *core, const struct neigh *n);
 void events_tunnel(struct core *k, const struct tunnel *t, const char *why);
+
+/* tunnels_events.c */
+void tunnels_want(void *core, const struct hold_want *want);
+void tunnels_notice(void *core, const struct ipsec_notice *n);
+void tunnels_second(struct core *k); /* lifetimes */
+void tunnels_audit(struct core *k, const struct tunnel *t, const struct generation *g, bool added, const char *why);
+
+/* tunnels.c */
+void method_install(struct bus_call *call, const ProtobufCMessage *request);
+void method_ready(struct bus_call *call, const ProtobufCMessage *request);
+void method_remove(struct bus_call *call, const ProtobufCMessage *request);
+void method_move(struct bus_call *call, const ProtobufCMessage *request);
+void method_dynamic(struct bus_call *call, const ProtobufCMessage *request);
 
 /* methods.c, filters.c */
 extern const struct bus_method core_methods[];

@@ -44,13 +44,15 @@ static void watch_tunnels(struct core *k)
 		struct sa_counters c;
 		uint64_t bad;
 
+		if (!t->in)
+			continue;
 		sa_sum(t->in, &c);
 		bad = atomic_load(&c.auth_failed) + atomic_load(&c.replayed);
-		if (bad == k->refused[t->index])
+		if (bad == t->refused)
 			continue;
-		if (bad > k->refused[t->index])
+		if (bad > t->refused)
 			events_tunnel(k, t, "integrity check failed or replayed");
-		k->refused[t->index] = bad;
+		t->refused = bad;
 	}
 }
 
@@ -60,6 +62,7 @@ static void second(void *arg)
 
 	(void)filter_expire(k->stack->filters, core_now_us());
 	watch_tunnels(k);
+	tunnels_second(k);
 	loop_timer_set(k->second, SECOND_MS);
 }
 
@@ -74,6 +77,8 @@ static int core_start(struct daemon *d, void *built, struct errbuf *e)
 	if (r < 0)
 		return r;
 	k->stack->on_neighbour = events_neighbour;
+	k->stack->on_want = tunnels_want;
+	k->stack->on_notice = tunnels_notice;
 	k->stack->arg = k;
 	k->control = loop_fd_new(d->loop, k->stack->control_fd, LOOP_READ, control, k);
 	k->tick = loop_timer_new(d->loop, tick, k);
@@ -142,6 +147,8 @@ static void core_stats(struct daemon *d, daemon_stat_fn fn, void *arg)
 	fn(arg, "stack_protected_packets_total", "packets put into ESP or AH", pass[PASS_ENCAP]);
 	fn(arg, "stack_opened_packets_total", "packets taken out of ESP or AH", pass[PASS_DECAP]);
 	fn(arg, "stack_dropped_packets_total", "packets dropped, all reasons", all);
+	fn(arg, "stack_held_packets_total", "packets that waited for a tunnel", pass[PASS_HELD]);
+	fn(arg, "stack_dynamic_tunnels", "dynamic tunnels installed", dynamic_count(k->stack->sadb));
 	fn(arg, "stack_neighbours", "neighbours known", neigh_count(k->stack->neigh));
 	fn(arg, "stack_defences", "defensive filters installed", filter_defences(k->stack->filters));
 }

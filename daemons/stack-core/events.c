@@ -15,6 +15,12 @@ const struct bus_event core_events[] = {
 	{"stack.sa.up", &stack__sa_event__descriptor, NETMGMT},
 	{"stack.sa.down", &stack__sa_event__descriptor, NETMGMT},
 	{"stack.sa.rejected", &stack__sa_event__descriptor, NETMGMT},
+	{"stack.acquire", &stack__acquire__descriptor, NETMGMT},
+	{"stack.tunnel.soft", &stack__tunnel_event__descriptor, NETMGMT},
+	{"stack.tunnel.hard", &stack__tunnel_event__descriptor, NETMGMT},
+	{"stack.tunnel.traffic", &stack__tunnel_event__descriptor, NETMGMT},
+	{"stack.tunnel.moved", &stack__tunnel_event__descriptor, NETMGMT},
+	{"stack.spi.unknown", &stack__unknown_spi__descriptor, NETMGMT},
 	{"stack.neighbour.changed", &stack__neighbour_event__descriptor, NETMGMT},
 	{0},
 };
@@ -58,7 +64,7 @@ static void one_record(void *arg, const struct filter_log *rec)
 	const struct link *l = rec->link < k->stack->n_links ? &k->stack->links[rec->link] : NULL;
 	char text[1024], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX], ours[ADDR_TEXT_MAX];
 	const struct addr *own = l ? link_source(l, rec->src.family) : NULL;
-	const struct tunnel *t = rec->tunnel == UINT32_MAX ? NULL : sadb_find(k->stack->sadb, rec->vpn);
+	const struct tunnel *t = rec->tunnel == UINT32_MAX ? NULL : sadb_tunnel(k->stack->sadb, rec->tunnel);
 	Stack__FilterLog m = STACK__FILTER_LOG__INIT;
 
 	filter_log_text(rec, l ? l->name : NULL, own ? addr_text(own, ours) : NULL, t ? t->id : NULL, text, sizeof(text));
@@ -116,8 +122,8 @@ void events_tunnel(struct core *k, const struct tunnel *t, const char *why)
 	m.tunnel_id = (char *)t->id;
 	m.name = (char *)t->name;
 	m.state = up ? (char *)"Active" : (char *)"Inactive";
-	m.local = (char *)addr_text(&t->out->src, local);
-	m.remote = (char *)addr_text(&t->out->dst, remote);
+	m.local = (char *)addr_text(&sa_outside(t->in)->dst, local);
+	m.remote = (char *)addr_text(&sa_outside(t->in)->src, remote);
 	e.sa = &m;
 	e.why = rejected ? (char *)why : up ? (char *)"activated" : (char *)"deactivated";
 	if (rejected)

@@ -39,7 +39,16 @@ static const char *type_text(const struct filter_rule *r)
 
 	if (filter_rule_kind(r) == FILTER_DEFENSIVE)
 		return "Defensive";
-	return s->action != FILTER_IPSEC ? "Generic" : s->anchor ? "Dynamic Anchor" : "Manual";
+	if (s->action != FILTER_IPSEC)
+		return "Generic";
+	switch (filter_rule_natt(r)) {
+	case FILTER_NATT_ANCHOR:
+		return "NATT Anchor";
+	case FILTER_NATT_DYNAMIC:
+		return "NATT Dynamic";
+	default:
+		return filter_rule_kind(r) == FILTER_DYNAMIC ? "Dynamic" : s->anchor ? "Dynamic Anchor" : "Manual";
+	}
 }
 
 static const char *action_text(const struct filter_rule *r)
@@ -94,7 +103,7 @@ static void fill(struct page *page, struct row *row, const struct filter_rule *r
 	if (s->action != FILTER_IPSEC)
 		return;
 	row->m.vpn_action = (char *)s->vpn;
-	t = sadb_find(page->core->stack->sadb, s->vpn);
+	t = filter_tunnel(r) == UINT32_MAX ? NULL : sadb_tunnel(page->core->stack->sadb, filter_tunnel(r));
 	row->m.tunnel_id = t ? (char *)t->id : (char *)"0x00";
 }
 

@@ -181,18 +181,21 @@ struct sa_row {
 
 static void sa_fill(struct sa_row *row, const struct tunnel *t, const struct sa *sa)
 {
+	const struct sa_path *path = sa_outside(sa);
 	struct sa_counters c;
 
 	stack__sa__init(&row->m);
 	sa_sum(sa, &c);
 	row->m.tunnel_id = (char *)t->id;
 	row->m.name = (char *)t->name;
-	row->m.state = atomic_load(&t->active) ? (char *)"Active" : (char *)"Inactive";
+	row->m.state = atomic_load(&sa->expired) ? (char *)"Expired"
+		: !atomic_load(&t->active) ? (char *)"Inactive"
+		: t->dynamic && !sa->inbound && t->out != sa ? (char *)"Shadow" : (char *)"Active";
 	row->m.direction = sa->inbound ? (char *)"Inbound" : (char *)"Outbound";
-	row->m.protocol = sa->proto == SA_ESP ? (char *)"ESP" : (char *)"AH";
+	row->m.protocol = sa->proto == SA_ESP ? path->udp ? (char *)"ESP/UDP" : (char *)"ESP" : (char *)"AH";
 	row->m.mode = sa->mode == SA_TUNNEL ? (char *)"Tunnel" : (char *)"Transport";
-	row->m.local = (char *)addr_text(sa->inbound ? &sa->dst : &sa->src, row->local);
-	row->m.remote = (char *)addr_text(sa->inbound ? &sa->src : &sa->dst, row->remote);
+	row->m.local = (char *)addr_text(sa->inbound ? &path->dst : &path->src, row->local);
+	row->m.remote = (char *)addr_text(sa->inbound ? &path->src : &path->dst, row->remote);
 	row->m.encryption = (char *)sa_cipher_text(sa);
 	row->m.authentication = (char *)sa_auth_text(sa);
 	SET(row->m, spi, sa->spi);
@@ -205,23 +208,35 @@ static void sa_fill(struct sa_row *row, const struct tunnel *t, const struct sa 
 	SET(row->m, replayed, atomic_load(&c.replayed));
 }
 
+enum { SAS_SHOWN = 2000 }; /* what a reply holds; DynamicTunnels has pages */
+
+static void sa_add(Stack__Sa **list, struct sa_row *rows, unsigned *n, const struct tunnel *t, const struct sa *in, const struct sa *out)
+{
+	if (*n + 2 > SAS_SHOWN)
+		return;
+	sa_fill(&rows[*n], t, in);
+	list[*n] = &rows[*n].m;
+	++*n;
+	sa_fill(&rows[*n], t, out);
+	list[*n] = &rows[*n].m;
+	++*n;
+}
+
 static void method_sas(struct bus_call *call, const ProtobufCMessage *request)
 {
 	struct sadb *db = core_of(call)->stack->sadb;
-	unsigned n = 0, cap = 0;
+	struct sa_row *rows = xcalloc(SAS_SHOWN, sizeof(*rows));
+	Stack__Sa **list = xcalloc(SAS_SHOWN, sizeof(*list));
 	Stack__SasReply reply = STACK__SAS_REPLY__INIT;
+	unsigned n = 0;
 
 	(void)request;
-	for (struct tunnel *t = sadb_next(db, NULL); t; t = sadb_next(db, t))
-		cap += 2;
-	struct sa_row *rows = xcalloc(cap, sizeof(*rows));
-	Stack__Sa **list = xcalloc(cap, sizeof(*list));
-	for (struct tunnel *t = sadb_next(db, NULL); t; t = sadb_next(db, t))
-		for (unsigned i = 0; i < 2; i++) {
-			sa_fill(&rows[n], t, i ? t->out : t->in);
-			list[n] = &rows[n].m;
-			n++;
-		}
+	for (struct tunnel *t = sadb_next(db, NULL); t && n < SAS_SHOWN; t = sadb_next(db, t)) {
+		if (!t->dynamic)
+			sa_add(list, rows, &n, t, t->in, t->out);
+		for (const struct generation *g = t->gens; g; g = g->older)
+			sa_add(list, rows, &n, t, g->in, g->out);
+	}
 	reply.n_sas = n;
 	reply.sas = list;
 	bus_reply(call, &reply.base);
@@ -270,7 +285,7 @@ static void method_tunnel(struct bus_call *call, const ProtobufCMessage *request
 		return;
 	}
 	struct tunnel *t = sadb_find(k->stack->sadb, q->name);
-	if (!t) {
+	if (!t || t->dynamic) {
 		bus_fail(call, BUS_NOT_FOUND, "there is no manual tunnel %s", q->name);
 		return;
 	}
@@ -285,6 +300,7 @@ static void method_tunnel(struct bus_call *call, const ProtobufCMessage *request
 
 #define NETSTAT(what) "SERVAUTH", "EZB.NETSTAT.{sysname}.{instance}." what, SAF_READ
 #define IPSECCMD(what) "SERVAUTH", "EZB.IPSECCMD.{sysname}.{instance}." what, SAF_READ
+#define TUNNEL "SERVAUTH", "RAVELIN.STACK.{sysname}.{instance}.TUNNEL", SAF_READ
 #define REPLY(name) &stack__##name##_reply__descriptor
 
 const struct bus_method core_methods[] = {
@@ -299,6 +315,11 @@ const struct bus_method core_methods[] = {
 	{"Tunnel", IPSECCMD("CONTROL"), &stack__tunnel_request__descriptor, REPLY(changed), method_tunnel},
 	{"Defend", "SERVAUTH", "RAVELIN.STACK.{sysname}.{instance}.DEFEND", SAF_READ, &stack__defend_request__descriptor, REPLY(defend),
 		method_defend},
+	{"InstallTunnel", TUNNEL, &stack__install_tunnel_request__descriptor, REPLY(changed), method_install},
+	{"ReadyTunnel", TUNNEL, &stack__ready_tunnel_request__descriptor, REPLY(changed), method_ready},
+	{"RemoveTunnel", TUNNEL, &stack__remove_tunnel_request__descriptor, REPLY(changed), method_remove},
+	{"MoveTunnel", TUNNEL, &stack__move_tunnel_request__descriptor, REPLY(changed), method_move},
+	{"DynamicTunnels", TUNNEL, &stack__dynamic_tunnels_request__descriptor, REPLY(dynamic_tunnels), method_dynamic},
 	{"DefenceMatches", IPSECCMD("DISPLAY"), &stack__defence_matches_request__descriptor, REPLY(defence_matches), method_matches},
 	{0},
 };

@@ -81,7 +81,7 @@ static void resolve(struct worker *w, struct pkt *p)
 		p->ethertype = 0;
 		out_send(w, p);
 	} else if (failed) {
-		if (!p->sa_in && p->proto != IP_ESP && p->proto != IP_AH)
+		if (!p->sa_in && !p->sealed && p->proto != IP_ESP && p->proto != IP_AH)
 			pipe_error(w, p, ICMP_HOST_DOWN, 0);
 		pipe_drop(w, p, DROP_NEIGH_TIMEOUT);
 	} else {
@@ -253,23 +253,13 @@ static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu)
 	pkt_free(w->pool, p);
 }
 
-/* The SA of the verdict; NULL with p->drop set: there is none that works. */
-static struct sa *outbound_sa(struct worker *w, struct pkt *p, const struct filter_verdict *v)
-{
-	struct tunnel *t = v->tunnel == UINT32_MAX ? NULL : sadb_tunnel(w->stack->sadb, v->tunnel);
-
-	if (!t || !atomic_load_explicit(&t->active, memory_order_relaxed)) {
-		p->drop = DROP_FILTER_NO_TUNNEL;
-		return NULL;
-	}
-	return t->out;
-}
-
-static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa)
+/* False: p->drop says why, or, with *ret_held, @p is not ours any more: it waits for its tunnel. */
+static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa, bool *ret_held)
 {
 	struct filter_verdict v;
 
 	*ret_sa = NULL;
+	*ret_held = false;
 	if (p->unfiltered)
 		return true;
 	if (p->family == 4 ? !w->stack->ipsecurity4 : !w->stack->ipsecurity6)
@@ -279,8 +269,16 @@ static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa)
 	filter_check(w->filter, p, &v);
 	if (p->drop)
 		return false;
-	if (v.action == FILTER_IPSEC && !(*ret_sa = outbound_sa(w, p, &v)))
+	if (v.action == FILTER_HOLD) {
+		*ret_held = true;
+		hold_packet(w, p, v.rule);
 		return false;
+	}
+	*ret_sa = v.sa;
+	if (v.action == FILTER_IPSEC && !v.sa) {
+		p->drop = DROP_FILTER_NO_TUNNEL;
+		return false;
+	}
 	w->pass[PASS_OUT_PERMIT]++;
 	return true;
 }
@@ -289,16 +287,19 @@ void out_decide(struct worker *w, struct pkt *p)
 {
 	const struct fib_route *r = fib_route(w->fib, p->nexthop);
 	struct sa *sa;
+	bool held;
 
 	if (r->kind != FIB_NONE)
 		hop(r, p);
-	if (!filtered_out(w, p, &sa)) {
-		pipe_drop(w, p, p->drop);
+	if (!filtered_out(w, p, &sa, &held)) {
+		if (!held)
+			pipe_drop(w, p, p->drop);
 		return;
 	}
 	uint32_t mtu = mtu_of(w, r, p->out_link);
 	if (sa) {
-		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, sa->dst.family ? &sa->dst : &p->dst));
+		const struct addr *end = &sa_outside(sa)->dst;
+		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, end->family ? end : &p->dst));
 		mtu = o->kind == FIB_LINK || o->kind == FIB_GATEWAY ? mtu_of(w, o, o->link) : mtu;
 		mtu = sa_mtu(sa, mtu, p->family);
 	}

@@ -12,6 +12,8 @@
 #include "daemons/stack-core/worker.h"
 #include <string.h>
 
+enum { PORT_NATT = 4500 };
+
 void pipe_drop(struct worker *w, struct pkt *p, unsigned reason)
 {
 	w->drops[reason]++;
@@ -271,6 +273,99 @@ static void discovered(struct worker *w, struct pkt *p, enum discover_result r, 
 	}
 }
 
+static void clear_flush(struct worker *w)
+{
+	unsigned n = w->n_clear;
+
+	w->n_clear = 0;
+	for (unsigned i = 0; i < n; i++)
+		clear_in(w, w->clear[i]);
+}
+
+static void clear_push(struct worker *w, struct pkt *p)
+{
+	if (w->n_clear == PKT_BATCH)
+		clear_flush(w);
+	w->clear[w->n_clear++] = p;
+}
+
+/* Opens what is protected; the inner packets go on in clear. */
+static void esp_flush(struct worker *w)
+{
+	unsigned n = w->n_esp;
+
+	w->n_esp = 0;
+	if (n)
+		ipsec_in(w->ipsec, w->esp, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct pkt *p = w->esp[i];
+		if (p->drop || !ip_parse(p)) {
+			pipe_drop(w, p, p->drop);
+			continue;
+		}
+		w->pass[PASS_DECAP]++;
+		p->l2_group = p->encap = false;
+		p->csum_partial = false;
+		p->nexthop = fib_lookup(w->fib, &p->dst);
+		clear_push(w, p);
+	}
+}
+
+/* ESP or AH, bare or in UDP, for an address of ours. */
+static void sealed_in(struct worker *w, struct pkt *p)
+{
+	if (p->fragment || p->gso_size) {
+		pipe_drop(w, p, DROP_ESP_FRAGMENT);
+		return;
+	}
+	p->scope = PKT_LOCAL;
+	if (is_home(kind_of(w, &p->src)))
+		p->drop = DROP_IP_SPOOFED;
+	else if (filter_predecap(w->stack->filters))
+		(void)filtered_in(w, p);
+	if (p->drop) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	if (w->n_esp == PKT_BATCH)
+		esp_flush(w);
+	w->esp[w->n_esp++] = p;
+}
+
+static void natt_in(struct worker *w, struct pkt *p);
+
+static void natt_piece(void *arg, struct pkt *p)
+{
+	natt_in(arg, p);
+}
+
+/* A datagram for UDP port 4500 (RFC 3948 section 2): a keepalive, ESP, or, behind four zero bytes or with an SPI that we do not
+ * know, something for the program that has the port. */
+static void natt_in(struct worker *w, struct pkt *p)
+{
+	const uint8_t *udp = pkt_data(p) + p->l4_off;
+	uint32_t avail = p->len - p->l4_off, len = ip_get16(udp + 4);
+
+	if (p->gso_size) { /* datagrams that a kernel joined, or did not cut yet */
+		if (!cut_segments(w->pool, p, natt_piece, w))
+			pipe_drop(w, p, p->drop ? p->drop : DROP_IP_SEGMENT);
+		else
+			pkt_free(w->pool, p);
+		return;
+	}
+	if (len <= avail && len == 9 && udp[8] == 0xff) {
+		w->pass[PASS_KEEPALIVE]++;
+		pkt_free(w->pool, p);
+		return;
+	}
+	uint32_t spi = len <= avail && len >= 12 ? ip_get32(udp + 8) : 0;
+	p->encap = spi && ipsec_knows(w->ipsec, p, spi);
+	if (p->encap)
+		sealed_in(w, p);
+	else
+		clear_push(w, p);
+}
+
 /* One frame: neighbour messages are handled at once, the rest is sorted into what is to be opened and what is in clear. */
 static void sort_in(struct worker *w, struct pkt *p)
 {
@@ -296,23 +391,17 @@ static void sort_in(struct worker *w, struct pkt *p)
 		return;
 	}
 	p->nexthop = fib_lookup(w->fib, &p->dst);
-	if ((p->proto != IP_ESP && p->proto != IP_AH) || !is_home(fib_route(w->fib, p->nexthop)->kind) || l->type == LINK_TUN) {
-		w->clear[w->n_clear++] = p;
-		return;
+	if (l->type != LINK_TUN && is_home(fib_route(w->fib, p->nexthop)->kind)) {
+		if (p->proto == IP_ESP || p->proto == IP_AH) {
+			sealed_in(w, p);
+			return;
+		}
+		if (p->proto == IP_UDP && p->dport == PORT_NATT && !p->fragment) {
+			natt_in(w, p);
+			return;
+		}
 	}
-	if (p->fragment || p->gso_size) {
-		pipe_drop(w, p, DROP_ESP_FRAGMENT);
-		return;
-	}
-	p->scope = PKT_LOCAL;
-	if (is_home(kind_of(w, &p->src)))
-		p->drop = DROP_IP_SPOOFED;
-	else if (filter_predecap(w->stack->filters))
-		(void)filtered_in(w, p);
-	if (p->drop)
-		pipe_drop(w, p, p->drop);
-	else
-		w->esp[w->n_esp++] = p;
+	clear_push(w, p);
 }
 
 void pipe_batch(struct worker *w, struct pkt **pkts, unsigned n)
@@ -321,20 +410,7 @@ void pipe_batch(struct worker *w, struct pkt **pkts, unsigned n)
 	w->pass[PASS_RX] += n;
 	for (unsigned i = 0; i < n; i++)
 		sort_in(w, pkts[i]);
-	if (w->n_esp)
-		ipsec_in(w->ipsec, w->esp, w->n_esp);
-	for (unsigned i = 0; i < w->n_esp; i++) {
-		struct pkt *p = w->esp[i];
-		if (p->drop || !ip_parse(p)) {
-			pipe_drop(w, p, p->drop);
-			continue;
-		}
-		w->pass[PASS_DECAP]++;
-		p->l2_group = false;
-		p->nexthop = fib_lookup(w->fib, &p->dst);
-		w->clear[w->n_clear++] = p;
-	}
-	for (unsigned i = 0; i < w->n_clear; i++)
-		clear_in(w, w->clear[i]);
+	esp_flush(w);
+	clear_flush(w);
 	out_flush(w);
 }

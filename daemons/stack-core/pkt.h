@@ -37,6 +37,8 @@ struct pkt {
 	bool csum_partial;	     /* L4 checksum still to be filled in */
 	uint16_t csum_start, csum_offset;
 	uint32_t sa_in;		     /* index+1 of the SA that decapsulated it, 0: came in clear */
+	bool encap;			     /* UDP that carries ESP (RFC 3948): set by the pipe, for ipsec_in */
+	bool sealed;			     /* a protected packet of ours: no ICMP error about it */
 	bool unfiltered;		     /* the stack's own word about path MTU: see pipe_error */
 	struct addr next_hop;
 	uint16_t drop;		     /* enum drop_reason, 0: alive */
@@ -47,6 +49,7 @@ struct pkt {
 	/* route stage */
 	uint32_t nexthop;	     /* index into the route table's next hops */
 	uint64_t since_ms;	     /* when it began to wait for its next hop's link address */
+	uint64_t held_ms;	     /* or for a tunnel */
 	struct pkt *next;	     /* for the pool and for lists */
 };
 

@@ -70,6 +70,7 @@ struct stack *stack_new(const char *name, unsigned workers)
 	s->neigh = neigh_new(&hooks);
 	s->filters = filter_set_new();
 	s->sadb = sadb_new(s->n_workers);
+	filter_set_sadb(s->filters, s->sadb);
 	return s;
 }
 
@@ -246,6 +247,19 @@ static void heard(struct stack *s, const struct ring_msg *m, uint64_t now_ms)
 		stack_kick(s);
 }
 
+static void told(struct stack *s, struct worker *w)
+{
+	struct hold_want want;
+	struct ipsec_notice n;
+
+	for (unsigned budget = HOLD_RING; budget && hold_take(w->hold, &want); budget--)
+		if (s->on_want)
+			s->on_want(s->arg, &want);
+	for (unsigned budget = NOTICE_RING; budget && ipsec_notice(w->ipsec, &n); budget--)
+		if (s->on_notice)
+			s->on_notice(s->arg, &n);
+}
+
 void stack_control(struct stack *s, uint64_t now_ms)
 {
 	struct ring_msg m;
@@ -256,6 +270,8 @@ void stack_control(struct stack *s, uint64_t now_ms)
 	for (unsigned i = 0; i < s->n_workers; i++)
 		for (unsigned budget = WORKER_RING; budget && worker_take(s->workers[i], &m); budget--)
 			heard(s, &m, now_ms);
+	for (unsigned i = 0; i < s->n_workers; i++)
+		told(s, s->workers[i]);
 	if (now_ms >= s->tick_ms + TICK_MS) {
 		s->tick_ms = now_ms;
 		neigh_tick(s->neigh, now_ms);

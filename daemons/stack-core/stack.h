@@ -2,8 +2,10 @@
  * under RCU (liburcu QSBR) and send what they hear through rings. Knows nothing of the bus: methods.c and main.c stand above. */
 #pragma once
 #include "daemons/stack-core/filter/filter.h"
+#include "daemons/stack-core/hold.h"
 #include "daemons/stack-core/ip/fib.h"
 #include "daemons/stack-core/ip/neigh.h"
+#include "daemons/stack-core/ipsec/notice.h"
 #include "daemons/stack-core/ipsec/sa.h"
 #include "daemons/stack-core/link/link.h"
 #include <pthread.h>
@@ -14,6 +16,8 @@
 	X(RX, "link-rx", "packets received")                                            \
 	X(ARP, "neighbour", "ARP and neighbour discovery messages handled")             \
 	X(NEIGH_WAIT, "neighbour", "packets that waited for a link address")            \
+	X(HELD, "filter", "packets that waited for a tunnel")                           \
+	X(KEEPALIVE, "ipsec-in", "NAT keepalives of peers (RFC 3948 2.3)")              \
 	X(DECAP, "ipsec-in", "packets taken out of ESP or AH")                          \
 	X(ENCAP, "ipsec-out", "packets put into ESP or AH")                             \
 	X(IN_PERMIT, "filter", "inbound packets permitted")                             \
@@ -59,6 +63,8 @@ struct stack {
 	unsigned n_host_routes;
 	/* Hooks of whoever is above; NULL allowed. */
 	void (*on_neighbour)(void *arg, const struct neigh *n);
+	void (*on_want)(void *arg, const struct hold_want *want);
+	void (*on_notice)(void *arg, const struct ipsec_notice *n);
 	void *arg;
 };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <urcu-qsbr.h>
 
-enum { SLEEP_MS = 1000, SLEEP_PENDING_MS = 20, IDLE_ROUNDS = 2 };
+enum { SLEEP_MS = 1000, SLEEP_PENDING_MS = 20, SLEEP_HELD_MS = 250, IDLE_ROUNDS = 2 };
 
 static uint64_t clock_of(clockid_t id, uint64_t per_second)
 {
@@ -30,6 +30,7 @@ struct worker *worker_new(struct stack *s, unsigned index)
 	w->pool = pkt_pool_new(WORKER_SMALL, WORKER_LARGE_SPARE + s->n_links * 33);
 	w->ipsec = ipsec_worker_new(s->sadb, index);
 	w->filter = filter_worker_new(s->filters, FILTER_CACHE_DEFAULT);
+	w->hold = hold_new();
 	w->tx = xcalloc(s->n_links, sizeof(*w->tx));
 	w->route_packets = xcalloc(FIB_ROUTES_MAX + 1, sizeof(uint64_t));
 	w->pending_tail = &w->pending;
@@ -49,25 +50,33 @@ void worker_free(struct worker *w)
 	close(w->kick_fd);
 	close(w->epoll_fd);
 	ipsec_worker_free(w->ipsec);
+	hold_free(w->hold);
 	pkt_pool_free(w->pool);
 	free(w->tx);
 	free(w->route_packets);
 	free(w);
 }
 
+/* Neighbours and wanted tunnels are rare: the one place where a packet may cost a system call that is not its own. */
+void worker_poke(struct worker *w)
+{
+	uint64_t one = 1;
+
+	if (write(w->stack->control_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		abort(); /* an eventfd of our own */
+}
+
 bool worker_post(struct worker *w, const struct ring_msg *m)
 {
 	uint32_t head = atomic_load_explicit(&w->ring.head, memory_order_relaxed);
 	uint32_t tail = atomic_load_explicit(&w->ring.tail, memory_order_acquire);
-	uint64_t one = 1;
 
 	if (head - tail >= WORKER_RING)
 		return false;
 	w->ring.msgs[head % WORKER_RING] = *m;
 	atomic_store_explicit(&w->ring.head, head + 1, memory_order_release);
-	/* Neighbour messages are rare: the one place where a packet may cost a system call that is not its own. */
-	if (head == tail && write(w->stack->control_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		return false;
+	if (head == tail)
+		worker_poke(w);
 	return true;
 }
 
@@ -82,6 +91,21 @@ bool worker_take(struct worker *w, struct ring_msg *ret)
 	return true;
 }
 
+/* Packets that wait for a link address or for a tunnel. */
+static void waiting(struct worker *w, bool kicked)
+{
+	if (w->pending && (kicked || w->now_ms >= w->pending_checked_ms + SLEEP_PENDING_MS)) {
+		w->pending_checked_ms = w->now_ms;
+		out_pending(w);
+		out_flush(w);
+	}
+	if (hold_waiting(w->hold) && (kicked || w->now_ms >= w->hold_checked_ms + SLEEP_HELD_MS)) {
+		w->hold_checked_ms = w->now_ms;
+		hold_release(w);
+		out_flush(w);
+	}
+}
+
 unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 {
 	unsigned total = 0;
@@ -89,11 +113,7 @@ unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 	w->now_ms = now_ms;
 	w->fib = rcu_dereference(w->stack->fib);
 	filter_worker_now(w->filter, now_us);
-	if (w->pending && (atomic_exchange(&w->kicked, false) || now_ms >= w->pending_checked_ms + SLEEP_PENDING_MS)) {
-		w->pending_checked_ms = now_ms;
-		out_pending(w);
-		out_flush(w);
-	}
+	waiting(w, (w->pending || hold_waiting(w->hold)) && atomic_exchange(&w->kicked, false));
 	for (unsigned i = 0; i < w->stack->n_links; i++) {
 		unsigned n = link_rx(&w->stack->links[i], w->index, w->pool, w->rx, PKT_BATCH);
 		if (n)
@@ -109,7 +129,7 @@ static void sleep_in_kernel(struct worker *w)
 	uint64_t n;
 
 	rcu_thread_offline();
-	int got = epoll_wait(w->epoll_fd, ev, LINKS_MAX + 1, w->pending ? SLEEP_PENDING_MS : SLEEP_MS);
+	int got = epoll_wait(w->epoll_fd, ev, LINKS_MAX + 1, w->pending ? SLEEP_PENDING_MS : hold_waiting(w->hold) ? SLEEP_HELD_MS : SLEEP_MS);
 	rcu_thread_online();
 	for (int i = 0; i < got; i++)
 		if (ev[i].data.fd == w->kick_fd && read(w->kick_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)

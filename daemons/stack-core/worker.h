@@ -1,6 +1,7 @@
 /* worker: one thread, one queue of every link, run to completion. Nothing in it is shared but its counters (read by the control thread)
  * and its ring (one writer, one reader). Between batches it reports a quiescent state; it sleeps offline. */
 #pragma once
+#include "daemons/stack-core/hold.h"
 #include "daemons/stack-core/ip/discover.h"
 #include "daemons/stack-core/ip/icmp.h"
 #include "daemons/stack-core/ipsec/esp.h"
@@ -54,6 +55,8 @@ struct worker {
 	unsigned n_pending, n_pending_large;
 	uint64_t pending_checked_ms;
 	atomic_bool kicked;
+	struct hold *hold;
+	uint64_t hold_checked_ms;
 	/* token bucket for ICMP errors */
 	uint64_t icmp_at_ms;
 	unsigned icmp_tokens;
@@ -82,5 +85,6 @@ void out_host(struct worker *w, struct pkt *p);	  /* towards the TUN */
 void out_flush(struct worker *w);		  /* protect, resolve, send */
 void out_pending(struct worker *w);		  /* those whose link address came, or whose time is over */
 void out_send(struct worker *w, struct pkt *p);	  /* p->out_link and p->mac are set */
+void worker_poke(struct worker *w); /* wakes the control thread */
 bool worker_post(struct worker *w, const struct ring_msg *m);
 bool worker_take(struct worker *w, struct ring_msg *ret);

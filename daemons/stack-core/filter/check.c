@@ -2,6 +2,7 @@
  * in this order. */
 #include "daemons/stack-core/filter/set.h"
 #include "daemons/stack-core/drop.h"
+#include "daemons/stack-core/ipsec/sa.h"
 #include "lib/base/xalloc.h"
 
 struct filter_worker *filter_worker_new(struct filter_set *fs, uint32_t cache_entries)
@@ -13,6 +14,8 @@ struct filter_worker *filter_worker_new(struct filter_set *fs, uint32_t cache_en
 	memset(w, 0, sizeof(*w));
 	w->set = fs;
 	w->flows = cache_entries ? flow_cache_new(cache_entries) : NULL;
+	if (w->flows)
+		flow_cache_epochs(w->flows, fs->epochs);
 	w->matches = xcalloc(FILTER_SLOTS, sizeof(*w->matches));
 	log_ring_init(&w->ring);
 	fs->worker[n] = w;
@@ -93,13 +96,19 @@ static void look_up(struct filter_worker *w, const struct pkt *p, struct found *
 	const struct flow_entry *e = flow_find(w->flows, &k, hash, generation, w->now_us);
 	if (e) {
 		filter_count(&w->hits);
-		*f = (struct found){e->rule, e->simulated};
+		*f = (struct found){flow_rule(e), e->simulated};
 		*ret_cached = true;
 		return;
 	}
 	filter_count(&w->misses);
+	/* A dynamic filter changes what was found before it changes its anchor's epoch, and this counter in between: a
+	 * stale find never gets the new epoch. */
+	uint64_t change = atomic_load_explicit(&w->set->dynamic_change, memory_order_acquire);
 	classify(w, p, f);
-	flow_put(w->flows, &k, hash, generation, expiry(f), f->rule, f->simulated);
+	uint16_t bucket = f->rule->bucket;
+	uint64_t epoch = bucket ? atomic_load_explicit(&w->set->epochs[bucket], memory_order_acquire) : 0;
+	if (atomic_load_explicit(&w->set->dynamic_change, memory_order_acquire) == change)
+		flow_put(w->flows, &k, hash, generation, epoch, expiry(f), f->rule, bucket, f->simulated);
 }
 
 static void deny(struct pkt *p, struct filter_verdict *v, enum drop_reason why)
@@ -109,8 +118,73 @@ static void deny(struct pkt *p, struct filter_verdict *v, enum drop_reason why)
 	p->drop = (uint16_t)why;
 }
 
+static bool own_tunnel(const struct filter_worker *w, const struct filter_rule *anchor, const struct pkt *p)
+{
+	const struct filter_rule *r = p->sa_in > SADB_TUNNELS_MAX ? NULL
+		: atomic_load_explicit(&w->set->of_tunnel[p->sa_in - 1], memory_order_acquire);
+
+	for (; r; r = r->sibling)
+		if (r->spec.inbound && r->spec.family == p->family && r->anchor == anchor && rule_match(r, p, w->now_us))
+			return true;
+	return false;
+}
+
+/* An anchor, or a filter in front of it, matched. Inbound: two tunnels may have one selector (both ends began at once), so what
+ * counts is whether the packet is one that its own tunnel was negotiated for, under this rule. */
+static enum filter_msg negotiated_in(
+	const struct filter_worker *w, const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
+{
+	if (!p->sa_in || !own_tunnel(w, r->anchor ? r->anchor : r, p)) {
+		deny(p, v, p->sa_in ? DROP_FILTER_TUNNEL : DROP_FILTER_CLEAR);
+		return FILTER_MSG_MISMATCH;
+	}
+	v->action = FILTER_IPSEC;
+	v->tunnel = p->sa_in - 1;
+	return FILTER_MSG_PERMITTED;
+}
+
+static enum filter_msg negotiated_out(
+	const struct filter_worker *w, const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
+{
+	uint32_t tunnel = atomic_load_explicit(&r->tunnel, memory_order_relaxed);
+	struct tunnel *t = tunnel && w->set->sadb ? sadb_tunnel(w->set->sadb, tunnel - 1) : NULL;
+
+	if (t)
+		v->sa = rcu_dereference(t->out);
+	if (tunnel && (v->sa || !w->set->sadb)) {
+		v->action = FILTER_IPSEC;
+		v->tunnel = tunnel - 1;
+		return FILTER_MSG_PERMITTED;
+	}
+	/* Later fragments cannot say what they belong to. */
+	if ((r->anchor ? r->anchor : r)->spec.on_demand && !(p->fragment && p->opaque)) {
+		v->action = FILTER_HOLD;
+		return 0;
+	}
+	deny(p, v, tunnel ? DROP_FILTER_INACTIVE : DROP_FILTER_NO_TUNNEL);
+	return tunnel ? FILTER_MSG_INACTIVE : FILTER_MSG_NO_TUNNEL;
+}
+
+/* The SA of a manual tunnel. */
+static enum filter_msg manual_out(const struct filter_worker *w, uint32_t tunnel, struct pkt *p, struct filter_verdict *v)
+{
+	struct tunnel *t = w->set->sadb ? sadb_tunnel(w->set->sadb, tunnel) : NULL;
+
+	if (t && !atomic_load_explicit(&t->active, memory_order_relaxed)) {
+		deny(p, v, DROP_FILTER_INACTIVE);
+		return FILTER_MSG_INACTIVE;
+	}
+	if (w->set->sadb && !t) {
+		deny(p, v, DROP_FILTER_NO_TUNNEL);
+		return FILTER_MSG_NO_TUNNEL;
+	}
+	v->sa = t ? rcu_dereference(t->out) : NULL;
+	return FILTER_MSG_PERMITTED;
+}
+
 /* The rule's action, with RFC 4301 section 5.2: traffic must have come the way its rule says. */
-static enum filter_msg apply(const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
+static enum filter_msg apply(
+	const struct filter_worker *w, const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
 {
 	uint32_t tunnel =
 		atomic_load_explicit(&r->tunnel, memory_order_relaxed); /* + 1, like p->sa_in */
@@ -123,6 +197,8 @@ static enum filter_msg apply(const struct filter_rule *r, struct pkt *p, struct 
 		deny(p, v, r->kind == FILTER_IMPLICIT ? DROP_FILTER_IMPLICIT : DROP_FILTER_DENY);
 		return FILTER_MSG_DENIED;
 	}
+	if (r->spec.anchor || r->anchor)
+		return p->inbound ? negotiated_in(w, r, p, v) : negotiated_out(w, r, p, v);
 	if (ipsec && !tunnel) {
 		deny(p, v, DROP_FILTER_NO_TUNNEL);
 		return FILTER_MSG_NO_TUNNEL;
@@ -133,7 +209,7 @@ static enum filter_msg apply(const struct filter_rule *r, struct pkt *p, struct 
 	}
 	v->action = ipsec ? FILTER_IPSEC : FILTER_PERMIT;
 	v->tunnel = ipsec ? tunnel - 1 : UINT32_MAX;
-	return FILTER_MSG_PERMITTED;
+	return ipsec && !p->inbound ? manual_out(w, tunnel - 1, p, v) : FILTER_MSG_PERMITTED;
 }
 
 void filter_check(struct filter_worker *w, struct pkt *p, struct filter_verdict *ret)
@@ -149,12 +225,21 @@ void filter_check(struct filter_worker *w, struct pkt *p, struct filter_verdict 
 		filter_log_packet(w, f.simulated, p, FILTER_MSG_SIMULATED);
 	}
 	filter_count(&w->matches[f.rule->slot]);
-	enum filter_msg msg = apply(f.rule, p, ret);
+	enum filter_msg msg = apply(w, f.rule, p, ret);
+	if (ret->action == FILTER_HOLD)
+		return;
 	filter_count(ret->action == FILTER_PERMIT  ? &w->permitted
 		     : ret->action == FILTER_IPSEC ? &w->ipsec
 						   : &w->denied);
 	if (f.rule->log_on)
 		filter_log_packet(w, f.rule, p, msg);
+}
+
+void filter_give_up(struct filter_worker *w, const struct filter_rule *r, const struct pkt *p)
+{
+	filter_count(&w->denied);
+	if (r->log_on)
+		filter_log_packet(w, (struct filter_rule *)(uintptr_t)r, p, FILTER_MSG_NO_TUNNEL);
 }
 
 void filter_worker_stats(const struct filter_worker *w, struct filter_worker_stats *ret)

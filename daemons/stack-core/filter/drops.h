@@ -7,4 +7,7 @@
 	X(FILTER_IMPLICIT, "filter", "denied: no filter rule permits it")                          \
 	X(FILTER_CLEAR, "filter", "came in clear where the rule asks for IPSec (RFC 4301 5.2)")    \
 	X(FILTER_TUNNEL, "filter", "came through another tunnel than its rule's (RFC 4301 5.2)")   \
-	X(FILTER_NO_TUNNEL, "filter", "the rule's tunnel does not exist")
+	X(FILTER_NO_TUNNEL, "filter", "the rule's tunnel does not exist")                          \
+	X(FILTER_INACTIVE, "filter", "the rule's tunnel is not active")                            \
+	X(FILTER_HOLD_FULL, "filter", "too many packets wait for tunnels")                         \
+	X(FILTER_HOLD_TIME, "filter", "waited for its tunnel in vain")

@@ -33,9 +33,10 @@ enum filter_action {
 	FILTER_DENY = 0,
 	FILTER_PERMIT,
 	FILTER_IPSEC,
-	FILTER_SIMULATE /* defences only */
+	FILTER_SIMULATE, /* defences only */
+	FILTER_HOLD	 /* verdicts only: it waits for a tunnel that is being negotiated, or is to be */
 };
-enum filter_kind { FILTER_DEFENSIVE, FILTER_PROFILE_RULE, FILTER_POLICY_RULE, FILTER_IMPLICIT };
+enum filter_kind { FILTER_DEFENSIVE, FILTER_PROFILE_RULE, FILTER_POLICY_RULE, FILTER_IMPLICIT, FILTER_DYNAMIC };
 enum filter_mode {
 	FILTER_MODE_ACTIVE,
 	FILTER_MODE_SIMULATE,
@@ -91,10 +92,14 @@ struct filter_rule; /* opaque: see filter_rule_spec */
 struct filter_set;  /* all filters of a stack */
 struct filter_worker;
 
+struct sa;
+struct sadb;
+
 struct filter_verdict {
-	enum filter_action action;	     /* DENY, PERMIT or IPSEC */
+	enum filter_action action;	     /* DENY, PERMIT, IPSEC or HOLD */
 	uint16_t drop;			     /* enum drop_reason; also set in the packet */
 	uint32_t tunnel;		     /* IPSEC: index of the tunnel in the sadb */
+	struct sa *sa;			     /* IPSEC, outbound, with filter_set_sadb: to be used */
 	const struct filter_rule *rule;	     /* that decided */
 	const struct filter_rule *simulated; /* would have denied it; NULL: none */
 	bool cached;
@@ -163,11 +168,36 @@ void filter_switch(struct filter_set *fs, enum filter_source want);
 enum filter_source filter_in_force(const struct filter_set *fs);
 bool filter_predecap(const struct filter_set *fs); /* W too */
 bool filter_logging(const struct filter_set *fs);  /* of the source in force */
-/* Which tunnel each IPSEC rule means: @find gives its index in the sadb, or UINT32_MAX. Call it
+/* Where verdicts find the tunnels' SAs; before workers run. Without it no SA is looked for. */
+void filter_set_sadb(struct filter_set *fs, struct sadb *db);
+/* Which tunnel each manual IPSEC rule means: @find gives its index in the sadb, or UINT32_MAX. Call it
  * after each filter_install of a policy and whenever tunnels came or went. How many rules are left
  * without one. */
 unsigned filter_resolve(
 	struct filter_set *fs, uint32_t (*find)(void *arg, const char *vpn), void *arg);
+
+/* Dynamic tunnels. In front of each anchor of rule @rule that meets the selector goes a pair of filters with it, inbound and
+ * outbound, which match where the anchor matches too; the newest stands first. With @natt_local and @natt_remote a second
+ * pair for these addresses: transport mode shows the NAT's address, not the one negotiated. They follow the policy: when it
+ * is replaced, they stand in front of the new anchors of that name. Installing one voids what flow caches know of those
+ * anchors and nothing else. */
+struct filter_protect {
+	char rule[FILTER_NAME_MAX];
+	struct addr local_lo, local_hi, remote_lo, remote_hi;
+	uint16_t proto, local_port, remote_port; /* FILTER_PROTO_ANY; port 0: all */
+	struct addr natt_local, natt_remote;	 /* family 0: none */
+	uint32_t tunnel;			 /* index in the sadb */
+	bool natt;				 /* display only: the tunnel crosses a NAT */
+};
+struct filter_dynamic;
+/* -EINVAL; -ENOENT: no anchor of that name in the policy meets it. */
+int filter_dynamic_add(struct filter_set *fs, const struct filter_protect *p, struct errbuf *err, struct filter_dynamic **ret);
+void filter_dynamic_remove(struct filter_set *fs, struct filter_dynamic *d);
+bool filter_dynamic_placed(const struct filter_dynamic *d); /* false: the policy has no anchor for it at present */
+bool filter_dynamic_same(const struct filter_dynamic *d, const struct filter_protect *p);
+const struct filter_rule *filter_rule_anchor(const struct filter_rule *r); /* of a dynamic filter, else NULL */
+enum filter_natt { FILTER_NATT_NONE, FILTER_NATT_ANCHOR, FILTER_NATT_DYNAMIC };
+enum filter_natt filter_rule_natt(const struct filter_rule *r);
 
 /* Rules in order of search. kind: "current" (what is in force, defences first), "policy",
  * "profile", "defensive". @fn returns false to stop. -EINVAL: no such kind. Nothing is changed
@@ -200,6 +230,9 @@ void filter_worker_now(struct filter_worker *w, uint64_t now_us);
  * tunnel must match its rule (RFC 4301 section 5.2). */
 void filter_check(struct filter_worker *w, struct pkt *p, struct filter_verdict *ret);
 
+/* Says about a packet that waited for a tunnel in vain what its rule asks to be said. */
+void filter_give_up(struct filter_worker *w, const struct filter_rule *r, const struct pkt *p);
+
 struct filter_worker_stats {
 	uint64_t hits, misses, permitted, denied, ipsec, simulated, log_lost;
 };
@@ -211,6 +244,7 @@ enum filter_msg { /* number of the message: z/OS's own */
 	FILTER_MSG_PERMITTED = 814,
 	FILTER_MSG_DENIED = 815,
 	FILTER_MSG_NO_TUNNEL = 821,
+	FILTER_MSG_INACTIVE = 822,
 	FILTER_MSG_MISMATCH = 833,
 	FILTER_MSG_DENIED_LIMITED = 837,
 	FILTER_MSG_SIMULATED_LIMITED = 838,

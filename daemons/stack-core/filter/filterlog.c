@@ -137,6 +137,8 @@ static const char *intro(unsigned msg)
 		return "EZD0815I Packet denied by policy:";
 	case FILTER_MSG_NO_TUNNEL:
 		return "EZD0821I Packet denied, no tunnel:";
+	case FILTER_MSG_INACTIVE:
+		return "EZD0822I Packet denied, tunnel inactive:";
 	case FILTER_MSG_MISMATCH:
 		return "EZD0833I Packet denied, tunnel mismatch:";
 	case FILTER_MSG_DENIED_LIMITED:

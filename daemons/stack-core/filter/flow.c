@@ -2,6 +2,7 @@
 #include "daemons/stack-core/filter/flow.h"
 #include "daemons/stack-core/filter/filter.h"
 #include "lib/base/xalloc.h"
+#include <stdatomic.h>
 
 #define UNTIL_SHIFT 17
 
@@ -14,6 +15,7 @@ struct flow_cache {
 	uint64_t epoch; /* high half of the generation: entries know only the low half */
 	uint64_t base;	/* what a time in an entry counts from */
 	uint32_t turn;
+	const _Atomic uint64_t *epochs;
 	struct hash_key key;
 	struct flow_set *sets;
 	struct flow_entry *entries;
@@ -39,6 +41,17 @@ void flow_cache_free(struct flow_cache *c)
 	free(c->sets);
 	free(c->entries);
 	free(c);
+}
+
+void flow_cache_epochs(struct flow_cache *c, const _Atomic uint64_t *epochs)
+{
+	c->epochs = epochs;
+}
+
+/* Both only grow, so that their sum is the same only while both are; the high half of the generation voids all. */
+static uint32_t stamp(const struct flow_cache *c, uint64_t generation, uintptr_t bucket)
+{
+	return (uint32_t)(generation + (bucket && c->epochs ? atomic_load_explicit(&c->epochs[bucket], memory_order_acquire) : 0));
 }
 
 void flow_key(const struct pkt *p, struct flow_key *ret)
@@ -87,7 +100,7 @@ const struct flow_entry *flow_find(struct flow_cache *c, const struct flow_key *
 	for (unsigned i = 0; i < FLOW_WAYS; i++, e++) {
 		if (c->sets[at].tag[i] != tag || !same(&e->key, k))
 			continue;
-		if (e->generation != (uint32_t)generation)
+		if (e->generation != stamp(c, generation, e->rule >> 48))
 			return NULL;
 		return e->until == UINT32_MAX || (now_us - c->base) >> UNTIL_SHIFT < e->until
 			       ? e
@@ -99,7 +112,7 @@ const struct flow_entry *flow_find(struct flow_cache *c, const struct flow_key *
 /* The way for a new entry: its own old one, an empty one, one of another generation, else they take
  * turns. */
 static unsigned way_for(struct flow_cache *c, uint64_t at, uint16_t tag, const struct flow_key *k,
-	uint32_t generation)
+	uint64_t generation)
 {
 	const struct flow_entry *e = c->entries + at * FLOW_WAYS;
 	unsigned spare = FLOW_WAYS;
@@ -107,24 +120,24 @@ static unsigned way_for(struct flow_cache *c, uint64_t at, uint16_t tag, const s
 		uint16_t t = c->sets[at].tag[i];
 		if (t == tag && same(&e[i].key, k))
 			return i;
-		if (spare == FLOW_WAYS && (!t || e[i].generation != generation))
+		if (spare == FLOW_WAYS && (!t || e[i].generation != stamp(c, generation, e[i].rule >> 48)))
 			spare = i;
 	}
 	return spare < FLOW_WAYS ? spare : c->turn++ % FLOW_WAYS;
 }
 
-void flow_put(struct flow_cache *c, const struct flow_key *k, uint64_t hash, uint64_t generation,
-	uint64_t until_us, struct filter_rule *rule, struct filter_rule *simulated)
+void flow_put(struct flow_cache *c, const struct flow_key *k, uint64_t hash, uint64_t generation, uint64_t epoch,
+	uint64_t until_us, struct filter_rule *rule, uint16_t bucket, struct filter_rule *simulated)
 {
 	uint64_t at = hash & c->mask;
 	uint16_t tag = tag_of(hash);
-	unsigned way = way_for(c, at, tag, k, (uint32_t)generation);
+	unsigned way = way_for(c, at, tag, k, generation);
 	uint64_t until = (until_us - c->base) >> UNTIL_SHIFT;
 	c->sets[at].tag[way] = tag;
 	c->entries[at * FLOW_WAYS + way] = (struct flow_entry){.key = *k,
-		.rule = rule,
+		.rule = (uintptr_t)rule | (uintptr_t)bucket << 48,
 		.simulated = simulated,
-		.generation = (uint32_t)generation,
+		.generation = (uint32_t)(generation + epoch),
 		.until = !until_us	      ? UINT32_MAX
 			 : until < UINT32_MAX ? (uint32_t)until
 					      : UINT32_MAX - 1};

@@ -2,10 +2,11 @@
  * of new flows costs misses and nothing else; set-associative with the tags of a set in one word,
  * so that a hit touches three cache lines; keyed by a random hash, so that nobody can choose which
  * flows push each other out. An entry counts only for the generation of the filters in which it was
- * made and until the first of its rules expires. Inside filter/ only. */
+ * made (and of the dynamic filters in front of its rule, set.h) and until the first of its rules expires. Inside filter/ only. */
 #pragma once
 #include "daemons/stack-core/filter/hash.h"
 #include "daemons/stack-core/pkt.h"
+#include <stdatomic.h>
 
 enum { FLOW_WAYS = 4 };
 
@@ -18,7 +19,8 @@ struct flow_key {
 
 struct flow_entry {
 	struct flow_key key;
-	struct filter_rule *rule, *simulated;
+	uintptr_t rule; /* 48 bits of address below 16 bits of its bucket */
+	struct filter_rule *simulated;
 	uint32_t generation, until; /* until: in units of 131 ms, UINT32_MAX = for ever */
 };
 
@@ -29,6 +31,12 @@ void flow_key(const struct pkt *p, struct flow_key *ret);
 uint64_t flow_hash(const struct flow_cache *c, const struct flow_key *k);
 const struct flow_entry *flow_find(struct flow_cache *c, const struct flow_key *k, uint64_t hash,
 	uint64_t generation, uint64_t now_us);
-/* @until_us 0: for ever. */
-void flow_put(struct flow_cache *c, const struct flow_key *k, uint64_t hash, uint64_t generation,
-	uint64_t until_us, struct filter_rule *rule, struct filter_rule *simulated);
+static inline struct filter_rule *flow_rule(const struct flow_entry *e)
+{
+	return (struct filter_rule *)(e->rule << 16 >> 16);
+}
+/* Counters by bucket: an entry counts for one value of its rule's. Before the first use; without, none change. */
+void flow_cache_epochs(struct flow_cache *c, const _Atomic uint64_t *epochs);
+/* @until_us 0: for ever; @epoch: of @bucket, read after the rule was found. */
+void flow_put(struct flow_cache *c, const struct flow_key *k, uint64_t hash, uint64_t generation, uint64_t epoch,
+	uint64_t until_us, struct filter_rule *rule, uint16_t bucket, struct filter_rule *simulated);

@@ -162,5 +162,5 @@ bool rule_match(const struct filter_rule *r, const struct pkt *p, uint64_t now_u
 			return false;
 	}
 	return within(&s->src_lo, &s->src_hi, &p->src) && within(&s->dst_lo, &s->dst_hi, &p->dst) &&
-	       !rule_expired(r, now_us);
+	       !rule_expired(r, now_us) && (!r->anchor || rule_match(r->anchor, p, now_us));
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <urcu/urcu-qsbr.h>
 
+struct classifier;
 struct cls_node;
 
 struct filter_rule {
@@ -12,8 +13,11 @@ struct filter_rule {
 	uint8_t kind;		 /* enum filter_kind */
 	bool log_on;		 /* spec.log and what the whole source says */
 	bool needs_l4;		 /* limits ports, type or code: cannot match an opaque packet */
+	uint16_t bucket;	 /* anchors and dynamic filters: of their change counter (set.h) */
 	_Atomic uint32_t tunnel; /* index + 1, 0: none */
 	struct filter_spec spec;
+	const struct filter_rule *anchor; /* of a dynamic filter: has to match too */
+	struct filter_rule *sibling;	  /* dynamic: the next one of the same tunnel */
 	/* log limit (GCRA): when the bucket is full again; messages held back since the last report
 	 */
 	_Atomic uint64_t tat_us, suppressed;
@@ -22,6 +26,11 @@ struct filter_rule {
 	uint32_t heap_at;
 	struct cls_node *nodes;
 	struct filter_rule *newer, *older; /* defences in order of age */
+	struct filter_rule *first;	   /* anchor: the newest dynamic filter in front of it */
+	struct filter_rule *next, **at;	   /* dynamic: in that list, and what points to it */
+	struct classifier *in;		   /* dynamic */
+	uint32_t turn;			   /* anchor: how many were ever in front */
+	bool natt;
 	struct filter_set *set;
 	struct rcu_head rcu;
 };

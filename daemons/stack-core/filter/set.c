@@ -1,5 +1,6 @@
 /* The set as a whole, and the two sources of filters behind the defences. */
 #include "daemons/stack-core/filter/set.h"
+#include "daemons/stack-core/ipsec/sa.h"
 #include "lib/base/xalloc.h"
 #include <assert.h>
 #include <string.h>
@@ -84,11 +85,12 @@ static struct rule_set *rule_set_new(
 		struct filter_rule *r = &s->rules[k];
 		enum filter_kind kind =
 			source == FILTER_POLICY ? FILTER_POLICY_RULE : FILTER_PROFILE_RULE;
-		rule_init(r, &i->rules[k], kind, i->n - k);
+		rule_init(r, &i->rules[k], kind, (uint64_t)(i->n - k) << 32);
 		r->log_on = r->log_on && i->logging;
 		filter_slot_take(fs, r);
 		classifier_add(&s->side[filter_side(r->spec.family, r->spec.inbound)], r);
 	}
+	filter_anchors_init(fs, s);
 	return s;
 }
 
@@ -100,6 +102,7 @@ static void rule_set_free(struct rule_set *s)
 	}
 	for (size_t k = 0; k < s->n; k++)
 		filter_slot_give(s->set, s->rules[k].slot);
+	free(s->anchors);
 	free(s->rules);
 	free(s);
 }
@@ -136,8 +139,11 @@ int filter_install(struct filter_set *fs, enum filter_source source, const struc
 				"filter '%s': only a defensive filter simulates", i->rules[k].name);
 	}
 	struct rule_set *old = fs->source[source];
-	fs->source[source] = rule_set_new(fs, source, i);
+	struct rule_set *s = rule_set_new(fs, source, i);
+	struct filter_rule *dynamics = source == FILTER_POLICY ? filter_dynamics_place(fs, s) : NULL;
+	fs->source[source] = s;
 	choose(fs);
+	filter_dynamics_bury(fs, dynamics);
 	urcu_qsbr_call_rcu(&old->rcu, rule_set_free_rcu);
 	return 0;
 }
@@ -164,6 +170,8 @@ struct filter_set *filter_set_new(void)
 	pthread_mutex_init(&fs->slot_lock, NULL);
 	fs->free_slots = xcalloc(FILTER_SLOTS, sizeof(*fs->free_slots));
 	atomic_init(&fs->generation, 1);
+	fs->epochs = xcalloc(FILTER_BUCKETS, sizeof(*fs->epochs));
+	fs->of_tunnel = xcalloc(SADB_TUNNELS_MAX, sizeof(*fs->of_tunnel));
 	for (unsigned side = 0; side < FILTER_SIDES; side++) {
 		classifier_init(&fs->block[side], side < 2 ? 4 : 6);
 		classifier_init(&fs->simulate[side], side < 2 ? 4 : 6);
@@ -183,6 +191,7 @@ void filter_set_free(struct filter_set *fs)
 	if (!fs)
 		return;
 	filter_defences_fini(fs);
+	filter_dynamics_fini(fs);
 	urcu_qsbr_barrier();
 	rule_set_free(fs->source[FILTER_PROFILE]);
 	rule_set_free(fs->source[FILTER_POLICY]);
@@ -199,6 +208,8 @@ void filter_set_free(struct filter_set *fs)
 	}
 	free(atomic_load(&fs->excludes));
 	free(fs->pending);
+	free(fs->epochs);
+	free(fs->of_tunnel);
 	free(fs->free_slots);
 	pthread_mutex_destroy(&fs->slot_lock);
 	free(fs);
@@ -211,7 +222,7 @@ unsigned filter_resolve(
 	for (unsigned src = 0; src < 2; src++)
 		for (size_t k = 0; k < fs->source[src]->n; k++) {
 			struct filter_rule *r = &fs->source[src]->rules[k];
-			if (r->spec.action != FILTER_IPSEC)
+			if (r->spec.action != FILTER_IPSEC || r->spec.anchor)
 				continue;
 			uint32_t tunnel = find(arg, r->spec.vpn);
 			without += tunnel == UINT32_MAX;
@@ -222,9 +233,13 @@ unsigned filter_resolve(
 
 static bool each_source(const struct rule_set *s, filter_fn fn, void *arg)
 {
-	for (size_t k = 0; k < s->n; k++)
+	for (size_t k = 0; k < s->n; k++) {
+		for (const struct filter_rule *d = s->rules[k].first; d; d = d->next)
+			if (!fn(arg, d))
+				return false;
 		if (!fn(arg, &s->rules[k]))
 			return false;
+	}
 	for (unsigned side = 0; side < FILTER_SIDES; side++)
 		if (!fn(arg, &s->implicit[side]))
 			return false;

@@ -17,6 +17,8 @@ struct rule_set {
 	struct classifier side[FILTER_SIDES];
 	struct filter_rule *rules;
 	size_t n;
+	struct filter_rule **anchors; /* by name, then in order of search */
+	size_t n_anchors;
 	struct filter_rule implicit[FILTER_SIDES];
 	bool loaded, predecap, logging;
 	struct filter_set *set;
@@ -29,6 +31,10 @@ struct exclude_list {
 	struct rcu_head rcu;
 };
 
+/* Dynamic filters come and go thousands of times a second, and void only what is known about their anchor: an
+ * anchor has one of these counters, and a flow cache's entry counts for one value of it. */
+enum { FILTER_BUCKETS = 65536 }; /* 0: of rules that are no anchors; never changes */
+
 struct filter_set {
 	/* read by workers */
 	_Atomic uint64_t generation; /* changes after every change: what a flow cache knows from
@@ -36,10 +42,16 @@ struct filter_set {
 	_Atomic(struct rule_set *) in_force;
 	_Atomic(struct exclude_list *) excludes;
 	atomic_uint mode;
+	_Atomic uint64_t *epochs;	 /* by bucket */
+	_Atomic uint64_t dynamic_change; /* counts them all, before the epoch does */
+	_Atomic(struct filter_rule *) *of_tunnel; /* dynamic filters by index of their tunnel */
+	struct sadb *sadb;
 	struct classifier block[FILTER_SIDES], simulate[FILTER_SIDES];
 	/* control thread */
 	struct rule_set *source[2];
 	enum filter_source want;
+	struct filter_dynamic *dynamics;
+	uint16_t last_bucket;
 	struct filter_rule *newest, *oldest; /* defences */
 	uint32_t n_defences;
 	uint64_t last_prio;
@@ -76,6 +88,11 @@ void filter_changed(struct filter_set *fs); /* bumps the generation */
 void filter_slot_take(struct filter_set *fs, struct filter_rule *r);
 void filter_slot_give(struct filter_set *fs, uint32_t slot); /* any thread, after a grace period */
 void filter_defences_fini(struct filter_set *fs);
+/* anchor.c: the anchors of a new rule set; its dynamic filters, before it is in force; those of the old one, after. */
+void filter_anchors_init(struct filter_set *fs, struct rule_set *s);
+struct filter_rule *filter_dynamics_place(struct filter_set *fs, struct rule_set *s);
+void filter_dynamics_bury(struct filter_set *fs, struct filter_rule *old);
+void filter_dynamics_fini(struct filter_set *fs);
 /* Keeps a report about what @r held back, if it did; for a defence that goes. */
 void filter_log_pending(struct filter_set *fs, struct filter_rule *r, uint64_t now_us);
 /* Log a packet on behalf of @r, if it may. */

@@ -126,7 +126,7 @@ static void set_job(struct work *k, struct crypto_job *job)
 int ah_prepare_out(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
 {
 	const struct sa *sa = k->sa;
-	uint8_t outer = sa->mode == SA_TUNNEL ? sa->dst.family : k->l.family;
+	uint8_t outer = sa->mode == SA_TUNNEL ? k->path->dst.family : k->l.family;
 	uint8_t *ah, next;
 
 	k->ah_len = sa_ah_len(sa, outer);

@@ -3,6 +3,7 @@
 
 #define IPSEC_DROP_REASONS(X)                                                                      \
 	X(ESP_NO_SA, "ipsec-in", "no active security association for this destination and SPI")    \
+	X(ESP_EXPIRED, "ipsec", "the security association's hard lifetime is over")                \
 	X(ESP_MALFORMED, "ipsec-in", "ESP or AH packet too short, or its lengths disagree")        \
 	X(ESP_FRAGMENT, "ipsec-in", "ESP or AH in a fragment that was not reassembled")            \
 	X(ESP_REPLAY, "ipsec-in", "sequence number already seen")                                  \

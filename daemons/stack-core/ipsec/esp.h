@@ -13,6 +13,7 @@
  * enough. */
 #pragma once
 #include "daemons/stack-core/ipsec/sa.h"
+#include "daemons/stack-core/ipsec/notice.h"
 #include "daemons/stack-core/pkt.h"
 
 struct ipsec_worker;
@@ -20,7 +21,13 @@ struct ipsec_worker;
 /* @index is the worker's number, < sadb_workers(). Borrows @db. */
 struct ipsec_worker *ipsec_worker_new(struct sadb *db, unsigned index);
 void ipsec_worker_free(struct ipsec_worker *w);
+/* With p->encap the packet is UDP that carries ESP (RFC 3948). */
 void ipsec_in(struct ipsec_worker *w, struct pkt **pkts, unsigned n);
 /* @sas[i]: the outbound SA for @pkts[i], from sadb_tunnel(); NULL drops. Neighbours of the same SA
  * share one batch of numbers. */
 void ipsec_out(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n);
+/* What the packets of this worker told: the control thread takes it. False: nothing. */
+bool ipsec_notice(struct ipsec_worker *w, struct ipsec_notice *ret);
+/* Is there an SA for this UDP datagram that says it carries ESP? No: the peer, or we, have forgotten something. */
+bool ipsec_knows(struct ipsec_worker *w, const struct pkt *p, uint32_t spi);
+uint64_t ipsec_notices_lost(const struct ipsec_worker *w);

@@ -1,12 +1,13 @@
 /* esp_in: opening packets (RFC 4303 section 3.4): find the SA, refuse what was seen before, check
  * the ICV and decrypt, move the replay window, then look at the trailer. Nothing in the packet but
  * the SPI and the number is believed before the ICV has been checked. */
+#include "daemons/stack-core/ipsec/natoa.h"
 #include "daemons/stack-core/ipsec/outer.h"
 #include "daemons/stack-core/ipsec/worker.h"
 #include <sched.h>
 #include <string.h>
 
-enum { NEXT_IPV4 = 4, NEXT_IPV6 = 41, NEXT_NONE = 59 };
+enum { NEXT_IPV4 = 4, NEXT_IPV6 = 41, NEXT_NONE = 59, PROTO_UDP = 17, UDP_HEADER = 8 };
 
 /* Packets of one SA mostly come to one worker (fanout by outer addresses), but need not: the window
  * has a lock of one flag. It is held for a few nanoseconds and practically never contended. */
@@ -51,9 +52,11 @@ static int accept_number(struct ipsec_worker *w, struct work *k)
 {
 	int verdict = REPLAY_OK;
 
+	k->newest = false;
 	if (needs_window(k->sa)) {
 		window_lock(k->sa);
 		verdict = replay_update(&k->sa->replay, k->seq);
+		k->newest = k->sa->replay.last == k->seq;
 		window_unlock(k->sa);
 	}
 	if (verdict == REPLAY_OK)
@@ -65,8 +68,8 @@ static int accept_number(struct ipsec_worker *w, struct work *k)
 static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
 {
 	const struct sa *sa = k->sa;
-	uint32_t front = 8U + sa->iv_len, left = k->l.total - k->l.hdr_len;
-	uint8_t *esp = pkt_data(k->p) + k->l.hdr_len;
+	uint32_t front = 8U + sa->iv_len, left = k->l.total - k->l.hdr_len - k->encap;
+	uint8_t *esp = pkt_data(k->p) + k->l.hdr_len + k->encap;
 
 	if (left < front + sa->block + sa->icv_len || (left - front - sa->icv_len) % sa->block)
 		return DROP_ESP_MALFORMED;
@@ -137,6 +140,8 @@ static int close_transport(struct work *k, uint32_t gap, uint32_t payload, uint8
 	d += gap;
 	d[k->l.next_off] = next;
 	iphdr_set_total(d, &k->l, p->len);
+	if (k->sa->fix_checksum)
+		natoa_fix(k->sa->params, d, k->l.hdr_len, p->len, next);
 	return 0;
 }
 
@@ -160,7 +165,72 @@ static int esp_finish(struct work *k, const struct crypto_job *job)
 		if (data[len - 2 - pad + i] != i + 1)
 			return DROP_ESP_PADDING;
 	}
-	return close_gap(k, job->cipher_off, len - 2 - pad, data[len - 1]);
+	return close_gap(k, k->encap + job->cipher_off, len - 2 - pad, data[len - 1]);
+}
+
+/* Where ESP or AH begins. */
+static int header(struct work *k, const uint8_t *d)
+{
+	uint32_t avail = k->l.total - k->l.hdr_len;
+
+	k->encap = 0;
+	if (k->p->encap) {
+		if (k->l.proto != PROTO_UDP || avail < UDP_HEADER)
+			return DROP_ESP_MALFORMED;
+		uint32_t len = get16(d + k->l.hdr_len + 4);
+		if (len < UDP_HEADER || len > avail)
+			return DROP_ESP_MALFORMED;
+		k->l.total = k->l.hdr_len + len;
+		k->encap = UDP_HEADER;
+		avail = len - UDP_HEADER;
+	} else if (k->l.proto != SA_ESP && k->l.proto != SA_AH) {
+		return DROP_ESP_MALFORMED;
+	}
+	return avail < 12 ? DROP_ESP_MALFORMED : 0;
+}
+
+static void tell_unknown(struct ipsec_worker *w, const struct work *k, const struct addr *dst, uint8_t proto, uint32_t spi)
+{
+	const uint8_t *d = pkt_data(k->p);
+	struct ipsec_notice n = {.kind = NOTICE_UNKNOWN_SPI, .proto = proto, .udp = k->encap, .spi = spi, .local = *dst, .remote = iphdr_src(d)};
+
+	if (k->encap)
+		n.port = get16(d + k->l.hdr_len);
+	(void)notice_put(&w->notices, &n);
+}
+
+bool ipsec_knows(struct ipsec_worker *w, const struct pkt *p, uint32_t spi)
+{
+	if (sadb_lookup(w->db, &p->dst, SA_ESP, spi))
+		return true;
+	struct ipsec_notice n = {.kind = NOTICE_UNKNOWN_SPI, .proto = SA_ESP, .udp = true, .port = p->sport, .spi = spi, .local = p->dst, .remote = p->src};
+	(void)notice_put(&w->notices, &n);
+	return false;
+}
+
+/* After a packet was authenticated and is new: its SA works; and a NAT between us may have given the peer another
+ * address. Only the newest packet says where the peer is now: one that a stranger delayed does not. */
+static void tell_news(struct ipsec_worker *w, const struct work *k)
+{
+	struct sa *sa = k->sa;
+	const uint8_t *d = pkt_data(k->p);
+	struct ipsec_notice n = {.proto = sa->proto, .udp = k->encap, .tunnel = sa->tunnel->index, .spi = sa->spi};
+
+	if (!atomic_load_explicit(&sa->used, memory_order_relaxed)) {
+		n.kind = NOTICE_TRAFFIC;
+		if (notice_put(&w->notices, &n))
+			atomic_store_explicit(&sa->used, true, memory_order_relaxed);
+	}
+	if (!k->encap || !k->newest)
+		return;
+	struct addr src = iphdr_src(d);
+	n.port = get16(d + k->l.hdr_len);
+	if (n.port == k->path->sport && addr_equal(&src, &k->path->src))
+		return;
+	n.kind = NOTICE_MOVED;
+	n.remote = src;
+	n.local = iphdr_dst(d);
+	(void)notice_put(&w->notices, &n);
 }
 
 static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job, struct sa **last)
@@ -172,20 +242,29 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 		return DROP_ESP_MALFORMED;
 	if (k->l.fragment)
 		return DROP_ESP_FRAGMENT;
-	if ((k->l.proto != SA_ESP && k->l.proto != SA_AH) || k->l.total - k->l.hdr_len < 12)
-		return DROP_ESP_MALFORMED;
-	uint32_t spi = get32(d + k->l.hdr_len + (k->l.proto == SA_AH ? 4 : 0));
+	int drop = header(k, d);
+	if (drop)
+		return drop;
+	uint8_t proto = k->encap ? SA_ESP : k->l.proto;
+	uint32_t spi = get32(d + k->l.hdr_len + k->encap + (proto == SA_AH ? 4 : 0));
 	struct addr dst = iphdr_dst(d);
 	struct sa *sa = *last;
-	if (!sa || sa->spi != spi || sa->proto != k->l.proto || memcmp(&sa->dst, &dst, sizeof(dst)))
-		sa = sadb_lookup(w->db, &dst, k->l.proto, spi);
-	if (!sa || !atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed))
+	if (!sa || sa->spi != spi || sa->proto != proto || memcmp(&sa_outside(sa)->dst, &dst, sizeof(dst)))
+		sa = sadb_lookup(w->db, &dst, proto, spi);
+	if (!sa) {
+		tell_unknown(w, k, &dst, proto, spi);
 		return DROP_ESP_NO_SA;
+	}
+	if (!atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed))
+		return DROP_ESP_NO_SA;
+	if (atomic_load_explicit(&sa->expired, memory_order_relaxed))
+		return DROP_ESP_EXPIRED;
 	*last = k->sa = sa;
+	k->path = sa_outside(sa);
 	p->len = k->l.total;
 	job->key = sa->key;
 	job->encrypt = false;
-	int drop = sa->proto == SA_AH ? ah_prepare_in(w, k, job) : esp_prepare(w, k, job);
+	drop = sa->proto == SA_AH ? ah_prepare_in(w, k, job) : esp_prepare(w, k, job);
 	if (drop == DROP_ESP_MALFORMED)
 		count(&sa->counters[w->index].malformed, 1);
 	return drop;
@@ -207,6 +286,10 @@ static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_jo
 		return drop;
 	count(&c->packets, 1);
 	count(&c->bytes, len);
+	if (atomic_load_explicit(&c->bytes, memory_order_relaxed) >= k->sa->hard_bytes)
+		atomic_store_explicit(&k->sa->expired, true, memory_order_relaxed);
+	if (k->sa->tunnel->dynamic)
+		tell_news(w, k);
 	drop = k->sa->proto == SA_AH ? ah_finish_in(k) : esp_finish(k, job);
 	if (drop) {
 		if (drop != DROP_ESP_DUMMY)

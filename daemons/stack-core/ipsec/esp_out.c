@@ -8,6 +8,8 @@
 #include "lib/base/xalloc.h"
 #include <assert.h>
 
+enum { UDP_HEADER = 8 };
+
 struct ipsec_worker *ipsec_worker_new(struct sadb *db, unsigned index)
 {
 	assert(index < sadb_workers(db));
@@ -49,13 +51,13 @@ static int open_tunnel(struct ipsec_worker *w, struct work *k, uint32_t gap, uin
 {
 	struct pkt *p = k->p;
 	uint8_t *inner = pkt_data(p);
-	uint32_t front = outer_len(k->sa) + gap, total = p->len + front + tail;
+	uint32_t front = outer_len(k->path) + gap, total = p->len + front + tail;
 
 	if (pkt_headroom(p) < front || pkt_tailroom(p) < tail)
 		return DROP_ESP_OUT_ROOM;
 	if (total > IP_MAX)
 		return DROP_ESP_OUT_SIZE;
-	outer_write(inner - front, k->sa, inner, total, w->ip_id++);
+	outer_write(inner - front, k->sa, k->path, inner, total, w->ip_id++);
 	p->off -= front;
 	p->len = total;
 	*ret_gap = inner - gap;
@@ -63,13 +65,13 @@ static int open_tunnel(struct ipsec_worker *w, struct work *k, uint32_t gap, uin
 	return 0;
 }
 
-static bool transport_fits(const struct sa *sa, const struct iphdr_layout *l, const uint8_t *d)
+static bool transport_fits(const struct sa_path *path, const struct iphdr_layout *l, const uint8_t *d)
 {
 	if (l->fragment)
 		return false;
 	struct addr src = iphdr_src(d), dst = iphdr_dst(d);
-	return (!sa->src.family || addr_equal(&sa->src, &src)) &&
-	       (!sa->dst.family || addr_equal(&sa->dst, &dst));
+	return (!path->src.family || addr_equal(&path->src, &src)) &&
+	       (!path->dst.family || addr_equal(&path->dst, &dst));
 }
 
 static int open_transport(
@@ -78,7 +80,7 @@ static int open_transport(
 	struct pkt *p = k->p;
 	uint8_t *d = pkt_data(p);
 
-	if (!transport_fits(k->sa, &k->l, d))
+	if (!transport_fits(k->path, &k->l, d))
 		return DROP_ESP_OUT_UNFIT;
 	if (pkt_headroom(p) < gap || pkt_tailroom(p) < tail)
 		return DROP_ESP_OUT_ROOM;
@@ -88,7 +90,7 @@ static int open_transport(
 	p->off -= gap;
 	p->len += gap + tail;
 	d -= gap;
-	d[k->l.next_off] = k->sa->proto;
+	d[k->l.next_off] = k->path->udp ? 17 : k->sa->proto;
 	iphdr_set_total(d, &k->l, p->len);
 	*ret_gap = d + k->l.hdr_len;
 	*ret_next = k->l.proto;
@@ -129,6 +131,30 @@ static void write_aad(const struct work *k, struct crypto_job *job)
 	job->aad_len = k->sa->esn ? 12 : 8;
 }
 
+/* RFC 3948 section 2.1. IPv4: no checksum, the ICV does better; IPv6 gets one when the packet is complete. */
+static void write_udp(const struct work *k, uint8_t *udp, uint32_t len)
+{
+	put16(udp, k->path->sport);
+	put16(udp + 2, k->path->dport);
+	put16(udp + 4, (uint16_t)len);
+	put16(udp + 6, 0);
+}
+
+static void udp_checksum6(const struct work *k)
+{
+	uint8_t *d = pkt_data(k->p);
+	uint32_t at = k->sa->mode == SA_TUNNEL ? outer_len(k->path) : k->l.hdr_len, len = k->p->len - at;
+	uint8_t pseudo[40] = {0};
+
+	memcpy(pseudo, d + 8, 32);
+	put32(pseudo + 32, len);
+	pseudo[39] = 17;
+	uint32_t sum = (uint32_t)iphdr_sum(pseudo, sizeof(pseudo)) + iphdr_sum(d + at, len);
+	sum = (sum & 0xffff) + (sum >> 16);
+	uint16_t folded = (uint16_t)~((sum & 0xffff) + (sum >> 16));
+	put16(d + at + 6, folded ? folded : 0xffff);
+}
+
 static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
 {
 	const struct sa *sa = k->sa;
@@ -137,9 +163,14 @@ static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job
 	uint32_t front = 8U + sa->iv_len, tail = pad + 2 + sa->icv_len;
 	uint8_t *esp, next;
 
-	int drop = open_gap(w, k, front, tail, &esp, &next);
+	uint32_t udp = k->path->udp ? UDP_HEADER : 0;
+	int drop = open_gap(w, k, front + udp, tail, &esp, &next);
 	if (drop)
 		return drop;
+	if (udp) {
+		write_udp(k, esp, udp + front + payload + tail);
+		esp += udp;
+	}
 	uint8_t *end = esp + front + payload;
 	for (uint32_t i = 0; i < pad; i++)
 		end[i] = (uint8_t)(i + 1);
@@ -167,6 +198,7 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 {
 	struct pkt *p = k->p;
 
+	k->path = sa_outside(k->sa);
 	if (!iphdr_outgoing(pkt_data(p), p->len, &k->l))
 		return DROP_ESP_OUT_MALFORMED;
 	int drop = finish_checksum(p);
@@ -185,7 +217,8 @@ static void describe(struct work *k)
 	const uint8_t *d = pkt_data(p);
 
 	p->family = d[0] >> 4;
-	p->proto = sa->proto;
+	p->proto = k->path->udp ? 17 : sa->proto;
+	p->sealed = true;
 	p->tos = iphdr_tos(d);
 	p->opaque = true;
 	p->fragment = false;
@@ -193,7 +226,7 @@ static void describe(struct work *k)
 	p->icmp_type = p->icmp_code = 0;
 	p->src = iphdr_src(d);
 	p->dst = iphdr_dst(d);
-	p->l4_off = (uint16_t)(sa->mode == SA_TUNNEL ? outer_len(sa) : k->l.hdr_len);
+	p->l4_off = (uint16_t)(sa->mode == SA_TUNNEL ? outer_len(k->path) : k->l.hdr_len);
 }
 
 static void finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
@@ -210,8 +243,12 @@ static void finish(struct ipsec_worker *w, struct work *k, const struct crypto_j
 	else
 		memcpy(pkt_data(p) + p->len - k->sa->icv_len, job->tag, k->sa->icv_len);
 	describe(k);
+	if (k->path->udp && p->family == 6)
+		udp_checksum6(k);
 	count(&c->packets, 1);
 	count(&c->bytes, p->len);
+	if (atomic_load_explicit(&c->bytes, memory_order_relaxed) >= k->sa->hard_bytes)
+		atomic_store_explicit(&k->sa->expired, true, memory_order_relaxed);
 }
 
 /* The first of @n sequence numbers of @sa; 0 when it has no more. */
@@ -226,12 +263,13 @@ static unsigned add_run(
 	struct ipsec_worker *w, unsigned jobs, struct pkt **pkts, unsigned n, struct sa *sa)
 {
 	bool usable = sa && atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed);
-	uint64_t seq = usable ? take_numbers(sa, n) : 0;
+	bool over = usable && atomic_load_explicit(&sa->expired, memory_order_relaxed);
+	uint64_t seq = usable && !over ? take_numbers(sa, n) : 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct work *k = &w->work[jobs];
-		if (!usable) {
-			pkts[i]->drop = DROP_ESP_OUT_NO_SA;
+		if (!usable || over) {
+			pkts[i]->drop = over ? DROP_ESP_EXPIRED : DROP_ESP_OUT_NO_SA;
 			continue;
 		}
 		if (!seq || seq + i > sa->seq_limit) {

@@ -59,6 +59,8 @@ static int check(struct sadb *db, const struct manual_action *actions, size_t n,
 	for (struct tunnel *t = NULL; (t = sadb_next(db, t));) {
 		if (is_manual(t))
 			continue;
+		if (t->dynamic)
+			continue; /* met by SPI below, whatever their number */
 		others++;
 		for (size_t i = 0; i < n; i++) {
 			if (!strcmp(t->name, actions[i].name) ||
@@ -68,9 +70,14 @@ static int check(struct sadb *db, const struct manual_action *actions, size_t n,
 					actions[i].name, t->id);
 		}
 	}
-	if (others + n > SADB_TUNNELS_MAX)
+	for (size_t i = 0; i < n; i++) {
+		struct sa *in = sadb_lookup(db, &actions[i].in.dst, (uint8_t)actions[i].in.proto, actions[i].in.spi);
+		if (in && in->tunnel->dynamic)
+			return err_set(err, EEXIST, "%s: inbound SPI belongs to dynamic tunnel %s", actions[i].name, in->tunnel->id);
+	}
+	if (others + n > SADB_MANUAL_MAX)
 		return err_set(
-			err, ENOSPC, "%zu tunnels, at most %d", others + n, SADB_TUNNELS_MAX);
+			err, ENOSPC, "%zu tunnels, at most %d", others + n, SADB_MANUAL_MAX);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t j = 0; j < i; j++) {
 			if (!strcmp(actions[i].name, actions[j].name))

@@ -23,18 +23,18 @@ static bool dont_fragment(const struct sa *sa, const uint8_t *inner)
 }
 
 void outer_write(
-	uint8_t *out, const struct sa *sa, const uint8_t *inner, uint32_t total, uint16_t id)
+	uint8_t *out, const struct sa *sa, const struct sa_path *path, const uint8_t *inner, uint32_t total, uint16_t id)
 {
 	uint8_t inner_tos = iphdr_tos(inner);
 	uint8_t tos = sa->keep_dscp ? inner_tos : inner_tos & ECN_MASK;
 
-	if (sa->dst.family == 6) {
+	if (path->dst.family == 6) {
 		put32(out, UINT32_C(6) << 28 | (uint32_t)tos << 20);
 		put16(out + 4, (uint16_t)(total - IP_V6_LEN));
-		out[6] = sa->proto;
+		out[6] = path->udp ? 17 : sa->proto;
 		out[7] = TTL;
-		memcpy(out + 8, sa->src.b, 16);
-		memcpy(out + 24, sa->dst.b, 16);
+		memcpy(out + 8, path->src.b, 16);
+		memcpy(out + 24, path->dst.b, 16);
 		return;
 	}
 	bool df = dont_fragment(sa, inner);
@@ -44,9 +44,9 @@ void outer_write(
 	put16(out + 4, df ? 0 : id); /* an atomic datagram needs none (RFC 6864) */
 	put16(out + 6, df ? DF : 0);
 	out[8] = TTL;
-	out[9] = sa->proto;
-	memcpy(out + 12, sa->src.b, 4);
-	memcpy(out + 16, sa->dst.b, 4);
+	out[9] = path->udp ? 17 : sa->proto;
+	memcpy(out + 12, path->src.b, 4);
+	memcpy(out + 16, path->dst.b, 4);
 	iphdr_checksum(out, IP_V4_MIN);
 }
 

@@ -3,14 +3,14 @@
 #pragma once
 #include "daemons/stack-core/ipsec/sa.h"
 
-static inline uint32_t outer_len(const struct sa *sa)
+static inline uint32_t outer_len(const struct sa_path *path)
 {
-	return sa->dst.family == 6 ? 40 : 20;
+	return path->dst.family == 6 ? 40 : 20;
 }
 /* Writes the header in front of @inner at @out; @total counts it. @id goes into an IPv4 header that
  * may be fragmented. */
 void outer_write(
-	uint8_t *out, const struct sa *sa, const uint8_t *inner, uint32_t total, uint16_t id);
+	uint8_t *out, const struct sa *sa, const struct sa_path *path, const uint8_t *inner, uint32_t total, uint16_t id);
 /* RFC 6040 section 4.2: the ECN field of the decapsulated header. False: the packet has to be
  * dropped. */
 bool outer_ecn(uint8_t outer_tos, uint8_t *inner);

@@ -44,7 +44,28 @@ static int check(const struct sa_params *p, struct errbuf *err)
 			REPLAY_MIN, REPLAY_MAX);
 	if (p->key_len > SA_KEY_MAX || p->auth_len > SA_KEY_MAX)
 		return err_set(err, EINVAL, "key too long");
+	if (p->udp && p->proto != SA_ESP)
+		return err_set(err, EINVAL, "AH does not go in UDP");
+	if (p->udp && (!p->sport || !p->dport))
+		return err_set(err, EINVAL, "ESP in UDP needs both ports");
+	if ((p->oa_src.family && p->oa_src.family != p->src.family) || (p->oa_dst.family && p->oa_dst.family != p->dst.family))
+		return err_set(err, EINVAL, "an original address is of another family than its outer one");
 	return check_addresses(p, err);
+}
+
+static void path_free(struct rcu_head *h)
+{
+	free(caa_container_of(h, struct sa_path, rcu));
+}
+
+void sa_move(struct sa *sa, const struct sa_path *to)
+{
+	struct sa_path *path = xnew(struct sa_path), *old = atomic_load(&sa->path);
+
+	*path = *to;
+	atomic_store_explicit(&sa->path, path, memory_order_release);
+	if (old)
+		urcu_qsbr_call_rcu(&old->rcu, path_free);
 }
 
 static int make_key(const struct sa_params *p, struct errbuf *err, struct crypto_key **ret)
@@ -76,8 +97,10 @@ static void fill(struct sa *sa, const struct sa_params *p)
 	sa->esn = p->esn;
 	sa->df = (uint8_t)p->df;
 	sa->keep_dscp = p->keep_dscp;
-	sa->src = p->src;
-	sa->dst = p->dst;
+	struct sa_path path = {.src = p->src, .dst = p->dst, .sport = p->sport, .dport = p->dport, .udp = p->udp};
+	sa_move(sa, &path);
+	sa->fix_checksum = sa->mode == SA_TRANSPORT && (p->oa_src.family || p->oa_dst.family);
+	sa->hard_bytes = p->hard_bytes ? p->hard_bytes : UINT64_MAX;
 	if (sa->aead)
 		memcpy(sa->salt, p->key + p->key_len - CRYPTO_SALT, CRYPTO_SALT);
 	sa->iv_base = p->iv_base ? p->iv_base : wall_clock_ns();
@@ -125,8 +148,25 @@ void sa_free(struct sa *sa)
 	secret_wipe(sa->params, sizeof(*sa->params));
 	free(sa->params);
 	free(sa->counters);
+	free(atomic_load(&sa->path));
 	secret_wipe(sa, sizeof(*sa));
 	free(sa);
+}
+
+static void sa_free_rcu(struct rcu_head *h)
+{
+	sa_free(caa_container_of(h, struct sa, rcu));
+}
+
+void sa_retire(struct sa *sa)
+{
+	urcu_qsbr_call_rcu(&sa->rcu, sa_free_rcu);
+}
+
+void sa_forget_keys(struct sa *sa)
+{
+	secret_wipe(sa->params->key, sizeof(sa->params->key));
+	secret_wipe(sa->params->auth_key, sizeof(sa->params->auth_key));
 }
 
 void sa_sum(const struct sa *sa, struct sa_counters *ret)
@@ -157,8 +197,9 @@ uint32_t sa_ah_len(const struct sa *sa, uint8_t outer_family)
 
 uint32_t sa_overhead(const struct sa *sa, uint8_t inner_family)
 {
-	uint8_t outer = sa->mode == SA_TUNNEL ? sa->dst.family : inner_family;
-	uint32_t bytes = sa->mode == SA_TUNNEL ? header_len(outer) : 0;
+	const struct sa_path *path = sa_outside(sa);
+	uint8_t outer = sa->mode == SA_TUNNEL ? path->dst.family : inner_family;
+	uint32_t bytes = (sa->mode == SA_TUNNEL ? header_len(outer) : 0) + (path->udp ? 8 : 0);
 
 	if (sa->proto == SA_AH)
 		return bytes + sa_ah_len(sa, outer);
@@ -167,7 +208,8 @@ uint32_t sa_overhead(const struct sa *sa, uint8_t inner_family)
 
 uint32_t sa_mtu(const struct sa *sa, uint32_t link_mtu, uint8_t inner_family)
 {
-	uint8_t outer = sa->mode == SA_TUNNEL ? sa->dst.family : inner_family;
+	const struct sa_path *path = sa_outside(sa);
+	uint8_t outer = sa->mode == SA_TUNNEL ? path->dst.family : inner_family;
 	uint32_t clear = header_len(outer); /* travels in front of ESP */
 	uint32_t back = sa->mode == SA_TUNNEL ? 0 : clear;
 
@@ -175,7 +217,7 @@ uint32_t sa_mtu(const struct sa *sa, uint32_t link_mtu, uint8_t inner_family)
 		uint32_t fixed = sa_overhead(sa, inner_family);
 		return link_mtu > fixed ? link_mtu - fixed : 0;
 	}
-	uint32_t fixed = clear + 8 + sa->iv_len + sa->icv_len;
+	uint32_t fixed = clear + (path->udp ? 8 : 0) + 8 + sa->iv_len + sa->icv_len;
 	if (link_mtu < fixed + sa->block)
 		return 0;
 	return (link_mtu - fixed) / sa->block * sa->block - 2 + back;

@@ -1,54 +1,38 @@
 /* sadb: tunnels by index and inbound SAs by (protocol, SPI, destination).
  *
- * Readers are the packet workers, under RCU; the control thread alone changes it. The hash is over
- * protocol and SPI, which the receiver chooses itself, so nobody outside can build long chains; it
- * is keyed all the same. An SA whose destination is "any" is found by SPI alone. */
-#include "daemons/stack-core/ipsec/sa.h"
+ * Readers are the packet workers, under RCU; the control thread alone changes it, and what it does for a
+ * dynamic tunnel costs the same whatever their number: free indices are a list, ids a tree, and nothing is
+ * waited for (rcu callbacks free). The hash is over protocol and SPI, which the receiver chooses itself, so
+ * nobody outside can build long chains; it is keyed all the same. It leaves the destination out, so that an
+ * SA which moves to another address stays where it is. An SA whose destination is "any" is found by SPI alone. */
+#include "daemons/stack-core/ipsec/sadb.h"
+#include "daemons/stack-core/ipsec/dynamic.h"
 #include "lib/base/xalloc.h"
 #include <openssl/rand.h>
-#include <urcu-qsbr.h>
-#include <urcu/rculfhash.h>
-#include <urcu/compiler.h>
+#include <pthread.h>
+#include <search.h>
+#include <string.h>
 
-enum { BUCKETS = 4096 };
-
-struct sa_node {
-	struct cds_lfht_node node;
-	uint32_t spi;
-	uint8_t proto;
-	struct addr dst;
-	struct sa *sa;
-};
+enum { BUCKETS = 65536 };
 
 struct sadb {
-	struct cds_lfht *table;
+	_Atomic(struct sa *) bucket[BUCKETS];
 	uint64_t seed;
 	unsigned workers;
 	unsigned next_id[2]; /* manual, dynamic */
-	uint32_t top;	     /* indices below have been used */
-	struct tunnel *tunnels[SADB_TUNNELS_MAX];
+	struct tunnel *manual;
+	void *dynamic; /* tsearch tree, by id */
+	uint32_t top;  /* indices below have been used */
+	pthread_mutex_t lock;
+	uint32_t n_free, free[SADB_TUNNELS_MAX];
+	_Atomic(struct tunnel *) tunnels[SADB_TUNNELS_MAX];
 };
 
-struct key {
-	uint32_t spi;
-	uint8_t proto;
-	const struct addr *dst;
-};
-
-static unsigned long hash(const struct sadb *db, uint8_t proto, uint32_t spi)
+static _Atomic(struct sa *) *bucket(struct sadb *db, uint8_t proto, uint32_t spi)
 {
 	uint64_t h = ((uint64_t)proto << 32 | spi) ^ db->seed;
 	h *= UINT64_C(0x9e3779b97f4a7c15);
-	return (unsigned long)(h ^ h >> 32);
-}
-
-static int match(struct cds_lfht_node *node, const void *key)
-{
-	const struct sa_node *n = caa_container_of(node, struct sa_node, node);
-	const struct key *k = key;
-
-	return n->spi == k->spi && n->proto == k->proto &&
-	       (!n->dst.family || !k->dst->family || addr_equal(&n->dst, k->dst));
+	return &db->bucket[h >> 32 & (BUCKETS - 1)];
 }
 
 struct sadb *sadb_new(unsigned workers)
@@ -56,7 +40,7 @@ struct sadb *sadb_new(unsigned workers)
 	struct sadb *db = xnew(struct sadb);
 
 	db->workers = workers;
-	db->table = xcheck(cds_lfht_new(BUCKETS, BUCKETS, 0, 0, NULL));
+	pthread_mutex_init(&db->lock, NULL);
 	if (RAND_bytes((unsigned char *)&db->seed, sizeof(db->seed)) != 1)
 		abort();
 	return db;
@@ -69,58 +53,112 @@ unsigned sadb_workers(const struct sadb *db)
 
 struct sa *sadb_lookup(struct sadb *db, const struct addr *dst, uint8_t proto, uint32_t spi)
 {
-	struct key k = {spi, proto, dst};
-	struct cds_lfht_iter iter;
+	struct sa *sa = atomic_load_explicit(bucket(db, proto, spi), memory_order_acquire);
 
-	cds_lfht_lookup(db->table, hash(db, proto, spi), match, &k, &iter);
-	struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
-	return node ? caa_container_of(node, struct sa_node, node)->sa : NULL;
+	for (; sa; sa = atomic_load_explicit(&sa->next, memory_order_acquire)) {
+		if (sa->spi != spi || sa->proto != proto)
+			continue;
+		const struct addr *own = &sa_outside(sa)->dst;
+		if (!own->family || !dst->family || addr_equal(own, dst))
+			return sa;
+	}
+	return NULL;
+}
+
+bool sadb_taken(struct sadb *db, const struct sa *in)
+{
+	return sadb_lookup(db, &sa_outside(in)->dst, in->proto, in->spi) != NULL;
+}
+
+void sadb_link(struct sadb *db, struct sa *in)
+{
+	_Atomic(struct sa *) *head = bucket(db, in->proto, in->spi);
+
+	atomic_store_explicit(&in->next, atomic_load_explicit(head, memory_order_relaxed), memory_order_relaxed);
+	atomic_store_explicit(head, in, memory_order_release);
+}
+
+void sadb_unlink(struct sadb *db, struct sa *in)
+{
+	_Atomic(struct sa *) *at = bucket(db, in->proto, in->spi);
+	struct sa *sa;
+
+	while ((sa = atomic_load_explicit(at, memory_order_relaxed)) && sa != in)
+		at = &sa->next;
+	if (sa) /* a reader that stands on it still finds what follows */
+		atomic_store_explicit(at, atomic_load_explicit(&in->next, memory_order_relaxed), memory_order_release);
 }
 
 struct tunnel *sadb_tunnel(struct sadb *db, uint32_t index)
 {
-	return index < SADB_TUNNELS_MAX ? rcu_dereference(db->tunnels[index]) : NULL;
+	return index < SADB_TUNNELS_MAX ? atomic_load_explicit(&db->tunnels[index], memory_order_acquire) : NULL;
 }
 
-static int free_index(const struct sadb *db, struct errbuf *err, uint32_t *ret)
+static bool take_index(struct sadb *db, uint32_t *ret)
 {
-	for (uint32_t i = 0; i < SADB_TUNNELS_MAX; i++) {
-		if (!db->tunnels[i]) {
-			*ret = i;
-			return 0;
-		}
-	}
-	return err_set(err, ENOSPC, "%d tunnels exist: no more", SADB_TUNNELS_MAX);
+	bool ok = true;
+
+	pthread_mutex_lock(&db->lock);
+	if (db->n_free)
+		*ret = db->free[--db->n_free];
+	else if (db->top < SADB_TUNNELS_MAX)
+		*ret = db->top++;
+	else
+		ok = false;
+	pthread_mutex_unlock(&db->lock);
+	return ok;
 }
 
-static int add(struct sadb *db, struct tunnel *t, struct errbuf *err)
+void sadb_give_index(struct sadb *db, uint32_t index)
 {
-	struct sa *in = t->in;
-
-	if (sadb_find(db, t->name))
-		return err_set(err, EEXIST, "tunnel %s exists", t->name);
-	if (sadb_lookup(db, &in->dst, in->proto, in->spi))
-		return err_set(
-			err, EEXIST, "tunnel %s: inbound SPI %u is in use", t->name, in->spi);
-	return free_index(db, err, &t->index);
+	pthread_mutex_lock(&db->lock);
+	db->free[db->n_free++] = index;
+	pthread_mutex_unlock(&db->lock);
 }
 
-static void link_in(struct sadb *db, struct sa *in)
+int sadb_place(struct sadb *db, struct tunnel *t, struct errbuf *err)
 {
-	struct sa_node *n = xnew(struct sa_node);
+	t->db = db;
+	if (!take_index(db, &t->index))
+		return err_set(err, ENOSPC, "%d tunnels exist: no more", SADB_TUNNELS_MAX);
+	atomic_store_explicit(&db->tunnels[t->index], t, memory_order_release);
+	return 0;
+}
 
-	n->spi = in->spi;
-	n->proto = in->proto;
-	n->dst = in->dst;
-	n->sa = in;
-	cds_lfht_node_init(&n->node);
-	in->node = n;
-	cds_lfht_add(db->table, hash(db, in->proto, in->spi), &n->node);
+void sadb_unplace(struct sadb *db, struct tunnel *t)
+{
+	atomic_store_explicit(&db->tunnels[t->index], NULL, memory_order_release);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct tunnel *x = a, *y = b;
+	return strcmp(x->id, y->id);
+}
+
+struct tunnel *sadb_dynamic(struct sadb *db, const char *id)
+{
+	struct tunnel key;
+
+	if (strlen(id) >= sizeof(key.id))
+		return NULL;
+	memcpy(key.id, id, strlen(id) + 1);
+	void *node = tfind(&key, &db->dynamic, by_id);
+	return node ? *(struct tunnel **)node : NULL;
+}
+
+void sadb_name_dynamic(struct sadb *db, struct tunnel *t)
+{
+	xcheck(tsearch(t, &db->dynamic, by_id));
+}
+
+void sadb_unname_dynamic(struct sadb *db, struct tunnel *t)
+{
+	(void)tdelete(t, &db->dynamic, by_id);
 }
 
 static void tunnel_free(struct tunnel *t)
 {
-	free(t->in->node);
 	sa_free(t->in);
 	sa_free(t->out);
 	free(t);
@@ -130,23 +168,28 @@ int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct
 	bool active, struct errbuf *err, struct tunnel **ret)
 {
 	struct tunnel *t = xnew(struct tunnel);
+	int r = 0;
 
 	(void)snprintf(t->name, sizeof(t->name), "%s", name);
 	t->in = in;
 	t->out = out;
 	atomic_init(&t->active, active);
 	t->initial = active;
-	int r = add(db, t, err);
+	in->tunnel = out->tunnel = t;
+	if (sadb_find(db, name))
+		r = err_set(err, EEXIST, "tunnel %s exists", name);
+	else if (sadb_taken(db, in))
+		r = err_set(err, EEXIST, "tunnel %s: inbound SPI %u is in use", name, in->spi);
+	if (!r)
+		r = sadb_place(db, t, err);
 	if (r < 0) {
 		tunnel_free(t);
 		return r;
 	}
 	(void)snprintf(t->id, sizeof(t->id), "%c%u", kind, ++db->next_id[kind == 'Y']);
-	in->tunnel = out->tunnel = t;
-	if (t->index >= db->top)
-		db->top = t->index + 1;
-	link_in(db, in);
-	rcu_assign_pointer(db->tunnels[t->index], t);
+	t->next_manual = db->manual;
+	db->manual = t;
+	sadb_link(db, in);
 	if (ret)
 		*ret = t;
 	return 0;
@@ -154,10 +197,20 @@ int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct
 
 void sadb_remove(struct sadb *db, struct tunnel *t)
 {
+	struct tunnel **at = &db->manual;
+
+	if (t->dynamic) {
+		dynamic_remove(db, t, 0);
+		return;
+	}
+	while (*at != t)
+		at = &(*at)->next_manual;
+	*at = t->next_manual;
 	atomic_store(&t->active, false);
-	rcu_assign_pointer(db->tunnels[t->index], NULL);
-	(void)cds_lfht_del(db->table, &t->in->node->node);
-	synchronize_rcu();
+	sadb_unplace(db, t);
+	sadb_unlink(db, t->in);
+	urcu_qsbr_synchronize_rcu();
+	sadb_give_index(db, t->index);
 	tunnel_free(t);
 }
 
@@ -167,26 +220,33 @@ void sadb_free(struct sadb *db)
 		return;
 	for (struct tunnel *t; (t = sadb_next(db, NULL));)
 		sadb_remove(db, t);
-	(void)cds_lfht_destroy(db->table, NULL);
+	urcu_qsbr_barrier();
+	pthread_mutex_destroy(&db->lock);
 	free(db);
+}
+
+struct tunnel *sadb_from(struct sadb *db, uint32_t index)
+{
+	for (uint32_t i = index; i < db->top; i++) {
+		struct tunnel *t = atomic_load_explicit(&db->tunnels[i], memory_order_relaxed);
+		if (t)
+			return t;
+	}
+	return NULL;
 }
 
 struct tunnel *sadb_next(struct sadb *db, const struct tunnel *after)
 {
-	for (uint32_t i = after ? after->index + 1 : 0; i < db->top; i++) {
-		if (db->tunnels[i])
-			return db->tunnels[i];
-	}
-	return NULL;
+	return sadb_from(db, after ? after->index + 1 : 0);
 }
 
 struct tunnel *sadb_find(struct sadb *db, const char *name_or_id)
 {
-	for (struct tunnel *t = NULL; (t = sadb_next(db, t));) {
+	for (struct tunnel *t = db->manual; t; t = t->next_manual) {
 		if (!strcmp(t->name, name_or_id) || !strcmp(t->id, name_or_id))
 			return t;
 	}
-	return NULL;
+	return sadb_dynamic(db, name_or_id);
 }
 
 void sadb_activate(struct tunnel *t, bool active)

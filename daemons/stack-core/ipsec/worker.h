@@ -7,6 +7,7 @@
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "daemons/stack-core/ipsec/iphdr.h"
+#include "daemons/stack-core/ipsec/notice.h"
 
 enum { CHUNK = 64, AH_HEADER_MAX = 512 };
 
@@ -14,8 +15,11 @@ enum { CHUNK = 64, AH_HEADER_MAX = 512 };
 struct work {
 	struct pkt *p;
 	struct sa *sa;
+	const struct sa_path *path;
 	uint64_t seq;
 	struct iphdr_layout l; /* inbound: of the outer header */
+	uint32_t encap;	       /* inbound: bytes of a UDP header between IP and ESP */
+	bool newest;	       /* inbound: no later number was accepted */
 	uint32_t ah_len;
 	uint8_t *saved; /* AH: the header bytes before mutable fields were zeroed */
 	uint32_t saved_len;
@@ -26,6 +30,7 @@ struct ipsec_worker {
 	struct crypto_worker *crypto;
 	unsigned index;
 	uint16_t ip_id;
+	struct notice_ring notices;
 	struct crypto_job jobs[CHUNK];
 	struct work work[CHUNK];
 	uint8_t saved[CHUNK][AH_HEADER_MAX];

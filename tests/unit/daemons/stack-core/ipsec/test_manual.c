@@ -155,7 +155,7 @@ START_TEST(applied)
 	struct tunnel *one = sadb_find(db, "one"), *two = sadb_find(db, "M2");
 	ck_assert_ptr_nonnull(one);
 	ck_assert_str_eq(two->name, "two");
-	ck_assert_ptr_eq(sadb_lookup(db, &one->in->dst, 50, 300), one->in);
+	ck_assert_ptr_eq(sadb_lookup(db, &sa_outside(one->in)->dst, 50, 300), one->in);
 	atomic_store(&one->out->seq, 77);
 	sadb_activate(one, false);
 
