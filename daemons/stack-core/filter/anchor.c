@@ -5,6 +5,7 @@
  * filter in front of it: flow caches have to forget only what hangs on this anchor's bucket. */
 #include "daemons/stack-core/filter/set.h"
 #include "daemons/stack-core/ipsec/sa.h"
+#include "lib/base/ipproto.h"
 #include "lib/base/xalloc.h"
 #include <string.h>
 
@@ -63,9 +64,9 @@ static void spec_of(const struct filter_protect *p, bool natt, bool inbound, str
 	s.dst_lo = natt ? p->natt_remote : p->remote_lo;
 	s.dst_hi = natt ? p->natt_remote : p->remote_hi;
 	s.proto = p->proto;
-	if (p->local_port && filter_proto_ports(p->proto))
+	if (p->local_port && ipproto_ports(p->proto))
 		s.a = (struct filter_range){p->local_port, p->local_port};
-	if (p->remote_port && filter_proto_ports(p->proto))
+	if (p->remote_port && ipproto_ports(p->proto))
 		s.b = (struct filter_range){p->remote_port, p->remote_port};
 	s.action = FILTER_IPSEC;
 	(void)snprintf(s.name, sizeof(s.name), "%s", p->rule);
@@ -86,7 +87,7 @@ static bool meets(const struct filter_spec *a, const struct filter_spec *s)
 		return false;
 	if (a->proto != FILTER_PROTO_ANY && s->proto != FILTER_PROTO_ANY && a->proto != s->proto)
 		return false;
-	if (filter_proto_ports(a->proto) && filter_proto_ports(s->proto) &&
+	if (ipproto_ports(a->proto) && ipproto_ports(s->proto) &&
 		(a->a.lo > s->a.hi || s->a.lo > a->a.hi || a->b.lo > s->b.hi || s->b.lo > a->b.hi))
 		return false;
 	return overlap(&a->src_lo, &a->src_hi, &s->src_lo, &s->src_hi) && overlap(&a->dst_lo, &a->dst_hi, &s->dst_lo, &s->dst_hi);
