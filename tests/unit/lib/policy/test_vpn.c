@@ -60,7 +60,7 @@ START_TEST(refused_anchors)
 		"IpLocalStartAction: IKEv1 cannot negotiate it");
 	refused(ACTIONS "IpFilterPolicy { IpFilterRule r { IpSourceAddr all\n IpDestAddr all\n IpServiceRef all\n"
 			" IpGenericFilterActionRef permit\n IpLocalStartActionRef x } }\n",
-		"f:10:2: found IpLocalStartActionRef in IpFilterRule 'r', expected it with IpDynVpnActionRef alone");
+		"f:11:2: found IpLocalStartActionRef in IpFilterRule 'r', expected it with IpDynVpnActionRef alone");
 	refused(EMPTY "IpLocalStartAction s { LocalSecurityEndpoint 192.0.2.1\n LocalSecurityEndpointAddr 192.0.2.1 }\n",
 		"f:2:24: found LocalSecurityEndpoint beside LocalSecurityEndpointAddr, expected one of them");
 	refused(EMPTY "IpLocalStartAction s { LocalSecurityEndpoint 192.0.2.1\n RemoteSecurityEndpoint ::2 }\n",
