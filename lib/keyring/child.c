@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BURST = 64 };
+enum { BURST = 64, END_MS = 2000 };
 
 struct child {
 	struct loop *loop;
@@ -157,6 +157,17 @@ static void reap(struct child *c)
 		(void)snprintf(c->why, sizeof(c->why), "the signer process was killed by signal %d", info.si_status);
 }
 
+/* A child of another uid cannot be killed by us: it ends when the socket does. Whatever happens, we do not wait for ever. */
+static void end_process(struct child *c)
+{
+	struct pollfd p = {.fd = c->pid_fd, .events = POLLIN};
+	(void)kill(c->pid, SIGKILL);
+	if (c->pid_fd < 0)
+		(void)waitpid(c->pid, NULL, 0);
+	else if (poll(&p, 1, END_MS) > 0)
+		reap(c);
+}
+
 static void on_end(void *arg, int fd, unsigned events)
 {
 	struct child *c = arg;
@@ -212,9 +223,10 @@ int child_wait_ready(struct child *c, int timeout_ms, struct errbuf *e)
 		return err_set(e, m.status && m.status < 4096 ? (int)m.status : EIO, "%s", c->why);
 	if (!heard)
 		return err_set(e, ETIMEDOUT, "the signer process did not get ready in %d ms", timeout_ms);
-	(void)kill(c->pid, SIGKILL);
-	reap(c);
-	return err_set(e, ECONNRESET, "%s", c->why);
+	(void)close(c->fd);
+	c->fd = -1;
+	end_process(c);
+	return err_set(e, ECONNRESET, "%s", c->why[0] ? c->why : "the signer process closed its socket");
 }
 
 bool child_is_ready(const struct child *c)
@@ -253,15 +265,10 @@ void child_free(struct child *c)
 		return;
 	loop_fd_free(c->io);
 	loop_fd_free(c->end);
-	if (c->pid) {
-		(void)kill(c->pid, SIGKILL);
-		if (c->pid_fd >= 0)
-			reap(c);
-		else
-			(void)waitpid(c->pid, NULL, 0);
-	}
 	if (c->fd >= 0)
 		(void)close(c->fd);
+	if (c->pid)
+		end_process(c);
 	if (c->pid_fd >= 0)
 		(void)close(c->pid_fd);
 	free(c);

@@ -1,5 +1,6 @@
 /* Which certificate to show, which CAs to trust, and how a chain goes up through a ring. */
 #include "lib/keyring/ring.h"
+#include "lib/keyring/signer.h"
 #include <openssl/err.h>
 #include <string.h>
 #include <strings.h>
@@ -167,4 +168,40 @@ int keyring_trust(const struct keyring *k, const char *const *labels, size_t n_l
 	}
 	*ret = t;
 	return 0;
+}
+
+size_t ring_crls(const struct keyring *k)
+{
+	return k->n_crls;
+}
+
+static size_t ca_of_crl(const struct signer_ca *cas, size_t n, const X509_CRL *crl)
+{
+	for (size_t i = 0; crl && i < n; i++) {
+		const unsigned char *p = cas[i].subject.data;
+		X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)cas[i].subject.len);
+		bool same = name && X509_NAME_cmp(name, X509_CRL_get_issuer(crl)) == 0;
+		X509_NAME_free(name);
+		if (same)
+			return i;
+	}
+	return 0;
+}
+
+void ring_share_crls(const struct keyring *k, struct signer_ca *cas, size_t n, struct verify_blob *room)
+{
+	size_t *owner = n && k->n_crls ? calloc(k->n_crls, sizeof(*owner)) : NULL;
+	for (size_t i = 0; owner && i < k->n_crls; i++) {
+		X509_CRL *crl = trust_crl(k->crls[i].data, k->crls[i].len);
+		owner[i] = ca_of_crl(cas, n, crl);
+		X509_CRL_free(crl);
+	}
+	for (size_t ca = 0; owner && ca < n; ca++) {
+		cas[ca].crls = room;
+		for (size_t i = 0; i < k->n_crls; i++)
+			if (owner[i] == ca)
+				room[cas[ca].n_crls++] = k->crls[i];
+		room += cas[ca].n_crls;
+	}
+	free(owner);
 }

@@ -22,6 +22,11 @@ int ring_entry_read(const struct dir *ring, const char *file, enum keyring_usage
 /* What cert.pem does not say itself, the CAs of the ring complete, short of roots. */
 void ring_complete_chains(struct keyring *k);
 
+struct signer_ca;
+size_t ring_crls(const struct keyring *k);
+/* Gives each of @cas its CRLs of the ring, the first also those of CAs that are none of them; @room for ring_crls() of them. Borrowed from @k. */
+void ring_share_crls(const struct keyring *k, struct signer_ca *cas, size_t n, struct verify_blob *room);
+
 /* info: "USAGE OWNER [DEFAULT] [NOTRUST]". */
 struct ring_info {
 	enum keyring_usage usage; /* 0: not said */

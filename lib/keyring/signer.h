@@ -3,12 +3,11 @@
  *
  * Everything is asynchronous: a call returns a handle at once and its function runs later from the loop, exactly once, never from inside
  * the call, unless the handle was cancelled before. A failure arrives there too, as rc < 0 with text. Calls are answered
- * in any order. Only the loop's thread calls these. NULL instead of a handle: refused at once, the function will not run, because
- * SIGNER_OUTSTANDING_MAX calls are outstanding, or the mechanism or the length of the hash does not exist.
+ * in any order. Only the loop's thread calls these. There always is a handle: more than SIGNER_OUTSTANDING_MAX calls fail like any other, later.
  *
  * Errors: -ENOENT no certificate fits, or no such key (any more: the ring was reloaded; find again); -EACCES the server does not allow it;
- * -ECONNRESET the signer died with the request in it (it is being restarted: ask again); -ETIMEDOUT; -EINVAL the
- * mechanism or the hash's length does not fit the key; -EIO anything else. */
+ * -ECONNRESET the signer died with the request in it (it is being restarted: ask again); -ETIMEDOUT; -ENOBUFS too many
+ * outstanding; -EINVAL the mechanism or the hash's length is none or does not fit the key; -EIO anything else. */
 #pragma once
 #include "lib/keyring/keyring.h"
 #include "lib/keyring/verify.h"
@@ -23,7 +22,12 @@ struct signer_ca {
 	char label[SIGNER_LABEL_MAX];
 	struct verify_blob subject; /* DER name */
 	struct verify_blob cert;    /* DER certificate, to verify with (.len 0: the signer verifies itself and does not give it out) */
+	const struct verify_blob *crls; /* DER; of this CA, and with the first CA also those of CAs that are not in the list */
+	size_t n_crls;
 };
+/* A trust object of what list_cas gave: anchors are the CAs labelled @labels (none: all), the others help to build chains, all CRLs count. -ENOENT with
+ * the reason: a label that is not there, or no CA at all. Caller frees. */
+int signer_trust(const struct signer_ca *cas, size_t n, const char *const *labels, size_t n_labels, struct verify_trust **ret, struct errbuf *e);
 
 /* A certificate of ours to show, with the handle of its key. */
 struct signer_cert {

@@ -3,6 +3,7 @@
 #include "lib/keyring/signer_local.h"
 #include "lib/base/xalloc.h"
 #include "lib/keyring/child.h"
+#include "lib/keyring/ring.h"
 #include "lib/log/log.h"
 #include "lib/loop/loop.h"
 #include <string.h>
@@ -22,6 +23,7 @@ struct want {
 
 struct signer_call {
 	enum kind kind;
+	int refused; /* answered like CAS and FIND, with this error; in no slot */
 	uint32_t slot, generation;
 	void *arg;
 	union {
@@ -63,6 +65,10 @@ static struct local *local_of(struct signer *s)
 /* Out of every list; the caller then runs its function. */
 static void forget(struct local *l, struct signer_call *c)
 {
+	if (c->refused) {
+		TAILQ_REMOVE(&l->answers, c, waiting);
+		return;
+	}
 	if (c->kind == CALL_SIGN) {
 		TAILQ_REMOVE(&l->by_time, c, by_time);
 		if (!c->child)
@@ -84,11 +90,22 @@ static void call_free(struct signer_call *c)
 	free(c);
 }
 
-/* NULL when the table is full. */
+static struct signer_call *call_refused(struct local *l, enum kind kind, int refused, void *arg)
+{
+	struct signer_call *c = xnew(struct signer_call);
+	c->kind = kind;
+	c->refused = refused;
+	c->arg = arg;
+	TAILQ_INSERT_TAIL(&l->answers, c, waiting);
+	loop_timer_set(l->soon, 0);
+	return c;
+}
+
+/* The caller fills .fn in, and queues it unless it is .refused: the table is full. */
 static struct signer_call *call_new(struct local *l, enum kind kind, void *arg)
 {
 	if (!l->n_free)
-		return NULL;
+		return call_refused(l, kind, -ENOBUFS, arg);
 	struct signer_call *c = xnew(struct signer_call);
 	c->kind = kind;
 	c->slot = l->free_slots[--l->n_free];
@@ -282,10 +299,23 @@ static void answer_find(struct local *l, struct signer_call *c)
 	keyring_unref(ring);
 }
 
+static void answer_refused(struct local *l, struct signer_call *c)
+{
+	const char *why = c->refused == -ENOBUFS ? "too many calls of the signer are outstanding" : "no such mechanism, or no such length of a hash";
+	l->base.n_failed++;
+	if (c->kind == CALL_CAS)
+		c->fn.cas(c->arg, c->refused, NULL, 0, why);
+	else if (c->kind == CALL_FIND)
+		c->fn.cert(c->arg, c->refused, NULL, why);
+	else
+		c->fn.sign(c->arg, c->refused, NULL, 0, why);
+}
+
 static void answer_cas(struct local *l, struct signer_call *c)
 {
-	struct signer_ca *cas = xcalloc(keyring_count(l->ring), sizeof(*cas));
-	struct keyring *ring = keyring_ref(l->ring);
+	struct keyring *ring = keyring_ref(l->ring); /* the function may reload */
+	struct signer_ca *cas = xcalloc(keyring_count(ring), sizeof(*cas));
+	struct verify_blob *crls = xcalloc(ring_crls(ring), sizeof(*crls));
 	const struct keyring_cert *k;
 	size_t n = 0;
 	for (size_t i = 0; (k = keyring_at(ring, i)); i++) {
@@ -295,8 +325,10 @@ static void answer_cas(struct local *l, struct signer_call *c)
 		cas[n].subject = k->subject;
 		cas[n++].cert = k->chain[0];
 	}
+	ring_share_crls(ring, cas, n, crls);
 	c->fn.cas(c->arg, 0, cas, n, "");
 	keyring_unref(ring);
+	free(crls);
 	free(cas);
 }
 
@@ -306,7 +338,9 @@ static void on_soon(void *arg)
 	struct signer_call *c;
 	for (int i = 0; i < 256 && (c = TAILQ_FIRST(&l->answers)); i++) {
 		forget(l, c);
-		if (c->kind == CALL_CAS)
+		if (c->refused)
+			answer_refused(l, c);
+		else if (c->kind == CALL_CAS)
 			answer_cas(l, c);
 		else
 			answer_find(l, c);
@@ -326,10 +360,9 @@ static struct signer_call *local_cas(struct signer *s, signer_cas_fn fn, void *a
 {
 	struct local *l = local_of(s);
 	struct signer_call *c = call_new(l, CALL_CAS, arg);
-	if (!c)
-		return NULL;
 	c->fn.cas = fn;
-	answer_soon(l, c);
+	if (!c->refused)
+		answer_soon(l, c);
 	return c;
 }
 
@@ -337,8 +370,9 @@ static struct signer_call *local_find(struct signer *s, const struct signer_want
 {
 	struct local *l = local_of(s);
 	struct signer_call *c = call_new(l, CALL_FIND, arg);
-	if (!c)
-		return NULL;
+	c->fn.cert = fn;
+	if (c->refused)
+		return c;
 	struct want *w = c->want = xnew(struct want);
 	w->has_id = want->id;
 	if (want->id)
@@ -353,7 +387,6 @@ static struct signer_call *local_find(struct signer *s, const struct signer_want
 		memcpy(copy, want->cas[i].data, want->cas[i].len);
 		w->cas[w->n_cas++] = (struct verify_blob){copy, want->cas[i].len};
 	}
-	c->fn.cert = fn;
 	l->base.n_finds++;
 	answer_soon(l, c);
 	return c;
@@ -363,12 +396,11 @@ static struct signer_call *local_sign(struct signer *s, const uint8_t key[KEYRIN
 	signer_sign_fn fn, void *arg)
 {
 	struct local *l = local_of(s);
-	if (!len || len > SIGN_HASH_MAX || (int)mech <= 0 || mech >= SIGN_MECH_MAX)
-		return NULL;
-	struct signer_call *c = call_new(l, CALL_SIGN, arg);
-	if (!c)
-		return NULL;
+	bool possible = len && len <= SIGN_HASH_MAX && (int)mech > 0 && mech < SIGN_MECH_MAX;
+	struct signer_call *c = possible ? call_new(l, CALL_SIGN, arg) : call_refused(l, CALL_SIGN, -EINVAL, arg);
 	c->fn.sign = fn;
+	if (c->refused)
+		return c;
 	c->msg = xnew(struct wire_msg);
 	c->msg->op = WIRE_SIGN;
 	c->msg->mech = (uint8_t)mech;
@@ -452,6 +484,10 @@ static int local_reload(struct signer *s, struct errbuf *e)
 static void local_free(struct signer *s)
 {
 	struct local *l = local_of(s);
+	for (struct signer_call *c; (c = TAILQ_FIRST(&l->answers));) {
+		forget(l, c);
+		call_free(c);
+	}
 	for (size_t i = 0; i < SIGNER_OUTSTANDING_MAX; i++)
 		if (l->slots[i])
 			call_free(l->slots[i]);

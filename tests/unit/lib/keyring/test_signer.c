@@ -116,9 +116,17 @@ START_TEST(unknown_key_and_impossible_requests_are_refused)
 {
 	struct answer a = {0};
 	uint8_t key[KEYRING_KEY_ID] = {1}, hash[65] = {0};
-	ck_assert_ptr_null(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 65, on_sign, &a));
-	ck_assert_ptr_null(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 0, on_sign, &a));
-	ck_assert_ptr_null(signer_sign(sig, key, SIGN_MECH_MAX, hash, 20, on_sign, &a));
+	ck_assert_ptr_nonnull(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 65, on_sign, &a));
+	ck_assert_int_eq(a.n, 0);
+	run_until(&a.n, 1);
+	ck_assert_int_eq(a.rc, -EINVAL);
+	ck_assert_ptr_nonnull(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 0, on_sign, &a));
+	run_until(&a.n, 2);
+	ck_assert_int_eq(a.rc, -EINVAL);
+	struct signer_call *c = signer_sign(sig, key, SIGN_MECH_MAX, hash, 20, on_sign, &a);
+	ck_assert_ptr_nonnull(c);
+	signer_cancel(sig, c);
+	a.n = 0;
 	ck_assert_ptr_nonnull(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 20, on_sign, &a));
 	run_until(&a.n, 1);
 	ck_assert_int_eq(a.rc, -ENOENT);
@@ -226,6 +234,47 @@ static void on_count(void *arg, int rc, const uint8_t *s, size_t len, const char
 	total++;
 }
 
+static struct verify_trust *trust_made;
+static int trust_rc;
+static struct errbuf trust_why;
+static void on_cas_trust(void *arg, int rc, const struct signer_ca *cas, size_t n, const char *why)
+{
+	static const char *const none[] = {"ca", "none"}, *const one[] = {"ca"};
+	int *done = arg;
+	(void)why;
+	ck_assert_int_eq(rc, 0);
+	trust_rc = signer_trust(cas, n, none, 2, &trust_made, &trust_why);
+	ck_assert_int_eq(signer_trust(NULL, 0, NULL, 0, &trust_made, &trust_why), -ENOENT);
+	ck_assert_int_eq(signer_trust(cas, n, one, 1, &trust_made, &trust_why), 0);
+	(*done)++;
+}
+
+START_TEST(trust_comes_with_its_crls)
+{
+	int done = 0;
+	uint8_t *der;
+	struct errbuf e;
+	struct peer_key *k = NULL;
+	size_t len = make_crl(&ca, &ca, &host, -100, 100, &der);
+	ring_mkdir("IKED/keyring/.crl");
+	FILE *f = fopen(ring_path("IKED/keyring/.crl/ca"), "we");
+	ck_assert_uint_eq(fwrite(der, 1, len, f), len);
+	(void)fclose(f);
+	OPENSSL_free(der);
+	struct verify_peer p = {.certs = {{host.der, host.len}}, .n_certs = 1, .now = NOW, .flags = VERIFY_NO_IDENTITY};
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ptr_nonnull(signer_list_cas(sig, on_cas_trust, &done));
+		run_until(&done, i + 1);
+		ck_assert_int_eq(trust_rc, -ENOENT);
+		ck_assert_int_eq(verify_peer(trust_made, &p, &k, &e), i ? VERIFY_REVOKED : VERIFY_OK);
+		verify_trust_free(trust_made);
+		peer_key_free(k);
+		k = NULL;
+		ck_assert_int_eq(signer_reload(sig, &e), 0);
+	}
+}
+END_TEST
+
 START_TEST(hundreds_outstanding_and_a_full_table)
 {
 	uint8_t key[KEYRING_KEY_ID], hash[32] = {3};
@@ -234,8 +283,12 @@ START_TEST(hundreds_outstanding_and_a_full_table)
 	key_of_host(key);
 	for (int i = 0; i < SIGNER_OUTSTANDING_MAX; i++)
 		ck_assert_ptr_nonnull(signer_sign(sig, key, i < 600 ? SIGN_RSA_PKCS1_RAW : SIGN_ECDSA, hash, 32, on_count, codes));
-	ck_assert_ptr_null(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_count, codes));
+	struct answer a = {0};
+	ck_assert_ptr_nonnull(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_sign, &a));
+	ck_assert_ptr_nonnull(signer_list_cas(sig, on_cas, &a));
 	ck_assert_uint_eq(sig->outstanding, SIGNER_OUTSTANDING_MAX);
+	run_until(&a.n, 2);
+	ck_assert_int_eq(a.rc, -ENOBUFS);
 	run_until(&total, SIGNER_OUTSTANDING_MAX);
 	ck_assert_int_eq(codes[0], 600);
 	ck_assert_int_eq(codes[2], SIGNER_OUTSTANDING_MAX - 600);
@@ -391,6 +444,7 @@ static Suite *suite(void)
 	tcase_add_test(t, signatures_verify);
 	tcase_add_test(t, raw_is_pkcs1_without_digestinfo);
 	tcase_add_test(t, finds_and_lists);
+	tcase_add_test(t, trust_comes_with_its_crls);
 	tcase_add_test(t, hundreds_outstanding_and_a_full_table);
 	tcase_add_test(t, cancelled_calls_say_nothing);
 	tcase_add_test(t, a_killed_signer_is_replaced);
