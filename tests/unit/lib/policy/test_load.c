@@ -130,17 +130,45 @@ START_TEST(identities_and_wildcards)
 }
 END_TEST
 
+/* A file of the source tree: the build names sources by their full paths. */
+static void source(const char *name, char *out, size_t size)
+{
+	char path[4096] = __FILE__;
+	strcpy(strstr(path, "tests/unit/"), name);
+	FILE *f = fopen(path, "re");
+	ck_assert_ptr_nonnull(f);
+	size_t n = fread(out, 1, size - 1, f);
+	out[n] = 0;
+	ck_assert_uint_lt(n, size - 1);
+	(void)fclose(f);
+}
+
+static unsigned undocumented(const struct conf_stmt *s, const char *page, unsigned depth)
+{
+	unsigned missing = 0;
+	for (; s && s->name && depth < 8; s++) {
+		if (!strstr(page, s->name)) {
+			fprintf(stderr, "not in the manual page: %s\n", s->name);
+			missing++;
+		}
+		missing += undocumented(s->children, page, depth + 1);
+	}
+	return missing;
+}
+
+START_TEST(the_manual_page_has_every_statement)
+{
+	char page[65536];
+	source("lib/policy/ravelin-ipsec-policy.5", page, sizeof(page));
+	ck_assert_uint_eq(undocumented(ipsec_policy_spec.stmts, page, 0), 0);
+}
+END_TEST
+
 START_TEST(the_sample_is_good_and_json_shows_no_key)
 {
 	char text[65536];
-	char path[] = __FILE__; /* the build names sources by their full paths */
 	struct json j;
-	strcpy(strstr(path, "tests/unit/"), "conf/policy/ipsec.policy");
-	FILE *f = fopen(path, "re");
-	ck_assert_ptr_nonnull(f);
-	size_t n = fread(text, 1, sizeof(text) - 1, f);
-	text[n] = 0;
-	(void)fclose(f);
+	source("conf/policy/ipsec.policy", text, sizeof(text));
 	struct ipsec_policy *p = accepted(text);
 	ck_assert(p->n_rules == 6 && p->n_kex_rules == 3 && p->n_local_rules == 1 && p->generation > 0);
 	json_init(&j);
@@ -164,6 +192,7 @@ static Suite *suite(void)
 	tcase_add_test(t, files_that_are_not_there_or_wrong);
 	tcase_add_test(t, rules_are_found_by_both_ends);
 	tcase_add_test(t, identities_and_wildcards);
+	tcase_add_test(t, the_manual_page_has_every_statement);
 	tcase_add_test(t, the_sample_is_good_and_json_shows_no_key);
 	suite_add_tcase(s, t);
 	return s;
