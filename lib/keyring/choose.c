@@ -1,4 +1,5 @@
 /* Which certificate to show, which CAs to trust, and how a chain goes up through a ring. */
+#include "lib/keyring/dn.h"
 #include "lib/keyring/ring.h"
 #include "lib/keyring/signer.h"
 #include <openssl/err.h>
@@ -74,6 +75,31 @@ static bool under_one_of(const struct keyring *k, const struct ring_entry *x, co
 	return found;
 }
 
+static bool has_attribute(const struct dn_attr *list, bool *used, size_t n, const struct dn_attr *a)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (used[i] || OBJ_cmp(list[i].type, a->type) || strcmp(list[i].value, a->value) != 0)
+			continue;
+		used[i] = true;
+		return true;
+	}
+	return false;
+}
+
+/* The subject as policy names it, whichever order its attributes have: what is sent is the certificate's own. */
+static bool has_subject(const X509 *x, const struct ident *id)
+{
+	struct dn_attr have[DN_ATTRS_MAX], want[DN_ATTRS_MAX];
+	bool used[DN_ATTRS_MAX] = {false};
+	size_t n = 0, n_want = 0;
+	X509_NAME *name = dn_from_der(id->data, id->len);
+	bool same = name && dn_attrs(name, want, &n_want) == 0 && dn_attrs(X509_get_subject_name(x), have, &n) == 0 && n == n_want;
+	for (size_t i = 0; same && i < n; i++)
+		same = has_attribute(have, used, n, &want[i]);
+	X509_NAME_free(name);
+	return same;
+}
+
 /* Why no certificate fits, told by the last thing that was missing. */
 enum missing { NO_KEY, NO_TRUST, NO_IDENTITY, NO_TIME, NO_CA };
 
@@ -91,7 +117,7 @@ static enum missing consider(const struct keyring *k, const struct ring_entry *x
 		return NO_KEY;
 	if (!x->c.is_trusted)
 		return NO_TRUST;
-	if (id && !trust_identity(x->x509, id, NULL))
+	if (id && !(id->type == IDENT_DN ? has_subject(x->x509, id) : trust_identity(x->x509, id, NULL)))
 		return NO_IDENTITY;
 	if (now < x->c.not_before || now > x->c.not_after)
 		return NO_TIME;
@@ -136,7 +162,7 @@ static int add_all(struct verify_trust *t, const struct keyring *k, struct errbu
 {
 	int rc = 0;
 	for (size_t i = 0; !rc && i < k->n; i++)
-		if (k->entries[i].c.usage == KEYRING_CERTAUTH && k->entries[i].c.is_trusted)
+		if (k->entries[i].c.usage == KEYRING_CERTAUTH && k->entries[i].c.is_trusted && k->entries[i].c.is_ca)
 			rc = add_ca(t, k, &k->entries[i], "", e);
 	if (!rc && !verify_trust_cas(t))
 		rc = err_set(e, ENOENT, "key ring %.74s has no CA certificate", k->name);

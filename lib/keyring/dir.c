@@ -57,11 +57,12 @@ int dir_decode(const char *file, char *out, size_t size)
 static int check_owner(const char *path, const struct stat *st, uid_t uid, enum dir_secrecy secrecy, struct errbuf *e)
 {
 	unsigned mode = st->st_mode & 07777;
-	if (secrecy == DIR_PRIVATE && st->st_uid != uid)
+	/* Root, before it becomes the user, may use that user's key: only root can have put it into root's folders. */
+	if (secrecy == DIR_PRIVATE && st->st_uid != uid && uid != 0)
 		return err_set(e, EPERM, "%.160s: a private key of uid %u: it must belong to uid %u, which uses it", path, st->st_uid, uid);
 	if (secrecy == DIR_PRIVATE && (mode & 0177))
 		return err_set(e, EPERM, "%.160s: a private key of mode %04o: it must be 0600", path, mode);
-	if (st->st_uid != 0 && st->st_uid != uid)
+	if (secrecy == DIR_PUBLIC && st->st_uid != 0 && st->st_uid != uid)
 		return err_set(e, EPERM, "%.160s: belongs to uid %u: it must belong to root or to uid %u", path, st->st_uid, uid);
 	if (mode & 022)
 		return err_set(e, EPERM, "%.160s: mode %04o: others than its owner may write it", path, mode);

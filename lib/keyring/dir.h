@@ -27,7 +27,7 @@ int dir_open_sub(const struct dir *up, const char *name, struct dir *ret, struct
 void dir_close(struct dir *d);
 
 enum dir_secrecy { DIR_PUBLIC, DIR_PRIVATE };
-/* The regular file @name, checked and read; *@ret has a NUL behind it and is freed by the caller. DIR_PRIVATE: owned by .uid, no bit for group or
+/* The regular file @name, checked and read; *@ret has a NUL behind it and is freed by the caller. DIR_PRIVATE: owned by .uid (root: by anyone), no bit for group or
  * others, and *@ret must be wiped. -ENOENT, -EPERM, -EFBIG. */
 int dir_read(const struct dir *d, const char *name, enum dir_secrecy secrecy, size_t max, uint8_t **ret, size_t *ret_len, struct errbuf *e);
 /* The same checks without opening. 0, -ENOENT or -EPERM. */

@@ -10,8 +10,8 @@
  * USER is in upper case; irrcerta and irrsitec (RACF's own spelling) own the CERTAUTH and SITE certificates. Ring and label are encoded:
  * letters, digits, "_", "-" and "." (not first) as they are, every other byte as %XX. Names starting with "." are no rings.
  *
- * Permissions are part of the promise. A key is a regular file (no link) of mode 0600 or 0400, owned by the uid that uses it; each directory
- * from the keyring directory down and each certificate belongs to root or to that uid and is writable by nobody else. Anything
+ * Permissions are part of the promise. A key is a regular file (no link) of mode 0600 or 0400, owned by the uid that uses it (root may use
+ * anyone's); each directory from the keyring directory down and each certificate belongs to root or to that uid and is writable by nobody else. Anything
  * else is refused, with the path, what was found and what is wanted: a ring opens whole or not at all.
  *
  * A struct keyring is an immutable snapshot with a reference count: reload by opening again and dropping the old one when nothing

@@ -19,7 +19,7 @@ struct signer_local_spec {
 	unsigned timeout_ms; /* of one request; 0: 10,000 */
 };
 
-/* To be called when the daemon has dropped its privileges, as each restart and reload is too: keys belong to the uid that the daemon keeps.
+/* Each restart and reload reads the keys with the uid that the daemon has then: they must belong to the one that it keeps.
  * Waits (at most 10 s) until the child has loaded the keys, so that a bad ring stops the daemon at start with the reason. */
 int signer_local_new(struct loop *l, const struct signer_local_spec *spec, struct signer **ret, struct errbuf *e);
 /* The ring in use: for keyring_trust and reports. Borrowed until the next reload; keyring_ref to keep. */

@@ -11,7 +11,8 @@ import rv
 
 WANTED = """usr/sbin/stack-core usr/sbin/defmgrD usr/bin/ipsec usr/bin/safctl usr/bin/stackctl usr/bin/defmgrctl usr/bin/busmon
 usr/bin/auditctl lib/systemd/system/defmgrD.service lib/systemd/system/stack-core@.service usr/lib/sysusers.d/ravelin.conf
-usr/lib/tmpfiles.d/ravelin.conf usr/share/man/man8/defmgrD.8 usr/share/man/man1/ipsec.1 usr/share/ravelin/saf/base.racf""".split()
+usr/lib/tmpfiles.d/ravelin.conf usr/share/man/man8/defmgrD.8 usr/share/man/man1/ipsec.1 usr/share/ravelin/saf/base.racf
+usr/libexec/ravelin/ravelin-signer usr/share/man/man8/ravelin-signer.8""".split()
 
 
 def overlay():

@@ -159,13 +159,18 @@ START_TEST(wrong_owners)
 	if (geteuid() != 0)
 		ck_abort_msg("this test must run as root: it gives files away");
 	ck_assert_int_eq(chown(ring_path("IKED/keyring/host%20one/key.pem"), 4711, (gid_t)-1), 0);
-	refuses(-EPERM, "a private key of uid 4711: it must belong to uid 0");
-	struct keyring *k = NULL;
+	struct keyring *k = opened("iked/keyring"); /* root, before it becomes 4711 */
+	keyring_unref(k);
+	k = NULL;
 	struct keyring_spec spec = {.name = "iked/keyring", .dir = ring_top, .uid = 4711};
 	ck_assert_int_eq(keyring_open(&spec, &k, &e), 0); /* root's directories, its own key */
 	keyring_unref(k);
 	spec.uid = 4712;
 	ck_assert_int_eq(keyring_open(&spec, &k, &e), -EPERM);
+	ck_assert_ptr_nonnull(strstr(e.text, "a private key of uid 4711: it must belong to uid 4712"));
+	ck_assert_int_eq(chmod(ring_path("IKED/keyring/host%20one/key.pem"), 0640), 0);
+	refuses(-EPERM, "it must be 0600"); /* for root too */
+	ck_assert_int_eq(chmod(ring_path("IKED/keyring/host%20one/key.pem"), 0600), 0);
 	ck_assert_int_eq(chown(ring_path("IKED/keyring/host%20one/key.pem"), 0, (gid_t)-1), 0);
 	ck_assert_int_eq(chown(ring_path("IKED/keyring"), 4711, (gid_t)-1), 0);
 	refuses(-EPERM, "belongs to uid 4711");
@@ -247,6 +252,37 @@ START_TEST(chooses)
 	ck_assert_int_eq(keyring_choose(k, &id, NULL, 0, NOW, &c, &e), 0);
 	ck_assert_str_eq(c->label, "second");
 	ck_assert_int_eq(keyring_choose(k, &id, &cas[1], 0, NOW + 2000, &c, &e), -ENOENT);
+	keyring_unref(k);
+}
+END_TEST
+
+START_TEST(chooses_a_name_written_in_another_order)
+{
+	const struct keyring_cert *c = NULL;
+	struct ident id;
+	struct keyring *k = opened("iked/keyring");
+	ck_assert_int_eq(ident_from_text("X500dn", "CN=host,O=Example,C=US", &id, &e), 0);
+	ck_assert_int_eq(keyring_choose(k, &id, NULL, 0, NOW, &c, &e), 0);
+	ck_assert_int_eq(ident_from_text("X500dn", "C=US,O=EXAMPLE,CN=host", &id, &e), 0);
+	ck_assert_int_eq(keyring_choose(k, &id, NULL, 0, NOW, &c, &e), 0);
+	ck_assert_str_eq(c->label, "host one");
+	ck_assert_int_eq(ident_from_text("X500dn", "C=US,CN=host", &id, &e), 0);
+	ck_assert_int_eq(keyring_choose(k, &id, NULL, 0, NOW, &c, &e), -ENOENT);
+	keyring_unref(k);
+}
+END_TEST
+
+START_TEST(what_is_no_ca_is_no_anchor)
+{
+	struct verify_trust *t = NULL;
+	static const char *const named[] = {"self"};
+	ring_add("IKED/keyring/self", &host2, false, "CERTAUTH irrcerta\n");
+	struct keyring *k = opened("iked/keyring");
+	ck_assert_int_eq(keyring_trust(k, NULL, 0, &t, &e), 0); /* the others still count */
+	ck_assert_uint_eq(verify_trust_cas(t), 2);
+	verify_trust_free(t);
+	ck_assert_int_eq(keyring_trust(k, named, 1, &t, &e), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(e.text, "not the certificate of a CA"));
 	keyring_unref(k);
 }
 END_TEST
@@ -345,6 +381,8 @@ static Suite *suite(void)
 	tcase_add_test(t, by_hand_without_info);
 	tcase_add_test(t, virtual_ring);
 	tcase_add_test(t, chooses);
+	tcase_add_test(t, chooses_a_name_written_in_another_order);
+	tcase_add_test(t, what_is_no_ca_is_no_anchor);
 	tcase_add_test(t, trusts);
 	tcase_add_test(t, crls);
 	tcase_add_test(t, keys_of_pkcs12);
