@@ -109,7 +109,7 @@ START_TEST(calipso_has_its_shape)
 	unsigned crc = 0xffff;
 	for (size_t i = 0; i < 28; i++)
 		for (int bit = 0; bit < 8; bit++) {
-			unsigned x = (crc ^ text[i] >> bit) & 1;
+			unsigned x = (crc ^ (unsigned)text[i] >> bit) & 1;
 			crc = x ? crc >> 1 ^ 0x8408u : crc >> 1;
 		}
 	ck_assert_uint_eq(crc, 0xf0b8);
