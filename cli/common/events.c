@@ -3,6 +3,7 @@
 #include "cli/common/cli.h"
 #include "proto/common.pb-c.h"
 #include "proto/defmgr.pb-c.h"
+#include "proto/rpcbind.pb-c.h"
 #include "proto/stack.pb-c.h"
 #include <string.h>
 
@@ -15,6 +16,11 @@ static const struct {
 	{".conf.loaded", &common__conf_loaded__descriptor},
 	{"defmgr.filter.", &defmgr__filter_event__descriptor},
 	{"defmgr.stack.", &defmgr__stack_event__descriptor},
+	{"rpcbind.set", &rpcbind__changed__descriptor},
+	{"rpcbind.unset", &rpcbind__changed__descriptor},
+	{"rpcbind.refused", &rpcbind__refused__descriptor},
+	{"rpcbind.limited", &rpcbind__limited__descriptor},
+	{"rpcbind.call", &rpcbind__call__descriptor},
 	{"stack.started", &stack__started__descriptor},
 	{"stack.filter.", &stack__filter_log__descriptor},
 	{"stack.sa.", &stack__sa_event__descriptor},
