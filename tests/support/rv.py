@@ -10,6 +10,7 @@ namespaces, then the ROOT. A test is a straight script:
     sys.exit(rv.finish())
 """
 import atexit
+import contextlib
 import os
 import re
 import select
@@ -31,7 +32,8 @@ DEFMGRD_UID, STACKCOR_UID, ALICE_UID, MALLORY_UID = 20010, 20011, 20001, 20002
 
 _tally = {"passed": 0, "failed": 0}
 _undo = []
-_root = None
+_roots = {}   # by system; "" is the only one that most tests know
+_system = ""
 
 
 # --- results ---
@@ -88,16 +90,26 @@ signal.signal(signal.SIGHUP, _on_signal)
 
 def root():
     """The private prefix. Short, as socket paths hold 107 characters; 0755, as other uids must reach the sockets."""
-    global _root
-    if _root is None:
-        _root = tempfile.mkdtemp(prefix="rv", dir="/tmp")
-        os.chmod(_root, 0o755)
+    if _system not in _roots:
+        made = _roots[_system] = tempfile.mkdtemp(prefix="rv", dir="/tmp")
+        os.chmod(made, 0o755)
         for d in ("run/ravelin", "etc/ravelin/stacks", "var/lib/ravelin", "var/log/ravelin"):
-            os.makedirs(os.path.join(_root, d), mode=0o755)
-        with open(os.path.join(_root, "etc/ravelin/sysname"), "w") as f:
+            os.makedirs(os.path.join(made, d), mode=0o755)
+        with open(os.path.join(made, "etc/ravelin/sysname"), "w") as f:
             f.write(SYSNAME + "\n")
-        at_end(lambda: shutil.rmtree(_root, ignore_errors=True))
-    return _root
+        at_end(lambda: shutil.rmtree(made, ignore_errors=True))
+    return _roots[_system]
+
+
+@contextlib.contextmanager
+def system(name):
+    """What is done inside is done on another computer: with a ROOT, a registry and a bus of its own."""
+    global _system
+    before, _system = _system, name
+    try:
+        yield
+    finally:
+        _system = before
 
 
 def path(*parts):
