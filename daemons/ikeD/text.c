@@ -1,0 +1,139 @@
+/* Numbers of the protocols as z/OS's reports spell them. */
+#include "daemons/ikeD/iked.h"
+
+const char *text_p1_state(enum ike_state s)
+{
+	static const char *const text[] = {"INIT", "WAIT SA", "IN KE", "WAIT KE", "DONE", "EXPIRED", "HALF-CLOSED"};
+	return text[s];
+}
+
+const char *text_child_state(enum ike_child_state s)
+{
+	static const char *const text[] = {"INIT", "IN NEGOTIATION", "PENDING", "DONE", "EXPIRED"};
+	return text[s];
+}
+
+const char *text_p1_cipher(unsigned enc)
+{
+	return enc == IKE_ENC_DES ? "DES" : enc == IKE_ENC_3DES ? "3DES-CBC" : enc == IKE_ENC_AES ? "AES-CBC" : "n/a";
+}
+
+const char *text_hash(unsigned hash)
+{
+	switch (hash) {
+	case IKE_HASH_MD5:
+		return "HMAC-MD5";
+	case IKE_HASH_SHA1:
+		return "HMAC-SHA1";
+	case IKE_HASH_SHA2_256:
+		return "HMAC-SHA2-256";
+	case IKE_HASH_SHA2_384:
+		return "HMAC-SHA2-384";
+	case IKE_HASH_SHA2_512:
+		return "HMAC-SHA2-512";
+	default:
+		return "n/a";
+	}
+}
+
+const char *text_esp(unsigned transform)
+{
+	switch (transform) {
+	case IPSEC_ESP_DES:
+		return "DES-CBC";
+	case IPSEC_ESP_3DES:
+		return "3DES-CBC";
+	case IPSEC_ESP_NULL:
+		return "NULL";
+	case IPSEC_ESP_AES_CBC:
+		return "AES-CBC";
+	case IPSEC_ESP_AES_CTR:
+		return "AES-CTR";
+	case IPSEC_ESP_AES_CCM_16:
+		return "AES-CCM-16";
+	case IPSEC_ESP_AES_GCM_16:
+		return "AES-GCM-16";
+	case IPSEC_ESP_AES_GMAC:
+		return "AES-GMAC";
+	default:
+		return "n/a";
+	}
+}
+
+const char *text_auth(unsigned auth)
+{
+	switch (auth) {
+	case IPSEC_AUTH_MD5:
+		return "HMAC-MD5";
+	case IPSEC_AUTH_SHA1:
+		return "HMAC-SHA1";
+	case IPSEC_AUTH_SHA2_256:
+		return "HMAC-SHA2-256-128";
+	case IPSEC_AUTH_SHA2_384:
+		return "HMAC-SHA2-384-192";
+	case IPSEC_AUTH_SHA2_512:
+		return "HMAC-SHA2-512-256";
+	case IPSEC_AUTH_XCBC:
+		return "AES128-XCBC-96";
+	case IPSEC_AUTH_AES_GMAC_128:
+		return "AES-GMAC-128";
+	case IPSEC_AUTH_AES_GMAC_256:
+		return "AES-GMAC-256";
+	default:
+		return "n/a";
+	}
+}
+
+const char *text_id_type(unsigned type)
+{
+	switch (type) {
+	case IKE_ID_IPV4:
+		return "ID_IPV4_ADDR";
+	case IKE_ID_FQDN:
+		return "ID_FQDN";
+	case IKE_ID_USER_FQDN:
+		return "ID_USER_FQDN";
+	case IKE_ID_IPV6:
+		return "ID_IPV6_ADDR";
+	case IKE_ID_DER_DN:
+		return "ID_DER_ASN1_DN";
+	case IKE_ID_KEY_ID:
+		return "ID_KEY_ID";
+	default:
+		return "n/a";
+	}
+}
+
+/* The length of the prefix that is exactly lo..hi; -1: it is none. */
+static int prefix_length(const struct addr_range *r)
+{
+	size_t bits = 8 * addr_len(&r->lo), len = 0;
+	bool open = false;
+	for (size_t i = 0; i < bits; i++) {
+		unsigned lo = r->lo.b[i / 8] >> (7 - i % 8) & 1, hi = r->hi.b[i / 8] >> (7 - i % 8) & 1;
+		if (!open && lo == hi) {
+			len++;
+			continue;
+		}
+		open = true;
+		if (lo || !hi)
+			return -1;
+	}
+	return (int)len;
+}
+
+const char *text_range(const struct addr_range *r, char out[2 * ADDR_TEXT_MAX + 2])
+{
+	char lo[ADDR_TEXT_MAX], hi[ADDR_TEXT_MAX];
+	enum { OUT = 2 * ADDR_TEXT_MAX + 2 };
+	int len = r->lo.family ? prefix_length(r) : 0;
+	if (!r->lo.family)
+		(void)snprintf(out, OUT, "All");
+	else if (len == (int)(8 * addr_len(&r->lo)))
+		(void)snprintf(out, OUT, "%s", addr_text(&r->lo, lo));
+	else if (len >= 0)
+		(void)snprintf(out, OUT, "%s/%d", addr_text(&r->lo, lo), len);
+	else
+		(void)snprintf(out, OUT, "%s-%s", addr_text(&r->lo, lo), addr_text(&r->hi, hi));
+	return out;
+}
