@@ -4,6 +4,7 @@
 #include "proto/common.pb-c.h"
 #include "proto/defmgr.pb-c.h"
 #include "proto/rpcbind.pb-c.h"
+#include "proto/ike.pb-c.h"
 #include "proto/stack.pb-c.h"
 #include <string.h>
 
@@ -21,6 +22,12 @@ static const struct {
 	{"rpcbind.refused", &rpcbind__refused__descriptor},
 	{"rpcbind.limited", &rpcbind__limited__descriptor},
 	{"rpcbind.call", &rpcbind__call__descriptor},
+	{"ike.sa.", &ike__sa_event__descriptor},
+	{"ike.peer.", &ike__sa_event__descriptor},
+	{"ike.rule.", &ike__sa_event__descriptor},
+	{"ike.protocol.", &ike__trouble__descriptor},
+	{"ike.flood", &ike__trouble__descriptor},
+	{"ike.stack.", &ike__stack_event__descriptor},
 	{"stack.started", &stack__started__descriptor},
 	{"stack.filter.", &stack__filter_log__descriptor},
 	{"stack.sa.", &stack__sa_event__descriptor},

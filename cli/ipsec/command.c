@@ -22,6 +22,11 @@ static const struct primary {
 		{{"display", IPSEC_DISPLAY}, {"activate", IPSEC_ACTIVATE}, {"deactivate", IPSEC_DEACTIVATE}}},
 	{"-i", IPSEC_INTERFACE, "display", {{"display", IPSEC_DISPLAY}}},
 	{"-t", IPSEC_TRAFFIC, "", {{NULL}}},
+	{"-k", IPSEC_IKE, "display, deactivate, refresh",
+		{{"display", IPSEC_DISPLAY}, {"deactivate", IPSEC_DEACTIVATE}, {"refresh", IPSEC_REFRESH}}},
+	{"-y", IPSEC_DYNAMIC, "display, activate, deactivate, refresh",
+		{{"display", IPSEC_DISPLAY}, {"activate", IPSEC_ACTIVATE}, {"deactivate", IPSEC_DEACTIVATE}, {"refresh", IPSEC_REFRESH}}},
+	{"-o", IPSEC_NATT, "display", {{"display", IPSEC_DISPLAY}}},
 };
 
 static bool is_option(const char *w)
@@ -90,6 +95,16 @@ static int take_all_or_ids(const char *const *words, struct ipsec_command *c, st
 	return 2;
 }
 
+static int take_local_rule(const char *const *words, struct ipsec_command *c, struct errbuf *e)
+{
+	if (!words[1] || is_option(words[1]))
+		return err_set(e, EINVAL, "-l: no value; allowed: the name of a LocalDynVpnRule");
+	if (c->local_rule)
+		return err_set(e, EINVAL, "-l: given twice; allowed: one name");
+	c->local_rule = words[1];
+	return 2;
+}
+
 /* An option that several primaries have: words taken, 0 when it is none. */
 static int take_option(const char *const *words, struct ipsec_command *c, struct errbuf *e)
 {
@@ -114,7 +129,19 @@ static int take_option(const char *const *words, struct ipsec_command *c, struct
 		return defence_change(c) ? take_name(words, c, e) : take_names(words, c->names, &c->nnames, e);
 	if (!strcmp(w, "-n") && (c->primary == IPSEC_FILTER || c->primary == IPSEC_MANUAL))
 		return take_names(words, c->names, &c->nnames, e);
-	if (!strcmp(w, "-a") && c->primary != IPSEC_TRAFFIC && c->primary != IPSEC_INTERFACE)
+	if (!strcmp(w, "-z"))
+		return err_set(e, EINVAL, "-z: this release has no Network Security Services; allowed: -p stack");
+	if (!strcmp(w, "-e") && c->primary == IPSEC_IKE) {
+		c->cascade = true;
+		return 1;
+	}
+	if (!strcmp(w, "-b") && c->primary == IPSEC_DYNAMIC && c->function == IPSEC_DISPLAY) {
+		c->iked_view = true;
+		return 1;
+	}
+	if (!strcmp(w, "-l") && c->primary == IPSEC_DYNAMIC)
+		return take_local_rule(words, c, e);
+	if (!strcmp(w, "-a") && c->primary != IPSEC_TRAFFIC && c->primary != IPSEC_INTERFACE && c->primary != IPSEC_NATT)
 		return take_all_or_ids(words, c, e);
 	if (!strcmp(w, "-c") && c->primary == IPSEC_FILTER)
 		return take_kind(words, c, e);
@@ -179,6 +206,29 @@ static int take_function(const struct primary *p, const char *const *words, stru
 	return err_set(e, EINVAL, "%s: found '%.40s'; allowed: %s", p->option, words[0], p->allowed);
 }
 
+/* "K3" and the like; "all" where something is to be done. */
+static bool tunnel_id(const char *id, char letter, bool all)
+{
+	if (all && !strcasecmp(id, "all"))
+		return true;
+	size_t n = id[0] ? strspn(id + 1, "0123456789") : 0;
+	return (id[0] & ~0x20) == letter && n > 0 && n < 11 && !id[1 + n];
+}
+
+static int check_tunnel(const struct ipsec_command *c, struct errbuf *e)
+{
+	char letter = c->primary == IPSEC_IKE ? 'K' : 'Y';
+	for (unsigned i = 0; i < c->nids; i++)
+		if (!tunnel_id(c->ids[i], letter, c->function != IPSEC_DISPLAY))
+			return err_set(e, EINVAL, "-a: found '%.40s'; allowed: %c and a number%s", c->ids[i], letter,
+				c->function == IPSEC_DISPLAY ? "" : ", or all");
+	if (c->function == IPSEC_ACTIVATE && (!c->local_rule || c->nids))
+		return err_set(e, EINVAL, "-y activate: found %s; allowed: -l LocalDynVpnRule", c->nids ? "-a" : "no rule");
+	if (c->function == IPSEC_DISPLAY || c->function == IPSEC_ACTIVATE || c->nids || c->local_rule)
+		return 0;
+	return err_set(e, EINVAL, "-%c: no tunnel; allowed: -a tunnelID ...%s", letter | 0x20, letter == 'K' ? "" : " or -l LocalDynVpnRule");
+}
+
 /* What may not be missing, and what excludes each other. */
 static int check(const struct ipsec_command *c, struct errbuf *e)
 {
@@ -186,6 +236,8 @@ static int check(const struct ipsec_command *c, struct errbuf *e)
 		return err_set(e, EINVAL, "-p and -G: found both; allowed: one of them");
 	if (c->primary == IPSEC_MANUAL && c->function != IPSEC_DISPLAY && !c->nnames && !c->nids)
 		return err_set(e, EINVAL, "-m: no tunnel; allowed: -a tunnelID ... or -n name ...");
+	if (c->primary == IPSEC_IKE || c->primary == IPSEC_DYNAMIC)
+		return check_tunnel(c, e);
 	if (c->primary != IPSEC_DEFENCE)
 		return 0;
 	if (defence_change(c) && !c->nnames)
@@ -219,6 +271,8 @@ static int take_one(const struct primary *p, const char *const *words, struct ip
 		p->primary == IPSEC_DEFENCE ? "-N, -a all, -r, -p, -G" :
 		p->primary == IPSEC_FILTER  ? "-c, -a, -n, -r, -p" :
 		p->primary == IPSEC_MANUAL  ? "-a, -n, -r, -p" :
+		p->primary == IPSEC_IKE	    ? "-a, -e, -r, -p" :
+		p->primary == IPSEC_DYNAMIC ? "-a, -l, -b, -r, -p" :
 					      "-r, -p");
 }
 
@@ -233,8 +287,10 @@ int ipsec_parse(const char *const *words, struct ipsec_command *ret, struct errb
 			p = &primaries[i];
 	if (!p) {
 		bool help = !strcmp(first, "-?") || !strcmp(first, "--help");
+		if (!strcmp(first, "-w") || !strcmp(first, "-x"))
+			return err_set(e, EINVAL, "%s: this release has no Network Security Services, neither server nor client", first);
 		if (!help && strcmp(first, "--version") && strcmp(first, "--batch"))
-			return err_set(e, EINVAL, "found '%.40s'; allowed: -f, -F, -m, -t, -i, -?, --batch, --version", first);
+			return err_set(e, EINVAL, "found '%.40s'; allowed: -f, -F, -m, -k, -y, -t, -i, -o, -?, --batch, --version", first);
 		c.primary = help ? IPSEC_HELP : !strcmp(first, "--version") ? IPSEC_VERSION : IPSEC_BATCH;
 		if (words[0] && words[1])
 			return err_set(e, EINVAL, "%s: found '%.40s' behind it; allowed: nothing", first, words[1]);

@@ -5,7 +5,8 @@
 #include "proto/defmgr.pb-c.h"
 #include <stdbool.h>
 
-enum ipsec_primary { IPSEC_HELP, IPSEC_VERSION, IPSEC_BATCH, IPSEC_FILTER, IPSEC_DEFENCE, IPSEC_MANUAL, IPSEC_TRAFFIC, IPSEC_INTERFACE };
+enum ipsec_primary { IPSEC_HELP, IPSEC_VERSION, IPSEC_BATCH, IPSEC_FILTER, IPSEC_DEFENCE, IPSEC_MANUAL, IPSEC_TRAFFIC, IPSEC_INTERFACE,
+	IPSEC_IKE, IPSEC_DYNAMIC, IPSEC_NATT };
 enum ipsec_function {
 	IPSEC_DISPLAY,
 	IPSEC_ADD,
@@ -15,6 +16,7 @@ enum ipsec_function {
 	IPSEC_RELOAD,
 	IPSEC_ACTIVATE,
 	IPSEC_DEACTIVATE,
+	IPSEC_REFRESH,
 };
 enum ipsec_format { IPSEC_DETAIL, IPSEC_SHORT, IPSEC_WIDE };
 enum { IPSEC_NAMES_MAX = 64 };
@@ -29,6 +31,9 @@ struct ipsec_command {
 	enum ipsec_function function;
 	enum ipsec_format format;
 	bool global, json, all;
+	bool cascade;	   /* -k -e */
+	bool iked_view;	   /* -y -b */
+	const char *local_rule; /* -y -l */
 	char stack[9];	   /* upper case; "" = none given */
 	const char *kind;  /* -f -c: current, policy, profile */
 	const char *names[IPSEC_NAMES_MAX]; /* -N, -n */

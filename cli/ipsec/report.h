@@ -4,7 +4,7 @@
 #include "cli/ipsec/command.h"
 #include <stdint.h>
 
-enum { REPORT_FIELDS_MAX = 48, REPORT_VALUE_MAX = 160 };
+enum { REPORT_FIELDS_MAX = 96, REPORT_VALUE_MAX = 160 };
 
 struct report {
 	enum ipsec_format format;

@@ -101,6 +101,12 @@ int run_command(struct ipsec_command *c)
 		return run_traffic(c);
 	case IPSEC_INTERFACE:
 		return run_interface(c);
+	case IPSEC_IKE:
+		return run_ike(c);
+	case IPSEC_DYNAMIC:
+		return run_dynamic(c);
+	case IPSEC_NATT:
+		return run_natt(c);
 	default:
 		return RUN_USAGE;
 	}

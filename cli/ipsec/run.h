@@ -15,6 +15,13 @@ int run_filter(struct ipsec_command *c);
 int run_manual(struct ipsec_command *c);
 int run_traffic(struct ipsec_command *c);
 int run_interface(struct ipsec_command *c);
+int run_ike(struct ipsec_command *c);
+int run_dynamic(struct ipsec_command *c);
+int run_natt(struct ipsec_command *c);
+/* The stack an IKE command goes to when it names none: the first of iked.conf. */
+int run_ike_stack(struct ipsec_command *c);
+/* deactivate or refresh, as @c says. */
+int run_tunnel_change(struct ipsec_command *c, size_t n, char *const *ids);
 
 /* Prints the text and gives the exit status for a reply that is not OK. */
 int run_failed(enum bus_code code, const char *text);

@@ -33,7 +33,15 @@ START_TEST(refuses_with_the_operand_and_what_is_allowed)
 		{"-f on", "on", "reload"}, {"-f display -c old", "-c", "profile"}, {"-m activate", "no tunnel", "-a tunnelID"},
 		{"-t 1 2 3", "-t: found 3", "in|out"}, {"-t 1.1.1.1 2.2.2.2 tcpx in", "protocol", "tcp"},
 		{"-t 1.1.1.1 2.2.2.2 tcp 1 70000 in", "destport", "65535"}, {"-t 1.1.1.1 2.2.2.2 tcp 1 2 up", "direction", "in, out"},
-		{"--batch x", "--batch", "nothing"}};
+		{"-k stop", "-k: found 'stop'", "deactivate"}, {"-k deactivate", "-k: no tunnel", "-a tunnelID"},
+		{"-k refresh -a Y1", "-a: found 'Y1'", "K and a number"}, {"-k display -a all", "-a: found 'all'", "K and a number"},
+		{"-k display -a K", "-a: found 'K'", "K and a number"}, {"-k display -l x", "-l", "-a, -e"},
+		{"-y activate", "-y activate: found no rule", "-l LocalDynVpnRule"}, {"-y activate -a Y1", "found -a", "-l LocalDynVpnRule"},
+		{"-y refresh", "-y: no tunnel", "-l LocalDynVpnRule"}, {"-y deactivate -a K1", "-a: found 'K1'", "Y and a number, or all"},
+		{"-y display -l", "-l: no value", "LocalDynVpnRule"}, {"-y display -l a -l b", "-l: given twice", "one name"},
+		{"-y refresh -b -a Y1", "-b", "-a, -l"}, {"-y display -e", "-e", "-a, -l"}, {"-o activate", "-o: found 'activate'", "display"},
+		{"-o -a Y1", "-a", "-r, -p"}, {"-w", "-w", "no Network Security Services"}, {"-x display", "-x", "no Network Security Services"},
+		{"-k display -z client", "-z", "-p stack"}, {"--batch x", "--batch", "nothing"}};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct ipsec_command c;
 		struct errbuf e = {""};
@@ -88,6 +96,18 @@ START_TEST(takes_the_other_primaries)
 	ck_assert_uint_eq(c.traffic.protocol, 17);
 	ck_assert_str_eq(c.traffic.direction, "outbound");
 	ck_assert_str_eq(c.stack, "RIGHT");
+	ck_assert_int_eq(parse("-k deactivate -a K1 k22 -e", &c, &e), 0);
+	ck_assert_uint_eq(c.primary, IPSEC_IKE);
+	ck_assert_uint_eq(c.function, IPSEC_DEACTIVATE);
+	ck_assert_uint_eq(c.nids, 2);
+	ck_assert(c.cascade);
+	ck_assert_int_eq(parse("-y display -b -l branch -p left", &c, &e), 0);
+	ck_assert(c.iked_view);
+	ck_assert_str_eq(c.local_rule, "branch");
+	ck_assert_int_eq(parse("-y refresh -a all", &c, &e), 0);
+	ck_assert_uint_eq(c.function, IPSEC_REFRESH);
+	ck_assert_int_eq(parse("-o", &c, &e), 0);
+	ck_assert_uint_eq(c.primary, IPSEC_NATT);
 	ck_assert_int_eq(parse("", &c, &e), 0);
 	ck_assert_uint_eq(c.primary, IPSEC_HELP);
 }

@@ -1,0 +1,255 @@
+/* ipsec -k: phase 1 security associations ("IKE tunnels") of a stack, as ikeD has them; -o: the ports behind a NAT that it knows of. */
+#include "cli/ipsec/report.h"
+#include "cli/ipsec/run.h"
+#include "lib/base/xalloc.h"
+#include "proto/common.pb-c.h"
+#include "proto/ike.pb-c.h"
+#include <inttypes.h>
+#include <strings.h>
+
+static const char *text_or(const char *s, const char *otherwise)
+{
+	return s && *s ? s : otherwise;
+}
+
+static const char *yes(bool b)
+{
+	return b ? "Yes" : "No";
+}
+
+static void id_fields(struct report *r, const Ike__Tunnel *t)
+{
+	report_field(r, true, "TunnelID", "%s", text_or(t->tunnel_id, ""));
+	report_field(r, true, "Generation", "%u", t->generation);
+	report_field(r, false, "IKEVersion", "1.0");
+	report_field(r, true, "KeyExchangeRuleName", "%s", text_or(t->rule, "n/a"));
+	report_field(r, false, "KeyExchangeActionName", "%s", text_or(t->action, "n/a"));
+	report_field(r, true, "LocalEndpoint", "%s", text_or(t->local, ""));
+	report_field(r, false, "LocalIDType", "%s", text_or(t->local_id_type, "n/a"));
+	report_field(r, false, "LocalID", "%s", text_or(t->local_id, "n/a"));
+	report_field(r, true, "RemoteEndpoint", "%s", text_or(t->remote, ""));
+	report_field(r, false, "RemoteIDType", "%s", text_or(t->remote_id_type, "n/a"));
+	report_field(r, false, "RemoteID", "%s", text_or(t->remote_id, "n/a"));
+	report_field(r, false, "ExchangeMode", "%s", t->aggressive ? "Aggressive" : "Main");
+	report_field(r, true, "State", "%s", text_or(t->state, ""));
+}
+
+static void algorithm_fields(struct report *r, const Ike__Tunnel *t)
+{
+	report_field(r, false, "AuthenticationAlgorithm", "%s", text_or(t->hash, "n/a"));
+	report_field(r, false, "EncryptionAlgorithm", "%s", text_or(t->encryption, "n/a"));
+	if (t->key_bits)
+		report_field(r, false, "KeyLength", "%u", t->key_bits);
+	else
+		report_field(r, false, "KeyLength", "n/a");
+	report_field(r, false, "PseudoRandomFunction", "%s", text_or(t->prf, "n/a"));
+	report_field(r, false, "DiffieHellmanGroup", "%u", t->group);
+	report_field(r, false, "AuthenticationMethod", "%s", text_or(t->authentication, "n/a"));
+	report_field(r, false, "InitiatorCookie", "0x%s", text_or(t->icookie, ""));
+	report_field(r, false, "ResponderCookie", "0x%s", text_or(t->rcookie, ""));
+}
+
+static void life_fields(struct report *r, const Ike__Tunnel *t)
+{
+	char when[32];
+	if (t->life_kb)
+		report_field(r, false, "Lifesize", "%" PRIu64 "K", t->life_kb);
+	else
+		report_field(r, false, "Lifesize", "0K");
+	report_field(r, false, "CurrentByteCount", "%" PRIu64 "b", t->bytes);
+	report_field(r, false, "Lifetime", "%" PRIu64 "m", t->life_s / 60);
+	report_field(r, false, "LifetimeRefresh", "%s", report_time(t->refresh_us, when));
+	report_field(r, true, "LifetimeExpires", "%s", report_time(t->expires_us, when));
+	report_field(r, true, "Role", "%s", t->initiator ? "Initiator" : "Responder");
+	report_field(r, true, "AssociatedDynamicTunnels", "%u", t->children);
+	report_field(r, false, "NATTSupportLevel", "%s", t->nat_t ? "RFC" : "None");
+	report_field(r, false, "NATInFrntLclScEndPt", "%s", yes(t->nat_local));
+	report_field(r, false, "NATInFrntRmtScEndPt", "%s", yes(t->nat_remote));
+	report_field(r, false, "zOSCanInitiateP1SA", "%s", yes(!t->nat_remote));
+	report_field(r, false, "AllowNat", "%s", yes(t->nat_t));
+	report_field(r, false, "RmtNAPTDetected", "%s", yes(t->nat_remote && t->remote_port != 4500 && t->remote_port != 500));
+	if (t->nat_t)
+		report_field(r, false, "RmtUdpEncapPort", "%u", t->remote_port);
+	else
+		report_field(r, false, "RmtUdpEncapPort", "n/a");
+}
+
+/* -e: a line for each dynamic tunnel behind its IKE tunnel. */
+static int cascade(struct ipsec_command *c, struct report *r, const char *parent)
+{
+	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
+	m.stack = c->stack;
+	do {
+		ProtobufCMessage *reply = NULL;
+		char next[16] = "";
+		int rc = run_call("ikeD", "ike.DynTunnels", &m.base, &ike__dyn_tunnels_reply__descriptor, &reply);
+		if (rc)
+			return rc;
+		const Ike__DynTunnelsReply *d = (const Ike__DynTunnelsReply *)reply;
+		for (size_t i = 0; i < d->n_tunnels; i++)
+			if (d->tunnels[i]->parent_id && !strcmp(d->tunnels[i]->parent_id, parent))
+				report_field(r, false, "AssociatedTunnelID", "%s", text_or(d->tunnels[i]->tunnel_id, ""));
+		(void)snprintf(next, sizeof(next), "%s", d->next ? d->next : "");
+		protobuf_c_message_free_unpacked(reply, NULL);
+		if (!next[0])
+			return RUN_DONE;
+		static char at[16];
+		memcpy(at, next, sizeof(at));
+		m.after = at;
+	} while (true);
+}
+
+static int print_page(struct ipsec_command *c, struct report *r, struct json *j, const Ike__TunnelsReply *t)
+{
+	for (size_t i = 0; i < t->n_tunnels; i++) {
+		if (c->json) {
+			bus_json(j, &t->tunnels[i]->base);
+			continue;
+		}
+		id_fields(r, t->tunnels[i]);
+		algorithm_fields(r, t->tunnels[i]);
+		life_fields(r, t->tunnels[i]);
+		int rc = c->cascade ? cascade(c, r, text_or(t->tunnels[i]->tunnel_id, "")) : RUN_DONE;
+		if (rc)
+			return rc;
+		report_entry(r);
+	}
+	return RUN_DONE;
+}
+
+static int ike_display(struct ipsec_command *c)
+{
+	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
+	struct report r = {0};
+	struct json j;
+	char after[16] = "";
+	bool first = true;
+	int rc = RUN_DONE;
+	m.stack = c->stack;
+	m.n_ids = c->nids;
+	m.ids = (char **)c->ids;
+	json_init(&j);
+	json_open(&j, '[');
+	do {
+		ProtobufCMessage *reply = NULL;
+		m.after = after[0] ? after : NULL;
+		rc = run_call("ikeD", "ike.Tunnels", &m.base, &ike__tunnels_reply__descriptor, &reply);
+		if (rc)
+			break;
+		const Ike__TunnelsReply *t = (const Ike__TunnelsReply *)reply;
+		if (first && !c->json) {
+			report_heading(&r, c, c->stack, "IKE tunnel", c->cascade ? "Display (cascade)" : "Display");
+			report_source("IKED", "Current", t->total);
+		}
+		first = false;
+		rc = print_page(c, &r, &j, t);
+		(void)snprintf(after, sizeof(after), "%s", t->next ? t->next : "");
+		protobuf_c_message_free_unpacked(reply, NULL);
+	} while (!rc && after[0]);
+	json_close(&j, ']');
+	if (!rc && c->json)
+		(void)puts(j.buf);
+	else if (!rc)
+		report_end(&r);
+	json_fini(&j);
+	return rc;
+}
+
+/* The ids of a command for ikeD: "all" becomes the kind's own word. */
+static void ids_for(const struct ipsec_command *c, char *all, char *out[IPSEC_NAMES_MAX])
+{
+	for (unsigned i = 0; i < c->nids; i++)
+		out[i] = strcasecmp(c->ids[i], "all") ? (char *)c->ids[i] : all;
+}
+
+int run_tunnel_change(struct ipsec_command *c, size_t n, char *const *ids)
+{
+	ProtobufCMessage *reply = NULL;
+	int rc;
+	if (c->function == IPSEC_REFRESH) {
+		Ike__RefreshRequest m = IKE__REFRESH_REQUEST__INIT;
+		m.stack = c->stack;
+		m.n_ids = n;
+		m.ids = (char **)ids;
+		rc = run_call("ikeD", "ike.Refresh", &m.base, &ike__changed_reply__descriptor, &reply);
+	} else {
+		Ike__DeactivateRequest m = IKE__DEACTIVATE_REQUEST__INIT;
+		m.stack = c->stack;
+		m.n_ids = n;
+		m.ids = (char **)ids;
+		m.has_cascade = true;
+		m.cascade = c->cascade;
+		rc = run_call("ikeD", "ike.Deactivate", &m.base, &ike__changed_reply__descriptor, &reply);
+	}
+	if (rc)
+		return rc;
+	const Ike__ChangedReply *r = (const Ike__ChangedReply *)reply;
+	if (c->json)
+		run_json(reply);
+	else
+		(void)printf("%u tunnel%s %s\n", r->changed, r->changed == 1 ? "" : "s",
+			c->function == IPSEC_REFRESH ? "being refreshed" : "deactivated");
+	for (size_t i = 0; i < r->n_unknown; i++)
+		(void)fprintf(stderr, "ipsec: stack %s has no tunnel %s\n", c->stack, r->unknown[i]);
+	rc = r->n_unknown ? RUN_FAILED : RUN_DONE;
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return rc;
+}
+
+int run_ike(struct ipsec_command *c)
+{
+	char *ids[IPSEC_NAMES_MAX], all[] = "K*";
+	int rc = run_ike_stack(c);
+	if (rc)
+		return rc;
+	if (c->function == IPSEC_DISPLAY)
+		return ike_display(c);
+	ids_for(c, all, ids);
+	return run_tunnel_change(c, c->nids, ids);
+}
+
+int run_ike_stack(struct ipsec_command *c)
+{
+	if (c->stack[0])
+		return RUN_DONE;
+	Common__Empty m = COMMON__EMPTY__INIT;
+	ProtobufCMessage *reply = NULL;
+	int rc = run_call("ikeD", "ike.DefaultStack", &m.base, &ike__stack_reply__descriptor, &reply);
+	if (rc)
+		return rc;
+	const char *name = ((const Ike__StackReply *)reply)->stack;
+	rc = ipsec_stack_name(name ? name : "", c->stack, NULL) ? run_failed(BUS_NOT_FOUND, "no default stack") : RUN_DONE;
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return rc;
+}
+
+int run_natt(struct ipsec_command *c)
+{
+	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
+	ProtobufCMessage *reply = NULL;
+	int rc = run_ike_stack(c);
+	m.stack = c->stack;
+	rc = rc ? rc : run_call("ikeD", "ike.NatPorts", &m.base, &ike__nat_ports_reply__descriptor, &reply);
+	if (rc)
+		return rc;
+	const Ike__NatPortsReply *p = (const Ike__NatPortsReply *)reply;
+	struct report r = {0};
+	if (c->json) {
+		run_json(reply);
+	} else {
+		report_heading(&r, c, c->stack, "NATT Port Trans", "Display");
+		report_source("IKED", "Current", p->total);
+		for (size_t i = 0; i < p->n_ports; i++) {
+			report_field(&r, true, "TunnelID", "%s", text_or(p->ports[i]->tunnel_id, ""));
+			report_field(&r, true, "RmtIpAddress", "%s", text_or(p->ports[i]->remote, ""));
+			report_field(&r, true, "RmtUdpEncapPort", "%u", p->ports[i]->remote_port);
+			report_field(&r, true, "LclIpAddress", "%s", text_or(p->ports[i]->local, ""));
+			report_field(&r, true, "LclUdpEncapPort", "%u", p->ports[i]->local_port);
+			report_field(&r, true, "AssociatedDynamicTunnels", "%u", p->ports[i]->tunnels);
+			report_entry(&r);
+		}
+		report_end(&r);
+	}
+	protobuf_c_message_free_unpacked(reply, NULL);
+	return RUN_DONE;
+}
