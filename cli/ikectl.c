@@ -201,11 +201,12 @@ static int run_deactivate(struct cli *c, int argc, char **argv)
 	int rc = stack_name(c, stack);
 	q.stack = stack;
 	q.has_cascade = true;
-	q.cascade = !strcmp(argv[0], "--cascade");
-	if (q.cascade && argc < 2)
+	int skip = !strcmp(argv[0], "--cascade");
+	if (skip && argc < 2)
 		return cli_usage(c, "no tunnel");
-	q.n_ids = (size_t)argc - q.cascade;
-	q.ids = argv + q.cascade;
+	q.cascade = skip;
+	q.n_ids = (size_t)(argc - skip);
+	q.ids = argv + skip;
 	rc = rc ? rc : cli_call(c, "ikeD", "ike.Deactivate", &q.base, &ike__changed_reply__descriptor, &m);
 	return rc ? rc : changed(c, m);
 }

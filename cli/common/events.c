@@ -32,6 +32,9 @@ static const struct {
 	{"stack.filter.", &stack__filter_log__descriptor},
 	{"stack.sa.", &stack__sa_event__descriptor},
 	{"stack.neighbour.", &stack__neighbour_event__descriptor},
+	{"stack.acquire", &stack__acquire__descriptor},
+	{"stack.tunnel.", &stack__tunnel_event__descriptor},
+	{"stack.spi.", &stack__unknown_spi__descriptor},
 };
 
 const ProtobufCMessageDescriptor *cli_event_type(const char *topic)

@@ -141,7 +141,7 @@ static void print_page(struct ipsec_command *c, struct report *r, struct json *j
 	}
 }
 
-static int one_page(struct ipsec_command *c, bool stack, char after[16], ProtobufCMessage **ret)
+static int one_page(struct ipsec_command *c, bool stack, char after[24], ProtobufCMessage **ret)
 {
 	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
 	m.stack = c->stack;
@@ -156,7 +156,7 @@ static int dynamic_display(struct ipsec_command *c)
 {
 	struct report r = {0};
 	struct json j;
-	char after[16] = "";
+	char after[24] = "";
 	bool first = true;
 	int rc;
 	json_init(&j);
@@ -173,7 +173,7 @@ static int dynamic_display(struct ipsec_command *c)
 		}
 		first = false;
 		print_page(c, &r, &j, t);
-		(void)snprintf(after, 16, "%s", t->next ? t->next : "");
+		(void)snprintf(after, 24, "%s", t->next ? t->next : "");
 		protobuf_c_message_free_unpacked(reply, NULL);
 	} while (after[0]);
 	json_close(&j, ']');
@@ -208,7 +208,7 @@ static int activate(struct ipsec_command *c)
 /* -l: the tunnels of a LocalDynVpnRule. */
 static int change_by_rule(struct ipsec_command *c)
 {
-	char after[16] = "", *ids[IPSEC_NAMES_MAX];
+	char after[24] = "", *ids[IPSEC_NAMES_MAX];
 	ProtobufCMessage *reply = NULL;
 	size_t n = 0;
 	int rc = one_page(c, false, after, &reply);

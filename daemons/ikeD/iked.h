@@ -89,7 +89,8 @@ struct iked_stack {
 	bool pinging, asking, linking;
 	bool refuses;
 	uint64_t boot_id, retry_ms;
-	uint64_t children_boot_id; /* of the run that holds what the engine has installed */
+	uint64_t children_boot_id; /* of the run that holds what the engine has installed; 0: not asked yet */
+	uint32_t resumed, renegotiated; /* while a run's tunnels are being learned */
 	struct bus_client *client;
 	struct bus_subscriber *events;
 	struct iked_socket sockets[2 * IKED_ADDRS_MAX];
@@ -170,7 +171,7 @@ struct iked_tunnel_view {
 };
 struct iked_dyn_view {
 	Ike__DynTunnel msg;
-	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], sel_local[2 * ADDR_TEXT_MAX + 2], sel_remote[2 * ADDR_TEXT_MAX + 2];
+	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], sel_local[RANGE_TEXT_MAX], sel_remote[RANGE_TEXT_MAX];
 	char oa_local[ADDR_TEXT_MAX], oa_remote[ADDR_TEXT_MAX];
 };
 void view_tunnel(const struct iked_stack *s, const struct ike_p1_info *p, struct iked_tunnel_view *ret);
@@ -185,8 +186,6 @@ const char *text_hash(unsigned hash);
 const char *text_esp(unsigned transform);
 const char *text_auth(unsigned auth);
 const char *text_id_type(unsigned type);
-/* "All", an address, "prefix/len" or "low-high". */
-const char *text_range(const struct addr_range *r, char out[2 * ADDR_TEXT_MAX + 2]);
 
 /* narrow.c: a signer that knows only the CAs of SupportedCertAuth. Does not own @inner. */
 struct signer *narrow_new(struct signer *inner, struct iked *k);

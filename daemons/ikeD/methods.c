@@ -147,7 +147,7 @@ static void stack_row(struct iked_stack *s, const Stack__DynamicTunnel *t, struc
 {
 	Ike__DynTunnel *m = &r->rows[r->n].msg;
 	view_child(s, &r->children[r->n], &r->rows[r->n]);
-	m->state = (char *)(t->outbound_ready ? "DONE" : "PENDING");
+	m->state = t->state ? t->state : (char *)"";
 	m->has_established_us = m->has_refresh_us = m->has_expires_us = m->has_vpn_expires_us = true;
 	m->established_us = t->installed_us;
 	m->refresh_us = t->soft_us;
@@ -166,28 +166,21 @@ static void stack_tunnels_reply(struct asked *a, const Stack__DynamicTunnelsRepl
 {
 	Ike__DynTunnelsReply reply = IKE__DYN_TUNNELS_REPLY__INIT;
 	struct dyn_rows r;
-	const char *after = after_of(a->request);
 	uint64_t wall = iked_wall_us();
-	size_t i = 0;
-	dyn_rows_init(&r, page(a->request));
-	while (after && i < from->n_tunnels && strcmp(from->tunnels[i]->tunnel_id ? from->tunnels[i]->tunnel_id : "", after))
-		i++;
-	for (i += after != NULL; i < from->n_tunnels; i++) {
-		const Stack__DynamicTunnel *t = from->tunnels[i];
-		struct ike_child c;
-		if (tunnel_from_stack(t, wall, &c) || !wanted(a->request, c.tunnel_id, c.local_rule))
-			continue;
-		if (r.n == r.max) {
-			reply.next = r.list[r.n - 1]->tunnel_id;
-			break;
-		}
-		r.children[r.n] = c;
-		stack_row(a->stack, t, &r);
+	char next[24];
+	dyn_rows_init(&r, from->n_tunnels);
+	for (size_t i = 0; i < from->n_tunnels; i++)
+		if (!tunnel_from_stack(from->tunnels[i], wall, &r.children[r.n]) &&
+			wanted(a->request, r.children[r.n].tunnel_id, r.children[r.n].local_rule))
+			stack_row(a->stack, from->tunnels[i], &r);
+	if (from->has_next) {
+		(void)snprintf(next, sizeof(next), "%llu", (unsigned long long)from->next);
+		reply.next = next;
 	}
 	reply.n_tunnels = r.n;
 	reply.tunnels = r.list;
 	reply.has_total = true;
-	reply.total = (uint32_t)from->n_tunnels;
+	reply.total = from->total;
 	bus_reply(a->call, &reply.base);
 	dyn_rows_fini(&r);
 }
@@ -216,10 +209,16 @@ static Ike__ListRequest *request_copy(const ProtobufCMessage *req)
 
 static void on_stack_tunnels(struct bus_call *call, const ProtobufCMessage *req)
 {
-	struct iked_stack *s = stack_of(call, ((const Ike__ListRequest *)req)->stack);
-	Common__Empty m = COMMON__EMPTY__INIT;
+	const Ike__ListRequest *q = (const Ike__ListRequest *)req;
+	struct iked_stack *s = stack_of(call, q->stack);
+	Stack__DynamicTunnelsRequest m = STACK__DYNAMIC_TUNNELS_REQUEST__INIT;
 	if (!s)
 		return;
+	m.has_after = after_of(q) != NULL;
+	m.after = m.has_after ? strtoull(q->after, NULL, 10) : 0;
+	m.has_limit = q->has_limit;
+	m.limit = q->limit;
+	m.tunnel_id = q->n_ids == 1 ? q->ids[0] : NULL;
 	struct asked *a = xnew(struct asked);
 	*a = (struct asked){s, call, request_copy(req)};
 	bus_client_call(s->client, "stack.DynamicTunnels", &m.base, &stack__dynamic_tunnels_reply__descriptor, IKED_DEADLINE_MS,

@@ -36,18 +36,9 @@ static void refused(struct iked_stack *s, const char *what, const char *text)
 
 /* --- which tunnels it holds --- */
 
-static bool reply_has(const Stack__DynamicTunnelsReply *r, const struct ike_child *c)
-{
-	for (size_t i = 0; i < r->n_tunnels; i++)
-		if (r->tunnels[i]->tunnel_id && !strcmp(r->tunnels[i]->tunnel_id, c->tunnel_id) && r->tunnels[i]->generation == c->generation)
-			return true;
-	return false;
-}
-
-static uint32_t resume_all(struct iked_stack *s, const Stack__DynamicTunnelsReply *r)
+static void resume_page(struct iked_stack *s, const Stack__DynamicTunnelsReply *r)
 {
 	uint64_t wall = iked_wall_us(), now = iked_now_us();
-	uint32_t n = 0;
 	for (size_t i = 0; i < r->n_tunnels; i++) {
 		const Stack__DynamicTunnel *t = r->tunnels[i];
 		struct ike_child c;
@@ -58,76 +49,80 @@ static uint32_t resume_all(struct iked_stack *s, const Stack__DynamicTunnelsRepl
 			log_warning("tunnel cannot be resumed; it lives until it expires", "stack", s->conf.name, "tunnel",
 				t->tunnel_id ? t->tunnel_id : "", "error", log_errno(rc));
 		else
-			n++;
-		memset(&c, 0, sizeof(c));
+			s->resumed++;
+		explicit_bzero(&c, sizeof(c));
 	}
-	s->iked->counters.resumed += n;
-	return n;
 }
 
-struct ids {
-	char (*id)[16];
-	size_t n, cap;
-};
-
-static void ids_add(struct ids *l, const char *id)
+static void stack_ready(struct iked_stack *s)
 {
-	if (l->n == l->cap) {
-		l->cap = l->cap ? 2 * l->cap : 64;
-		l->id = xrealloc(l->id, l->cap, sizeof(*l->id));
-	}
-	(void)snprintf(l->id[l->n++], sizeof(*l->id), "%s", id);
+	s->asking = s->refuses = false;
+	s->ready = true;
+	s->children_boot_id = s->boot_id;
+	s->iked->counters.resumed += s->resumed;
+	s->iked->counters.renegotiated += s->renegotiated;
+	event_stack(s, "ike.stack.ready", s->resumed, s->renegotiated);
+	log_notice("EZD1058I stack is ready for IKE", "stack", s->conf.name, "resumed", log_u64(s->resumed), "renegotiated",
+		log_u64(s->renegotiated));
+	s->resumed = s->renegotiated = 0;
+	if (s->n_sockets)
+		start_autos(s, iked_now_us());
+	iked_arm(s->iked);
 }
 
-static uint32_t renegotiate_lost(struct iked_stack *s, const Stack__DynamicTunnelsReply *r)
-{
-	struct ids lost = {0};
-	const struct ike_child_info *c;
-	char after[16] = "";
-	while ((c = ike_child_next(s->engine, after[0] ? after : NULL))) {
-		(void)snprintf(after, sizeof(after), "%s", c->child->tunnel_id);
-		if (c->state == IKE_CHILD_DONE && !reply_has(r, c->child))
-			ids_add(&lost, after);
-	}
-	for (size_t i = 0; i < lost.n; i++)
-		(void)ike_refresh(s->engine, lost.id[i], iked_now_us());
-	free(lost.id);
-	s->iked->counters.renegotiated += lost.n;
-	return (uint32_t)lost.n;
-}
+static void ask_tunnels(struct iked_stack *s, uint64_t after);
 
 static void tunnels_answered(void *arg, enum bus_code code, const char *text, const ProtobufCMessage *reply)
 {
 	struct iked_stack *s = arg;
-	uint32_t resumed = 0, renegotiated = 0;
-	s->asking = false;
+	const Stack__DynamicTunnelsReply *r = (const Stack__DynamicTunnelsReply *)reply;
 	if (code != BUS_OK) {
+		s->asking = false;
 		if (code != BUS_UNAVAILABLE)
 			refused(s, "stack.DynamicTunnels", text);
 		return;
 	}
-	const Stack__DynamicTunnelsReply *r = (const Stack__DynamicTunnelsReply *)reply;
-	s->refuses = false;
-	s->ready = true;
 	if (!s->children_boot_id)
-		resumed = resume_all(s, r);
-	else if (s->children_boot_id != s->boot_id)
-		renegotiated = renegotiate_lost(s, r);
-	s->children_boot_id = s->boot_id;
-	event_stack(s, "ike.stack.ready", resumed, renegotiated);
-	log_notice("EZD1058I stack is ready for IKE", "stack", s->conf.name, "resumed", log_u64(resumed), "renegotiated",
-		log_u64(renegotiated));
-	iked_arm(s->iked);
+		resume_page(s, r);
+	if (!s->children_boot_id && r->has_next)
+		ask_tunnels(s, r->next);
+	else
+		stack_ready(s);
 }
 
-static void ask_tunnels(struct iked_stack *s)
+/* Pages of what it holds; of interest only when we are new ourselves, else the answer says that it talks to us. */
+static void ask_tunnels(struct iked_stack *s, uint64_t after)
 {
-	Common__Empty m = COMMON__EMPTY__INIT;
-	if (s->asking)
-		return;
+	Stack__DynamicTunnelsRequest m = STACK__DYNAMIC_TUNNELS_REQUEST__INIT;
+	m.has_after = after != 0;
+	m.after = after;
+	m.has_limit = s->children_boot_id != 0;
+	m.limit = 1;
 	s->asking = true;
 	bus_client_call(s->client, "stack.DynamicTunnels", &m.base, &stack__dynamic_tunnels_reply__descriptor, IKED_DEADLINE_MS,
 		tunnels_answered, s);
+}
+
+/* The run that had them is gone. */
+static void renegotiate_all(struct iked_stack *s)
+{
+	const struct ike_child_info *c;
+	char (*lost)[16] = NULL, after[16] = "";
+	size_t n = 0, cap = 0;
+	while ((c = ike_child_next(s->engine, after[0] ? after : NULL))) {
+		(void)snprintf(after, sizeof(after), "%s", c->child->tunnel_id);
+		if (c->state != IKE_CHILD_DONE)
+			continue;
+		if (n == cap) {
+			cap = cap ? 2 * cap : 64;
+			lost = xrealloc(lost, cap, sizeof(*lost));
+		}
+		memcpy(lost[n++], after, sizeof(after));
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!ike_refresh(s->engine, lost[i], iked_now_us()))
+			s->renegotiated++;
+	free(lost);
 }
 
 /* --- which addresses it has --- */
@@ -185,14 +180,17 @@ static void stack_seen(struct iked_stack *s, uint64_t boot_id)
 	bool again = s->running && !s->ready && !s->asking && loop_now_ms() >= s->retry_ms;
 	if (boot_id == s->boot_id && !again)
 		return;
-	if (boot_id != s->boot_id) {
-		s->ready = s->refuses = false;
-		s->asking = false;
-	}
+	if (boot_id != s->boot_id)
+		s->ready = s->refuses = s->asking = false;
 	s->boot_id = boot_id;
 	s->running = true;
+	if (s->children_boot_id && s->children_boot_id != boot_id) {
+		renegotiate_all(s);
+		s->children_boot_id = boot_id;
+	}
 	ask_links(s);
-	ask_tunnels(s);
+	if (!s->asking)
+		ask_tunnels(s, 0);
 }
 
 static void ping_answered(void *arg, enum bus_code code, const char *text, const ProtobufCMessage *reply)
@@ -223,6 +221,9 @@ static void tunnel_event(struct iked_stack *s, const char *what, const Stack__Tu
 		const char *topic;
 		enum ike_stack_event event;
 	} known[] = {{"soft", IKE_SOFT}, {"hard", IKE_HARD}, {"traffic", IKE_TRAFFIC}};
+	if (!strcmp(what, "moved"))
+		log_notice("peer's address changed", "stack", s->conf.name, "tunnel", m->tunnel_id ? m->tunnel_id : "", "remote",
+			m->remote ? m->remote : "", "port", log_u64(m->remote_port));
 	for (size_t i = 0; m->tunnel_id && i < sizeof(known) / sizeof(*known); i++)
 		if (!strcmp(what, known[i].topic))
 			ike_stack_said(s->engine, m->tunnel_id, m->generation, known[i].event, NULL, iked_now_us());
@@ -230,7 +231,8 @@ static void tunnel_event(struct iked_stack *s, const char *what, const Stack__Tu
 
 static void unknown_spi(struct iked_stack *s, const Stack__UnknownSpi *m)
 {
-	struct ike_path path = {.local_port = IKED_PORT, .remote_port = IKED_PORT};
+	uint16_t port = m->udp ? IKED_NAT_PORT : IKED_PORT;
+	struct ike_path path = {.local_port = port, .remote_port = m->udp && m->remote_port ? (uint16_t)m->remote_port : port};
 	if (m->local && m->remote && !addr_parse(m->local, &path.local) && !addr_parse(m->remote, &path.remote))
 		ike_stack_said(s->engine, NULL, 0, IKE_UNKNOWN_SPI, &path, iked_now_us());
 }

@@ -1,6 +1,6 @@
 /* Who starts a negotiation: a packet that met an anchor without a tunnel (on demand), a LocalDynVpnRule with AutoActivate, an operator.
  * What it is to protect follows z/OS (zos.md section 6): an IpLocalStartAction says for each of addresses, ports and protocol whether the packet
- * or the rule decides; without one the packet's addresses do, and the rule says protocol and ports. */
+ * or the rule decides; lib/policy says what holds for a rule that has none. */
 #include "daemons/ikeD/iked.h"
 #include "lib/base/xalloc.h"
 #include "lib/log/log.h"
@@ -57,9 +57,9 @@ static void acquire_selector(const struct policy_rule *r, const Stack__Acquire *
 	ret->remote_port = (g && g->remote_port_packet) || !v ? dport : rule_port(v->dest_lo, v->dest_hi);
 }
 
-static bool allows_on_demand(const struct iked_stack *s, const struct policy_rule *r)
+static bool allows_on_demand(const struct policy_rule *r)
 {
-	return r->vpn && (r->start ? r->start->allow_on_demand : s->conf.policy->allow_on_demand);
+	return r->vpn && r->start && r->start->allow_on_demand;
 }
 
 void start_acquire(struct iked_stack *s, const Stack__Acquire *m)
@@ -70,7 +70,7 @@ void start_acquire(struct iked_stack *s, const Stack__Acquire *m)
 	char id[16] = "";
 	const struct policy_rule *r = m->rule ? policy_rule_find(s->conf.policy, m->rule) : NULL;
 	c->acquires++;
-	if (!r || !m->source || !m->destination || addr_parse(m->source, &src) || addr_parse(m->destination, &dst) || !allows_on_demand(s, r)) {
+	if (!r || !m->source || !m->destination || addr_parse(m->source, &src) || addr_parse(m->destination, &dst) || !allows_on_demand(r)) {
 		c->acquires_refused++;
 		return;
 	}

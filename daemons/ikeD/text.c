@@ -103,37 +103,3 @@ const char *text_id_type(unsigned type)
 		return "n/a";
 	}
 }
-
-/* The length of the prefix that is exactly lo..hi; -1: it is none. */
-static int prefix_length(const struct addr_range *r)
-{
-	size_t bits = 8 * addr_len(&r->lo), len = 0;
-	bool open = false;
-	for (size_t i = 0; i < bits; i++) {
-		unsigned lo = r->lo.b[i / 8] >> (7 - i % 8) & 1, hi = r->hi.b[i / 8] >> (7 - i % 8) & 1;
-		if (!open && lo == hi) {
-			len++;
-			continue;
-		}
-		open = true;
-		if (lo || !hi)
-			return -1;
-	}
-	return (int)len;
-}
-
-const char *text_range(const struct addr_range *r, char out[2 * ADDR_TEXT_MAX + 2])
-{
-	char lo[ADDR_TEXT_MAX], hi[ADDR_TEXT_MAX];
-	enum { OUT = 2 * ADDR_TEXT_MAX + 2 };
-	int len = r->lo.family ? prefix_length(r) : 0;
-	if (!r->lo.family)
-		(void)snprintf(out, OUT, "All");
-	else if (len == (int)(8 * addr_len(&r->lo)))
-		(void)snprintf(out, OUT, "%s", addr_text(&r->lo, lo));
-	else if (len >= 0)
-		(void)snprintf(out, OUT, "%s/%d", addr_text(&r->lo, lo), len);
-	else
-		(void)snprintf(out, OUT, "%s-%s", addr_text(&r->lo, lo), addr_text(&r->hi, hi));
-	return out;
-}

@@ -113,8 +113,8 @@ void view_child(const struct iked_stack *s, const struct ike_child *c, struct ik
 	m->vpn_action = (char *)c->vpn_action;
 	m->local_rule = (char *)c->local_rule;
 	dyn_outer(c, v);
-	m->local_addresses = (char *)text_range(&c->sel.local, v->sel_local);
-	m->remote_addresses = (char *)text_range(&c->sel.remote, v->sel_remote);
+	m->local_addresses = (char *)addr_range_text(&c->sel.local, v->sel_local);
+	m->remote_addresses = (char *)addr_range_text(&c->sel.remote, v->sel_remote);
 	if (c->sel.protocol != POLICY_PROTO_ALL)
 		SET(*m, protocol, c->sel.protocol);
 	SET(*m, local_data_port, c->sel.local_port);
