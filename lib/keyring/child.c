@@ -41,7 +41,9 @@ int child_program(const char *given, char *out, struct errbuf *e)
 	const char *env = secure_getenv("RAVELIN_SIGNER");
 	if (given || env) {
 		(void)snprintf(out, 512, "%s", given ? given : env);
-		return access(out, X_OK) == 0 ? 0 : err_set(e, ENOENT, "%.200s: %s", out, strerror(errno));
+		return access(out, X_OK) == 0
+			       ? 0
+			       : err_set(e, ENOENT, "%.200s: %s", out, strerror(errno));
 	}
 	(void)exe_dir(dir);
 	(void)snprintf(out, 512, "%s/ravelin-signer", dir);
@@ -53,7 +55,8 @@ int child_program(const char *given, char *out, struct errbuf *e)
 	(void)snprintf(out, 512, "%s/ravelin-signer", RAVELIN_LIBEXEC);
 	if (access(out, X_OK) == 0)
 		return 0;
-	return err_set(e, ENOENT, "ravelin-signer is neither beside the program nor in %s", RAVELIN_LIBEXEC);
+	return err_set(e, ENOENT, "ravelin-signer is neither beside the program nor in %s",
+		RAVELIN_LIBEXEC);
 }
 
 static unsigned threads_of(const struct signer_local_spec *spec)
@@ -69,9 +72,12 @@ static int spawn(const char *program, const struct signer_local_spec *spec, int 
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
-	const char *const argv[] = {"ravelin-signer", "--dir", spec->ring.dir ? spec->ring.dir : path_make(dir, "/var/lib/ravelin/keyring"), "--user",
-		spec->ring.user ? spec->ring.user : "", "--uid", uid, "--threads", threads, "--", spec->ring.name, NULL};
-	(void)snprintf(uid, sizeof(uid), "%u", spec->ring.uid == (uid_t)-1 ? geteuid() : spec->ring.uid);
+	const char *const argv[] = {"ravelin-signer", "--dir",
+		spec->ring.dir ? spec->ring.dir : path_make(dir, "/var/lib/ravelin/keyring"),
+		"--user", spec->ring.user ? spec->ring.user : "", "--uid", uid, "--threads",
+		threads, "--", spec->ring.name, NULL};
+	(void)snprintf(
+		uid, sizeof(uid), "%u", spec->ring.uid == (uid_t)-1 ? geteuid() : spec->ring.uid);
 	(void)snprintf(threads, sizeof(threads), "%u", threads_of(spec));
 	(void)sigemptyset(&none);
 	(void)sigfillset(&all);
@@ -81,13 +87,19 @@ static int spawn(const char *program, const struct signer_local_spec *spec, int 
 	rc = posix_spawnattr_init(&attr);
 	if (!rc) {
 		rc = posix_spawn_file_actions_adddup2(&files, fd, WIRE_FD);
-		rc = rc ? rc : posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-		rc = rc ? rc : posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+		rc = rc ? rc
+			: posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+		rc = rc ? rc
+			: posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
 		rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&files, WIRE_FD + 1);
-		rc = rc ? rc : posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+		rc = rc ? rc
+			: posix_spawnattr_setflags(
+				  &attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 		rc = rc ? rc : posix_spawnattr_setsigmask(&attr, &none);
 		rc = rc ? rc : posix_spawnattr_setsigdefault(&attr, &all);
-		rc = rc ? rc : posix_spawn(ret, program, &files, &attr, (char *const *)(uintptr_t)argv, env);
+		rc = rc ? rc
+			: posix_spawn(
+				  ret, program, &files, &attr, (char *const *)(uintptr_t)argv, env);
 		(void)posix_spawnattr_destroy(&attr);
 	}
 	(void)posix_spawn_file_actions_destroy(&files);
@@ -116,12 +128,14 @@ static int hear(struct child *c, struct wire_msg *ret)
 		c->io = NULL;
 		return -1;
 	}
-	if (wire_decode(in, (size_t)n, ret) || ret->op == WIRE_SIGN || (ret->op == WIRE_SIGNED) != c->ready) {
+	if (wire_decode(in, (size_t)n, ret) || ret->op == WIRE_SIGN ||
+		(ret->op == WIRE_SIGNED) != c->ready) {
 		condemn(c, "the signer process sent what is no answer");
 		return -1;
 	}
 	if (ret->op == WIRE_FAILED)
-		(void)snprintf(c->why, sizeof(c->why), "%.*s", ret->len > 240 ? 240 : (int)ret->len, (const char *)ret->data);
+		(void)snprintf(c->why, sizeof(c->why), "%.*s", ret->len > 240 ? 240 : (int)ret->len,
+			(const char *)ret->data);
 	c->ready = c->ready || ret->op == WIRE_READY;
 	return 1;
 }
@@ -152,12 +166,15 @@ static void reap(struct child *c)
 	if (c->why[0])
 		return;
 	if (info.si_code == CLD_EXITED)
-		(void)snprintf(c->why, sizeof(c->why), "the signer process ended with status %d", info.si_status);
+		(void)snprintf(c->why, sizeof(c->why), "the signer process ended with status %d",
+			info.si_status);
 	else
-		(void)snprintf(c->why, sizeof(c->why), "the signer process was killed by signal %d", info.si_status);
+		(void)snprintf(c->why, sizeof(c->why), "the signer process was killed by signal %d",
+			info.si_status);
 }
 
-/* A child of another uid cannot be killed by us: it ends when the socket does. Whatever happens, we do not wait for ever. */
+/* A child of another uid cannot be killed by us: it ends when the socket does. Whatever happens, we
+ * do not wait for ever. */
 static void end_process(struct child *c)
 {
 	struct pollfd p = {.fd = c->pid_fd, .events = POLLIN};
@@ -179,7 +196,8 @@ static void on_end(void *arg, int fd, unsigned events)
 		c->ops->gone(c->arg, c, c->why);
 }
 
-int child_start(struct loop *l, const struct signer_local_spec *spec, const struct child_ops *ops, void *arg, struct child **ret, struct errbuf *e)
+int child_start(struct loop *l, const struct signer_local_spec *spec, const struct child_ops *ops,
+	void *arg, struct child **ret, struct errbuf *e)
 {
 	char program[512];
 	int fds[2], buffer = 1 << 20;
@@ -222,11 +240,13 @@ int child_wait_ready(struct child *c, int timeout_ms, struct errbuf *e)
 	if (heard > 0)
 		return err_set(e, m.status && m.status < 4096 ? (int)m.status : EIO, "%s", c->why);
 	if (!heard)
-		return err_set(e, ETIMEDOUT, "the signer process did not get ready in %d ms", timeout_ms);
+		return err_set(
+			e, ETIMEDOUT, "the signer process did not get ready in %d ms", timeout_ms);
 	(void)close(c->fd);
 	c->fd = -1;
 	end_process(c);
-	return err_set(e, ECONNRESET, "%s", c->why[0] ? c->why : "the signer process closed its socket");
+	return err_set(
+		e, ECONNRESET, "%s", c->why[0] ? c->why : "the signer process closed its socket");
 }
 
 bool child_is_ready(const struct child *c)

@@ -5,14 +5,18 @@
 
 struct child;
 struct child_ops {
-	void (*message)(void *arg, struct child *c, const struct wire_msg *m); /* READY and SIGNED only */
-	void (*writable)(void *arg, struct child *c);			       /* after child_send said -EAGAIN */
-	/* The process ended, or was killed because it broke the protocol; @why is for people. The child is freed by whoever gets this. */
+	/* READY and SIGNED only */
+	void (*message)(void *arg, struct child *c, const struct wire_msg *m);
+	/* after child_send said -EAGAIN */
+	void (*writable)(void *arg, struct child *c);
+	/* The process ended, or was killed because it broke the protocol; @why is for people. The
+	 * child is freed by whoever gets this. */
 	void (*gone)(void *arg, struct child *c, const char *why);
 };
 
 /* Starts the program. It is usable when READY came. */
-int child_start(struct loop *l, const struct signer_local_spec *spec, const struct child_ops *ops, void *arg, struct child **ret, struct errbuf *e);
+int child_start(struct loop *l, const struct signer_local_spec *spec, const struct child_ops *ops,
+	void *arg, struct child **ret, struct errbuf *e);
 /* Waits for READY (then .message is not called for it) or why not, at most @timeout_ms. */
 int child_wait_ready(struct child *c, int timeout_ms, struct errbuf *e);
 bool child_is_ready(const struct child *c);

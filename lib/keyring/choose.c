@@ -15,7 +15,8 @@ static struct ring_entry *find_issuer(const struct keyring *k, X509 *cert)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		struct ring_entry *x = &k->entries[i];
-		if (x->c.is_ca && x->c.is_trusted && x->x509 != cert && X509_check_issued(x->x509, cert) == X509_V_OK)
+		if (x->c.is_ca && x->c.is_trusted && x->x509 != cert &&
+			X509_check_issued(x->x509, cert) == X509_V_OK)
 			return x;
 	}
 	return NULL;
@@ -25,7 +26,8 @@ void ring_complete_chains(struct keyring *k)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		struct keyring_cert *c = &k->entries[i].c;
-		X509 *last = trust_cert(c->chain[c->n_chain - 1].data, c->chain[c->n_chain - 1].len);
+		X509 *last =
+			trust_cert(c->chain[c->n_chain - 1].data, c->chain[c->n_chain - 1].len);
 		X509 *at = last;
 		while (c->has_key && at && c->n_chain < KEYRING_CHAIN_MAX && !is_self_issued(at)) {
 			const struct ring_entry *up = find_issuer(k, at);
@@ -48,19 +50,22 @@ static bool is_listed(const struct verify_blob *cas, size_t n, X509_NAME *name)
 	bool found = false;
 	for (size_t i = 0; !found && i < n; i++) {
 		const unsigned char *p = cas[i].data;
-		X509_NAME *x = cas[i].len <= 8192 ? d2i_X509_NAME(NULL, &p, (long)cas[i].len) : NULL;
+		X509_NAME *x =
+			cas[i].len <= 8192 ? d2i_X509_NAME(NULL, &p, (long)cas[i].len) : NULL;
 		found = x && X509_NAME_cmp(x, name) == 0;
 		X509_NAME_free(x);
 	}
 	return found;
 }
 
-static bool under_one_of(const struct keyring *k, const struct ring_entry *x, const struct verify_blob *cas, size_t n)
+static bool under_one_of(const struct keyring *k, const struct ring_entry *x,
+	const struct verify_blob *cas, size_t n)
 {
 	bool found = n == 0 || is_listed(cas, n, X509_get_issuer_name(x->x509));
 	for (size_t i = 1; !found && i < x->c.n_chain; i++) {
 		X509 *up = trust_cert(x->c.chain[i].data, x->c.chain[i].len);
-		found = up && (is_listed(cas, n, X509_get_issuer_name(up)) || is_listed(cas, n, X509_get_subject_name(up)));
+		found = up && (is_listed(cas, n, X509_get_issuer_name(up)) ||
+				      is_listed(cas, n, X509_get_subject_name(up)));
 		X509_free(up);
 	}
 	X509 *at = x->x509;
@@ -78,7 +83,8 @@ static bool under_one_of(const struct keyring *k, const struct ring_entry *x, co
 static bool has_attribute(const struct dn_attr *list, bool *used, size_t n, const struct dn_attr *a)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (used[i] || OBJ_cmp(list[i].type, a->type) || strcmp(list[i].value, a->value) != 0)
+		if (used[i] || OBJ_cmp(list[i].type, a->type) ||
+			strcmp(list[i].value, a->value) != 0)
 			continue;
 		used[i] = true;
 		return true;
@@ -86,14 +92,16 @@ static bool has_attribute(const struct dn_attr *list, bool *used, size_t n, cons
 	return false;
 }
 
-/* The subject as policy names it, whichever order its attributes have: what is sent is the certificate's own. */
+/* The subject as policy names it, whichever order its attributes have: what is sent is the
+ * certificate's own. */
 static bool has_subject(const X509 *x, const struct ident *id)
 {
 	struct dn_attr have[DN_ATTRS_MAX], want[DN_ATTRS_MAX];
 	bool used[DN_ATTRS_MAX] = {false};
 	size_t n = 0, n_want = 0;
 	X509_NAME *name = dn_from_der(id->data, id->len);
-	bool same = name && dn_attrs(name, want, &n_want) == 0 && dn_attrs(X509_get_subject_name(x), have, &n) == 0 && n == n_want;
+	bool same = name && dn_attrs(name, want, &n_want) == 0 &&
+		    dn_attrs(X509_get_subject_name(x), have, &n) == 0 && n == n_want;
 	for (size_t i = 0; same && i < n; i++)
 		same = has_attribute(have, used, n, &want[i]);
 	X509_NAME_free(name);
@@ -110,14 +118,16 @@ static bool is_better(const struct keyring_cert *a, const struct keyring_cert *b
 	return a->not_after > b->not_after;
 }
 
-static enum missing consider(const struct keyring *k, const struct ring_entry *x, const struct ident *id, const struct verify_blob *cas,
-	size_t n_cas, int64_t now, const struct keyring_cert **best)
+static enum missing consider(const struct keyring *k, const struct ring_entry *x,
+	const struct ident *id, const struct verify_blob *cas, size_t n_cas, int64_t now,
+	const struct keyring_cert **best)
 {
 	if (x->c.usage == KEYRING_CERTAUTH || !x->c.has_key)
 		return NO_KEY;
 	if (!x->c.is_trusted)
 		return NO_TRUST;
-	if (id && !(id->type == IDENT_DN ? has_subject(x->x509, id) : trust_identity(x->x509, id, NULL)))
+	if (id && !(id->type == IDENT_DN ? has_subject(x->x509, id)
+					 : trust_identity(x->x509, id, NULL)))
 		return NO_IDENTITY;
 	if (now < x->c.not_before || now > x->c.not_after)
 		return NO_TIME;
@@ -126,11 +136,13 @@ static enum missing consider(const struct keyring *k, const struct ring_entry *x
 	return NO_CA;
 }
 
-int keyring_choose(const struct keyring *k, const struct ident *id, const struct verify_blob *cas, size_t n_cas, int64_t now,
-	const struct keyring_cert **ret, struct errbuf *e)
+int keyring_choose(const struct keyring *k, const struct ident *id, const struct verify_blob *cas,
+	size_t n_cas, int64_t now, const struct keyring_cert **ret, struct errbuf *e)
 {
-	static const char *const why[] = {"no personal certificate with a private key", "only certificates that are not trusted (NOTRUST)",
-		"no certificate for that identity", "only certificates that are expired or not yet valid",
+	static const char *const why[] = {"no personal certificate with a private key",
+		"only certificates that are not trusted (NOTRUST)",
+		"no certificate for that identity",
+		"only certificates that are expired or not yet valid",
 		"no certificate of a CA that the peer takes"};
 	char text[IDENT_TEXT_MAX] = "the default";
 	const struct keyring_cert *best = NULL;
@@ -140,19 +152,24 @@ int keyring_choose(const struct keyring *k, const struct ident *id, const struct
 		most = m > most ? m : most;
 	}
 	if (!best)
-		return err_set(e, ENOENT, "key ring %.74s has %s (wanted: %.80s)", k->name, why[most], id ? ident_text(id, text) : text);
+		return err_set(e, ENOENT, "key ring %.74s has %s (wanted: %.80s)", k->name,
+			why[most], id ? ident_text(id, text) : text);
 	*ret = best;
 	return 0;
 }
 
-static int add_ca(struct verify_trust *t, const struct keyring *k, const struct ring_entry *x, const char *label, struct errbuf *e)
+static int add_ca(struct verify_trust *t, const struct keyring *k, const struct ring_entry *x,
+	const char *label, struct errbuf *e)
 {
 	struct errbuf why;
 	if (!x)
-		return err_set(e, ENOENT, "key ring %.74s has no certificate labelled %.40s", k->name, label);
+		return err_set(e, ENOENT, "key ring %.74s has no certificate labelled %.40s",
+			k->name, label);
 	if (!x->c.is_trusted || x->c.usage == KEYRING_PERSONAL)
-		return err_set(e, ENOENT, "key ring %.74s: %.40s is no trusted CA certificate (usage %s%s)", k->name, x->c.label,
-			keyring_usage_text(x->c.usage), x->c.is_trusted ? "" : ", NOTRUST");
+		return err_set(e, ENOENT,
+			"key ring %.74s: %.40s is no trusted CA certificate (usage %s%s)", k->name,
+			x->c.label, keyring_usage_text(x->c.usage),
+			x->c.is_trusted ? "" : ", NOTRUST");
 	if (verify_trust_add_ca(t, x->c.chain[0].data, x->c.chain[0].len, &why))
 		return err_set(e, ENOENT, "key ring %.74s: %.130s", k->name, why.text);
 	return 0;
@@ -162,7 +179,8 @@ static int add_all(struct verify_trust *t, const struct keyring *k, struct errbu
 {
 	int rc = 0;
 	for (size_t i = 0; !rc && i < k->n; i++)
-		if (k->entries[i].c.usage == KEYRING_CERTAUTH && k->entries[i].c.is_trusted && k->entries[i].c.is_ca)
+		if (k->entries[i].c.usage == KEYRING_CERTAUTH && k->entries[i].c.is_trusted &&
+			k->entries[i].c.is_ca)
 			rc = add_ca(t, k, &k->entries[i], "", e);
 	if (!rc && !verify_trust_cas(t))
 		rc = err_set(e, ENOENT, "key ring %.74s has no CA certificate", k->name);
@@ -175,18 +193,22 @@ static int add_rest(struct verify_trust *t, const struct keyring *k, struct errb
 	int rc = 0;
 	for (size_t i = 0; !rc && i < k->n; i++)
 		if (k->entries[i].c.usage == KEYRING_CERTAUTH && k->entries[i].c.is_trusted)
-			rc = verify_trust_add_intermediate(t, k->entries[i].c.chain[0].data, k->entries[i].c.chain[0].len, &why);
+			rc = verify_trust_add_intermediate(t, k->entries[i].c.chain[0].data,
+				k->entries[i].c.chain[0].len, &why);
 	for (size_t i = 0; !rc && i < k->n_crls; i++)
 		rc = verify_trust_add_crl(t, k->crls[i].data, k->crls[i].len, &why);
 	return rc ? err_set(e, -rc, "key ring %.74s: %.150s", k->name, why.text) : 0;
 }
 
-int keyring_trust(const struct keyring *k, const char *const *labels, size_t n_labels, struct verify_trust **ret, struct errbuf *e)
+int keyring_trust(const struct keyring *k, const char *const *labels, size_t n_labels,
+	struct verify_trust **ret, struct errbuf *e)
 {
 	struct verify_trust *t = verify_trust_new();
 	int rc = labels && n_labels ? 0 : add_all(t, k, e);
 	for (size_t i = 0; labels && !rc && i < n_labels; i++)
-		rc = add_ca(t, k, (const struct ring_entry *)(const void *)keyring_find(k, labels[i]), labels[i], e);
+		rc = add_ca(t, k,
+			(const struct ring_entry *)(const void *)keyring_find(k, labels[i]),
+			labels[i], e);
 	rc = rc ? rc : add_rest(t, k, e);
 	if (rc) {
 		verify_trust_free(t);
@@ -214,7 +236,8 @@ static size_t ca_of_crl(const struct signer_ca *cas, size_t n, const X509_CRL *c
 	return 0;
 }
 
-void ring_share_crls(const struct keyring *k, struct signer_ca *cas, size_t n, struct verify_blob *room)
+void ring_share_crls(
+	const struct keyring *k, struct signer_ca *cas, size_t n, struct verify_blob *room)
 {
 	size_t *owner = n && k->n_crls ? calloc(k->n_crls, sizeof(*owner)) : NULL;
 	for (size_t i = 0; owner && i < k->n_crls; i++) {

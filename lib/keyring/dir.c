@@ -54,18 +54,26 @@ int dir_decode(const char *file, char *out, size_t size)
 	return n ? 0 : -EINVAL;
 }
 
-static int check_owner(const char *path, const struct stat *st, uid_t uid, enum dir_secrecy secrecy, struct errbuf *e)
+static int check_owner(const char *path, const struct stat *st, uid_t uid, enum dir_secrecy secrecy,
+	struct errbuf *e)
 {
 	unsigned mode = st->st_mode & 07777;
-	/* Root, before it becomes the user, may use that user's key: only root can have put it into root's folders. */
+	/* Root, before it becomes the user, may use that user's key: only root can have put it into
+	 * root's folders. */
 	if (secrecy == DIR_PRIVATE && st->st_uid != uid && uid != 0)
-		return err_set(e, EPERM, "%.160s: a private key of uid %u: it must belong to uid %u, which uses it", path, st->st_uid, uid);
+		return err_set(e, EPERM,
+			"%.160s: a private key of uid %u: it must belong to uid %u, which uses it",
+			path, st->st_uid, uid);
 	if (secrecy == DIR_PRIVATE && (mode & 0177))
-		return err_set(e, EPERM, "%.160s: a private key of mode %04o: it must be 0600", path, mode);
+		return err_set(e, EPERM, "%.160s: a private key of mode %04o: it must be 0600",
+			path, mode);
 	if (secrecy == DIR_PUBLIC && st->st_uid != 0 && st->st_uid != uid)
-		return err_set(e, EPERM, "%.160s: belongs to uid %u: it must belong to root or to uid %u", path, st->st_uid, uid);
+		return err_set(e, EPERM,
+			"%.160s: belongs to uid %u: it must belong to root or to uid %u", path,
+			st->st_uid, uid);
 	if (mode & 022)
-		return err_set(e, EPERM, "%.160s: mode %04o: others than its owner may write it", path, mode);
+		return err_set(e, EPERM, "%.160s: mode %04o: others than its owner may write it",
+			path, mode);
 	return 0;
 }
 
@@ -76,7 +84,8 @@ static int finish_open(int fd, uid_t uid, const char *path, struct dir *ret, str
 		return err_set(e, EPERM, "%.200s: not a directory (a link is not followed)", path);
 	if (fd < 0)
 		return err_set(e, errno, "%.200s: %s", path, strerror(errno));
-	int rc = fstat(fd, &st) ? err_set(e, errno, "%.200s: %s", path, strerror(errno)) : check_owner(path, &st, uid, DIR_PUBLIC, e);
+	int rc = fstat(fd, &st) ? err_set(e, errno, "%.200s: %s", path, strerror(errno))
+				: check_owner(path, &st, uid, DIR_PUBLIC, e);
 	if (rc) {
 		(void)close(fd);
 		return rc;
@@ -100,7 +109,8 @@ int dir_open_sub(const struct dir *up, const char *name, struct dir *ret, struct
 	int n = snprintf(path, sizeof(path), "%s/%s", up->path, name);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return err_set(e, ENAMETOOLONG, "%.200s: path too long", up->path);
-	return finish_open(openat(up->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), up->uid, path, ret, e);
+	return finish_open(openat(up->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+		up->uid, path, ret, e);
 }
 
 void dir_close(struct dir *d)
@@ -110,10 +120,12 @@ void dir_close(struct dir *d)
 	d->fd = -1;
 }
 
-static int check_regular(const char *path, const struct stat *st, uid_t uid, enum dir_secrecy secrecy, struct errbuf *e)
+static int check_regular(const char *path, const struct stat *st, uid_t uid,
+	enum dir_secrecy secrecy, struct errbuf *e)
 {
 	if (!S_ISREG(st->st_mode))
-		return err_set(e, EPERM, "%.200s: not a regular file (a link is not followed)", path);
+		return err_set(
+			e, EPERM, "%.200s: not a regular file (a link is not followed)", path);
 	return check_owner(path, st, uid, secrecy, e);
 }
 
@@ -132,7 +144,8 @@ int dir_check(const struct dir *d, const char *name, enum dir_secrecy secrecy, s
 	return check_regular(join(d, name, path), &st, d->uid, secrecy, e);
 }
 
-static int read_all(int fd, const char *path, size_t max, uint8_t **ret, size_t *ret_len, struct errbuf *e)
+static int read_all(
+	int fd, const char *path, size_t max, uint8_t **ret, size_t *ret_len, struct errbuf *e)
 {
 	uint8_t *buf = xcalloc(1, max + 2);
 	size_t len = 0;
@@ -151,13 +164,17 @@ static int read_all(int fd, const char *path, size_t max, uint8_t **ret, size_t 
 	return 0;
 }
 
-int dir_read(const struct dir *d, const char *name, enum dir_secrecy secrecy, size_t max, uint8_t **ret, size_t *ret_len, struct errbuf *e)
+int dir_read(const struct dir *d, const char *name, enum dir_secrecy secrecy, size_t max,
+	uint8_t **ret, size_t *ret_len, struct errbuf *e)
 {
 	struct stat st;
 	char path[768];
 	(void)join(d, name, path);
-	int rc = dir_check(d, name, secrecy, e); /* before the open: a device or a pipe must not be touched */
-	int fd = rc ? -1 : openat(d->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int rc = dir_check(
+		d, name, secrecy, e); /* before the open: a device or a pipe must not be touched */
+	int fd =
+		rc ? -1
+		   : openat(d->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (!rc && (fd < 0 || fstat(fd, &st)))
 		rc = err_set(e, errno, "%.200s: %s", path, strerror(errno));
 	rc = rc ? rc : check_regular(path, &st, d->uid, secrecy, e);
@@ -212,7 +229,8 @@ void dir_list_free(char **names, size_t n)
 	free(names);
 }
 
-static int open_down(const struct dir *top, const char *first, const char *second, struct dir *ret, struct errbuf *e)
+static int open_down(const struct dir *top, const char *first, const char *second, struct dir *ret,
+	struct errbuf *e)
 {
 	struct dir user;
 	int rc = dir_open_sub(top, first, &user, e);
@@ -223,15 +241,17 @@ static int open_down(const struct dir *top, const char *first, const char *secon
 	return rc;
 }
 
-int dir_open_ring(const struct keyring_spec *spec, struct dir *ret, char ret_name[KEYRING_USER_MAX + KEYRING_RING_MAX],
-	enum keyring_usage *ret_virtual, struct errbuf *e)
+int dir_open_ring(const struct keyring_spec *spec, struct dir *ret,
+	char ret_name[KEYRING_USER_MAX + KEYRING_RING_MAX], enum keyring_usage *ret_virtual,
+	struct errbuf *e)
 {
 	char user[KEYRING_USER_MAX], ring[KEYRING_RING_MAX], file[DIR_NAME_MAX];
 	struct dir top;
 	enum keyring_usage only = 0;
 	int rc = keyring_parse_name(spec->name, spec->user, user, ring, e);
 	if (!rc && dir_encode(ring, KEYRING_RING_MAX - 1, file))
-		rc = err_set(e, EINVAL, "KeyRing %.80s: the ring's name has 1 to %d characters", spec->name, KEYRING_RING_MAX - 1);
+		rc = err_set(e, EINVAL, "KeyRing %.80s: the ring's name has 1 to %d characters",
+			spec->name, KEYRING_RING_MAX - 1);
 	if (rc)
 		return rc;
 	if (user[0] == '*') {
@@ -241,7 +261,11 @@ int dir_open_ring(const struct keyring_spec *spec, struct dir *ret, char ret_nam
 	rc = dir_open_top(spec->dir, spec->uid == (uid_t)-1 ? geteuid() : spec->uid, &top, e);
 	if (rc)
 		return rc;
-	rc = open_down(&top, only == KEYRING_CERTAUTH ? DIR_CERTAUTH : only ? DIR_SITE : user, file, ret, e);
+	rc = open_down(&top,
+		only == KEYRING_CERTAUTH ? DIR_CERTAUTH
+		: only			 ? DIR_SITE
+					 : user,
+		file, ret, e);
 	dir_close(&top);
 	if (rc)
 		return rc;

@@ -1,4 +1,5 @@
-/* Distinguished names. Text is written most specific attribute first (RFC 2253 and z/OS alike); DER has them the other way round. */
+/* Distinguished names. Text is written most specific attribute first (RFC 2253 and z/OS alike); DER
+ * has them the other way round. */
 #include "lib/keyring/dn.h"
 #include <ctype.h>
 #include <openssl/bio.h>
@@ -24,13 +25,15 @@ static ASN1_OBJECT *find_type(const char *name, size_t len)
 	for (size_t i = 0; nid == NID_undef && i < len; i++)
 		text[i] = (char)toupper((unsigned char)text[i]);
 	if (nid == NID_undef)
-		nid = strcmp(text, "SP") == 0 ? NID_stateOrProvinceName : strcmp(text, "EMAIL") == 0 ? NID_pkcs9_emailAddress
-					      : strcmp(text, "T") == 0				  ? NID_title
-												  : OBJ_txt2nid(text);
+		nid = strcmp(text, "SP") == 0	   ? NID_stateOrProvinceName
+		      : strcmp(text, "EMAIL") == 0 ? NID_pkcs9_emailAddress
+		      : strcmp(text, "T") == 0	   ? NID_title
+						   : OBJ_txt2nid(text);
 	return nid == NID_undef ? NULL : OBJ_nid2obj(nid);
 }
 
-/* A value up to an unescaped comma; @p stays on it or on the end. Blanks at its end do not count unless escaped or quoted. */
+/* A value up to an unescaped comma; @p stays on it or on the end. Blanks at its end do not count
+ * unless escaped or quoted. */
 static int take_value(const char **p, struct dn_attr *a, struct errbuf *e)
 {
 	size_t n = 0, keep = 0;
@@ -47,10 +50,14 @@ static int take_value(const char **p, struct dn_attr *a, struct errbuf *e)
 			if (!*++*p)
 				return err_set(e, EINVAL, "the name ends with a backslash");
 		} else if (!quoted && (**p == '+' || **p == '=')) {
-			return err_set(e, EINVAL, "'%c' in a value: write \\%c (attributes joined by + are not supported)", **p, **p);
+			return err_set(e, EINVAL,
+				"'%c' in a value: write \\%c (attributes joined by + are not "
+				"supported)",
+				**p, **p);
 		}
 		if (n == sizeof(a->value) - 1)
-			return err_set(e, EINVAL, "a value is longer than %zu characters", sizeof(a->value) - 1);
+			return err_set(e, EINVAL, "a value is longer than %zu characters",
+				sizeof(a->value) - 1);
 		a->value[n++] = **p;
 		if (literal || **p != ' ')
 			keep = n;
@@ -77,7 +84,9 @@ int dn_split(const char *text, struct dn_attr *ret, size_t *ret_n, struct errbuf
 			return err_set(e, EINVAL, "more than %d attributes", DN_ATTRS_MAX);
 		ret[n] = (struct dn_attr){.type = find_type(p, (size_t)(eq - p))};
 		if (!ret[n].type)
-			return err_set(e, EINVAL, "'%.*s' is no attribute: CN, OU, O, L, ST, C, DC, UID, emailAddress and others that OpenSSL knows",
+			return err_set(e, EINVAL,
+				"'%.*s' is no attribute: CN, OU, O, L, ST, C, DC, UID, "
+				"emailAddress and others that OpenSSL knows",
 				eq - p > 40 ? 40 : (int)(eq - p), p);
 		p = eq + 1;
 		int rc = take_value(&p, &ret[n], e);
@@ -121,10 +130,12 @@ int dn_from_text(const char *text, X509_NAME **ret, struct errbuf *e)
 	X509_NAME *name = X509_NAME_new();
 	for (size_t i = n; name && i-- > 0;) {
 		const char *v = attrs[i].value;
-		if (X509_NAME_add_entry_by_OBJ(name, attrs[i].type, MBSTRING_UTF8, (const unsigned char *)v, (int)strlen(v), -1, 0))
+		if (X509_NAME_add_entry_by_OBJ(name, attrs[i].type, MBSTRING_UTF8,
+			    (const unsigned char *)v, (int)strlen(v), -1, 0))
 			continue;
 		X509_NAME_free(name);
-		return err_set(e, EINVAL, "'%.60s' is not a value for %s", v, OBJ_nid2sn(OBJ_obj2nid(attrs[i].type)));
+		return err_set(e, EINVAL, "'%.60s' is not a value for %s", v,
+			OBJ_nid2sn(OBJ_obj2nid(attrs[i].type)));
 	}
 	if (!name)
 		return err_set(e, ENOMEM, "out of memory");

@@ -6,15 +6,16 @@
 
 enum { DN_ATTRS_MAX = 32, DN_VALUE_MAX = 256 };
 
-/* One attribute of a name: its type and its value ready for comparison (UTF-8, ASCII folded to lower case, runs of blanks one, none at
- * the ends). */
+/* One attribute of a name: its type and its value ready for comparison (UTF-8, ASCII folded to
+ * lower case, runs of blanks one, none at the ends). */
 struct dn_attr {
 	ASN1_OBJECT *type; /* of OpenSSL's table, or owned by the name that it came from */
 	bool any;	   /* the value was * */
 	char value[DN_VALUE_MAX];
 };
 
-/* "CN=gw,O=Example,C=US" -> at most DN_ATTRS_MAX attributes in the order of the text; the values as written. */
+/* "CN=gw,O=Example,C=US" -> at most DN_ATTRS_MAX attributes in the order of the text; the values as
+ * written. */
 int dn_split(const char *text, struct dn_attr *ret, size_t *ret_n, struct errbuf *e);
 void dn_fold(char *value);
 /* The same as a name, in the reverse order, as DER has it. Caller frees. */

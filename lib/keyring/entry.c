@@ -29,7 +29,8 @@ int ring_info_parse(const char *text, struct ring_info *ret)
 
 void ring_info_text(const struct ring_info *i, char out[64])
 {
-	(void)snprintf(out, 64, "%s %s%s%s\n", keyring_usage_text(i->usage), i->owner[0] ? i->owner : "-", i->is_default ? " DEFAULT" : "",
+	(void)snprintf(out, 64, "%s %s%s%s\n", keyring_usage_text(i->usage),
+		i->owner[0] ? i->owner : "-", i->is_default ? " DEFAULT" : "",
 		i->is_trusted ? "" : " NOTRUST");
 }
 
@@ -39,7 +40,8 @@ static int no_password(char *buf, int size, int write, void *arg)
 	return -1;
 }
 
-static int parse_pem(const uint8_t *text, size_t len, X509 *ret[KEYRING_CHAIN_MAX], size_t *n, struct errbuf *e)
+static int parse_pem(
+	const uint8_t *text, size_t len, X509 *ret[KEYRING_CHAIN_MAX], size_t *n, struct errbuf *e)
 {
 	BIO *b = xcheck(BIO_new_mem_buf(text, (int)len));
 	X509 *x = NULL;
@@ -47,7 +49,9 @@ static int parse_pem(const uint8_t *text, size_t len, X509 *ret[KEYRING_CHAIN_MA
 	ERR_clear_error();
 	while (!rc && (x = PEM_read_bio_X509(b, NULL, no_password, NULL))) {
 		if (*n == KEYRING_CHAIN_MAX || i2d_X509(x, NULL) > VERIFY_CERT_MAX) {
-			rc = err_set(e, EINVAL, "more than %d certificates, or one of more than %d bytes", KEYRING_CHAIN_MAX, VERIFY_CERT_MAX);
+			rc = err_set(e, EINVAL,
+				"more than %d certificates, or one of more than %d bytes",
+				KEYRING_CHAIN_MAX, VERIFY_CERT_MAX);
 			X509_free(x);
 		} else {
 			ret[(*n)++] = x;
@@ -60,7 +64,8 @@ static int parse_pem(const uint8_t *text, size_t len, X509 *ret[KEYRING_CHAIN_MA
 	return rc;
 }
 
-int ring_parse_certs(const uint8_t *text, size_t len, X509 *ret[KEYRING_CHAIN_MAX], size_t *ret_n, struct errbuf *e)
+int ring_parse_certs(const uint8_t *text, size_t len, X509 *ret[KEYRING_CHAIN_MAX], size_t *ret_n,
+	struct errbuf *e)
 {
 	size_t n = 0;
 	int rc = 0;
@@ -136,7 +141,10 @@ static int read_info(const struct dir *d, struct ring_info *ret, struct errbuf *
 	if (rc)
 		return rc;
 	if (strlen((char *)text) != len || ring_info_parse((char *)text, ret))
-		rc = err_set(e, EINVAL, "%.160s/info: 'PERSONAL|CERTAUTH|SITE owner [DEFAULT] [NOTRUST]' is expected", d->path);
+		rc = err_set(e, EINVAL,
+			"%.160s/info: 'PERSONAL|CERTAUTH|SITE owner [DEFAULT] [NOTRUST]' is "
+			"expected",
+			d->path);
 	free(text);
 	return rc;
 }
@@ -156,7 +164,8 @@ static int find_key(const struct dir *d, bool *ret_has, struct errbuf *e)
 	return 0;
 }
 
-static int read_all(const struct dir *d, enum keyring_usage only, struct ring_entry *ret, struct errbuf *e)
+static int read_all(
+	const struct dir *d, enum keyring_usage only, struct ring_entry *ret, struct errbuf *e)
 {
 	struct ring_info info;
 	int rc = read_certs(d, ret, e);
@@ -165,19 +174,25 @@ static int read_all(const struct dir *d, enum keyring_usage only, struct ring_en
 		rc = find_key(d, &ret->c.has_key, e);
 	if (rc)
 		return rc;
-	ret->c.usage = only ? only : info.usage ? info.usage : ret->c.has_key ? KEYRING_PERSONAL : KEYRING_CERTAUTH;
+	ret->c.usage = only		? only
+		       : info.usage	? info.usage
+		       : ret->c.has_key ? KEYRING_PERSONAL
+					: KEYRING_CERTAUTH;
 	(void)snprintf(ret->c.owner, sizeof(ret->c.owner), "%s", info.owner);
 	ret->c.is_default = !only && info.is_default;
 	ret->c.is_trusted = info.is_trusted;
 	return 0;
 }
 
-int ring_entry_read(const struct dir *ring, const char *file, enum keyring_usage only, struct ring_entry *ret, struct errbuf *e)
+int ring_entry_read(const struct dir *ring, const char *file, enum keyring_usage only,
+	struct ring_entry *ret, struct errbuf *e)
 {
 	struct dir d;
 	struct ring_entry x = {.c = {.n_chain = 0}};
 	if (dir_decode(file, x.c.label, sizeof(x.c.label)))
-		return err_set(e, EINVAL, "%.160s/%.60s: not an encoded label of 1 to %d characters", ring->path, file, KEYRING_LABEL_MAX - 1);
+		return err_set(e, EINVAL,
+			"%.160s/%.60s: not an encoded label of 1 to %d characters", ring->path,
+			file, KEYRING_LABEL_MAX - 1);
 	int rc = dir_open_sub(ring, file, &d, e);
 	if (rc)
 		return rc;

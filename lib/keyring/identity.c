@@ -1,4 +1,5 @@
-/* Identities and patterns. All that is compared as text was checked to be printable ASCII when it came in. */
+/* Identities and patterns. All that is compared as text was checked to be printable ASCII when it
+ * came in. */
 #include "lib/keyring/identity.h"
 #include "lib/base/xalloc.h"
 #include "lib/keyring/dn.h"
@@ -13,7 +14,9 @@ static int check_text(uint8_t type, const uint8_t *p, size_t len, struct errbuf 
 		return err_set(e, EINVAL, "empty %s identity", ident_type_text(type));
 	for (size_t i = 0; i < len; i++) {
 		if (p[i] <= ' ' || p[i] > '~')
-			return err_set(e, EINVAL, "%s identity with a character that is not printable ASCII", ident_type_text(type));
+			return err_set(e, EINVAL,
+				"%s identity with a character that is not printable ASCII",
+				ident_type_text(type));
 		ats += p[i] == '@';
 	}
 	if (type == IDENT_FQDN && ats)
@@ -40,14 +43,17 @@ static int check_form(uint8_t type, const uint8_t *data, size_t len, struct errb
 		X509_NAME_free(name);
 		return name ? 0 : err_set(e, EINVAL, "X500dn identity that is not one DER name");
 	default:
-		return err_set(e, EPROTONOSUPPORT, "identity type %u is not supported: IpAddr, Fqdn, UserAtFqdn or X500dn are", type);
+		return err_set(e, EPROTONOSUPPORT,
+			"identity type %u is not supported: IpAddr, Fqdn, UserAtFqdn or X500dn are",
+			type);
 	}
 }
 
 int ident_from_wire(uint8_t type, const void *data, size_t len, struct ident *ret, struct errbuf *e)
 {
 	if (len > IDENT_DATA_MAX)
-		return err_set(e, EMSGSIZE, "identity of %zu bytes: %d at most", len, IDENT_DATA_MAX);
+		return err_set(
+			e, EMSGSIZE, "identity of %zu bytes: %d at most", len, IDENT_DATA_MAX);
 	int rc = check_form(type, data, len, e);
 	if (rc)
 		return rc;
@@ -61,21 +67,24 @@ int ident_from_addr(const struct addr *a, struct ident *ret)
 {
 	if (!a->family)
 		return -EINVAL;
-	return ident_from_wire(a->family == 4 ? IDENT_IPV4 : IDENT_IPV6, a->b, addr_len(a), ret, NULL);
+	return ident_from_wire(
+		a->family == 4 ? IDENT_IPV4 : IDENT_IPV6, a->b, addr_len(a), ret, NULL);
 }
 
 /* IDENT_IPV4 stands for both families. */
 static uint8_t keyword_type(const char *keyword)
 {
-	return strcasecmp(keyword, "IpAddr") == 0 ? IDENT_IPV4
-	       : strcasecmp(keyword, "Fqdn") == 0 ? IDENT_FQDN
+	return strcasecmp(keyword, "IpAddr") == 0	? IDENT_IPV4
+	       : strcasecmp(keyword, "Fqdn") == 0	? IDENT_FQDN
 	       : strcasecmp(keyword, "UserAtFqdn") == 0 ? IDENT_USER_FQDN
-	       : strcasecmp(keyword, "X500dn") == 0 ? IDENT_DN : IDENT_NONE;
+	       : strcasecmp(keyword, "X500dn") == 0	? IDENT_DN
+							: IDENT_NONE;
 }
 
 static int bad_keyword(const char *keyword, struct errbuf *e)
 {
-	return err_set(e, EINVAL, "Identity %.20s: IpAddr, Fqdn, UserAtFqdn or X500dn is allowed", keyword);
+	return err_set(e, EINVAL, "Identity %.20s: IpAddr, Fqdn, UserAtFqdn or X500dn is allowed",
+		keyword);
 }
 
 static int dn_ident(const char *value, struct ident *ret, struct errbuf *e)
@@ -86,7 +95,8 @@ static int dn_ident(const char *value, struct ident *ret, struct errbuf *e)
 	size_t len;
 	if (dn_from_text(value, &name, &why))
 		return err_set(e, EINVAL, "X500dn: %s", why.text);
-	int rc = X509_NAME_get0_der(name, &der, &len) ? ident_from_wire(IDENT_DN, der, len, ret, e) : err_set(e, EINVAL, "X500dn: not a name");
+	int rc = X509_NAME_get0_der(name, &der, &len) ? ident_from_wire(IDENT_DN, der, len, ret, e)
+						      : err_set(e, EINVAL, "X500dn: not a name");
 	X509_NAME_free(name);
 	return rc;
 }
@@ -176,7 +186,8 @@ static bool mailbox_equal(const uint8_t *a, const uint8_t *b, size_t len)
 {
 	const uint8_t *at = memrchr(a, '@', len);
 	size_t user = at ? (size_t)(at - a) + 1 : 0;
-	return memcmp(a, b, user) == 0 && strncasecmp((const char *)a + user, (const char *)b + user, len - user) == 0;
+	return memcmp(a, b, user) == 0 &&
+	       strncasecmp((const char *)a + user, (const char *)b + user, len - user) == 0;
 }
 
 bool ident_equal(const struct ident *a, const struct ident *b)
@@ -219,12 +230,17 @@ static int addr_pattern(const char *value, struct ident_pattern *p, struct errbu
 		int rc = prefix_parse(value, &x);
 		if (rc == 0)
 			prefix_range(&x, p);
-		return rc == 0 ? 0 : err_set(e, EINVAL, "IpAddr %.60s: %s", value, rc == -EDOM ? "bits are set behind the prefix length"
-									     : rc == -ERANGE ? "the prefix is too long"
-											     : "address, address/prefix, address-address or * is expected");
+		return rc == 0 ? 0
+			       : err_set(e, EINVAL, "IpAddr %.60s: %s", value,
+					 rc == -EDOM	 ? "bits are set behind the prefix length"
+					 : rc == -ERANGE ? "the prefix is too long"
+							 : "address, address/prefix, "
+							   "address-address or * is expected");
 	}
-	(void)snprintf(low, sizeof(low), "%.*s", dash - value > ADDR_TEXT_MAX ? ADDR_TEXT_MAX : (int)(dash - value), value);
-	if (addr_parse(low, &p->low) || addr_parse(dash + 1, &p->high) || p->low.family != p->high.family)
+	(void)snprintf(low, sizeof(low), "%.*s",
+		dash - value > ADDR_TEXT_MAX ? ADDR_TEXT_MAX : (int)(dash - value), value);
+	if (addr_parse(low, &p->low) || addr_parse(dash + 1, &p->high) ||
+		p->low.family != p->high.family)
 		return err_set(e, EINVAL, "IpAddr %.90s: not a range of addresses", value);
 	if (memcmp(p->low.b, p->high.b, sizeof(p->low.b)) > 0)
 		return err_set(e, EINVAL, "IpAddr %.90s: the range ends before it starts", value);
@@ -235,19 +251,22 @@ static int addr_pattern(const char *value, struct ident_pattern *p, struct errbu
 static int text_pattern(uint8_t type, const char *value, struct ident_pattern *p, struct errbuf *e)
 {
 	const char *rest = value, *at = strchr(value, '@');
-	int rc = strlen(value) > IDENT_DATA_MAX ? err_set(e, EINVAL, "pattern longer than %d characters", IDENT_DATA_MAX)
-						: check_text(type, (const uint8_t *)value, strlen(value), e);
+	int rc = strlen(value) > IDENT_DATA_MAX
+			 ? err_set(e, EINVAL, "pattern longer than %d characters", IDENT_DATA_MAX)
+			 : check_text(type, (const uint8_t *)value, strlen(value), e);
 	if (rc)
 		return rc;
 	if (type == IDENT_USER_FQDN && at) {
 		if (memchr(value, '*', (size_t)(at - value)) && at - value > 1)
-			return err_set(e, EINVAL, "UserAtFqdn %.60s: * stands for the whole part before @", value);
+			return err_set(e, EINVAL,
+				"UserAtFqdn %.60s: * stands for the whole part before @", value);
 		rest = at + 1;
 	}
 	if (strncmp(rest, "*.", 2) == 0)
 		rest += 2;
 	if (strchr(rest, '*'))
-		return err_set(e, EINVAL, "%s %.60s: * is allowed alone, before @, or as *.suffix", ident_type_text(type), value);
+		return err_set(e, EINVAL, "%s %.60s: * is allowed alone, before @, or as *.suffix",
+			ident_type_text(type), value);
 	(void)snprintf(p->text, sizeof(p->text), "%s", value);
 	return 0;
 }
@@ -262,7 +281,8 @@ static int dn_pattern(const char *value, struct ident_pattern *p, struct errbuf 
 	return 0;
 }
 
-int ident_pattern_new(const char *keyword, const char *value, struct ident_pattern **ret, struct errbuf *e)
+int ident_pattern_new(
+	const char *keyword, const char *value, struct ident_pattern **ret, struct errbuf *e)
 {
 	struct ident_pattern *p = xnew(struct ident_pattern);
 	int rc = 0;
@@ -272,7 +292,8 @@ int ident_pattern_new(const char *keyword, const char *value, struct ident_patte
 		rc = bad_keyword(keyword, e);
 	else if (!p->any)
 		rc = p->type == IDENT_IPV4 ? addr_pattern(value, p, e)
-		     : p->type == IDENT_DN ? dn_pattern(value, p, e) : text_pattern(p->type, value, p, e);
+		     : p->type == IDENT_DN ? dn_pattern(value, p, e)
+					   : text_pattern(p->type, value, p, e);
 	if (rc) {
 		free(p);
 		return rc;
@@ -289,14 +310,17 @@ void ident_pattern_free(struct ident_pattern *p)
 static bool addr_matches(const struct ident_pattern *p, const struct ident *id)
 {
 	struct addr a = addr_of(id);
-	return a.family == p->low.family && memcmp(a.b, p->low.b, sizeof(a.b)) >= 0 && memcmp(a.b, p->high.b, sizeof(a.b)) <= 0;
+	return a.family == p->low.family && memcmp(a.b, p->low.b, sizeof(a.b)) >= 0 &&
+	       memcmp(a.b, p->high.b, sizeof(a.b)) <= 0;
 }
 
 static bool name_matches(const char *pattern, const char *name, size_t len)
 {
 	size_t plen = strlen(pattern);
-	if (strncmp(pattern, "*.", 2) == 0) /* at least one character and the dot before the suffix */
-		return len > plen - 1 && name[0] != '.' && strncasecmp(name + len - (plen - 1), pattern + 1, plen - 1) == 0;
+	if (strncmp(pattern, "*.", 2) ==
+		0) /* at least one character and the dot before the suffix */
+		return len > plen - 1 && name[0] != '.' &&
+		       strncasecmp(name + len - (plen - 1), pattern + 1, plen - 1) == 0;
 	return len == plen && strncasecmp(pattern, name, len) == 0;
 }
 
@@ -306,12 +330,13 @@ static bool mailbox_matches(const char *pattern, const char *name, size_t len)
 	if (!at || !pat)
 		return false;
 	size_t user = (size_t)(at - name), puser = (size_t)(pat - pattern);
-	bool user_fits = (puser == 1 && pattern[0] == '*') || (puser == user && memcmp(pattern, name, user) == 0);
+	bool user_fits = (puser == 1 && pattern[0] == '*') ||
+			 (puser == user && memcmp(pattern, name, user) == 0);
 	return user_fits && name_matches(pat + 1, at + 1, len - user - 1);
 }
 
-/* Literal values choose first; what stars take after that is only a question of numbers, so taking the first that fits finds
- * an assignment whenever there is one. */
+/* Literal values choose first; what stars take after that is only a question of numbers, so taking
+ * the first that fits finds an assignment whenever there is one. */
 static bool attrs_match(const struct ident_pattern *p, const struct dn_attr *have, size_t n)
 {
 	bool used[DN_ATTRS_MAX] = {false};
@@ -322,8 +347,9 @@ static bool attrs_match(const struct ident_pattern *p, const struct dn_attr *hav
 			size_t k = 0;
 			if (p->attrs[i].any != stars)
 				continue;
-			while (k < n && (used[k] || OBJ_cmp(have[k].type, p->attrs[i].type) ||
-						(!stars && strcmp(have[k].value, p->attrs[i].value) != 0)))
+			while (k < n &&
+				(used[k] || OBJ_cmp(have[k].type, p->attrs[i].type) ||
+					(!stars && strcmp(have[k].value, p->attrs[i].value) != 0)))
 				k++;
 			if (k == n)
 				return false;

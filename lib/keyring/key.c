@@ -39,7 +39,8 @@ static int read_password(const struct dir *d, char out[256], struct errbuf *e)
 	return 0;
 }
 
-static int from_p12(const struct dir *d, const uint8_t *der, size_t len, EVP_PKEY **ret, struct errbuf *e)
+static int from_p12(
+	const struct dir *d, const uint8_t *der, size_t len, EVP_PKEY **ret, struct errbuf *e)
 {
 	char password[256];
 	const unsigned char *p = der;
@@ -52,12 +53,15 @@ static int from_p12(const struct dir *d, const uint8_t *der, size_t len, EVP_PKE
 	return rc;
 }
 
-static int check_pair(const struct dir *d, const struct verify_blob *cert, EVP_PKEY *key, struct errbuf *e)
+static int check_pair(
+	const struct dir *d, const struct verify_blob *cert, EVP_PKEY *key, struct errbuf *e)
 {
 	X509 *x = trust_cert(cert->data, cert->len);
 	bool fits = x && X509_check_private_key(x, key) == 1;
 	X509_free(x);
-	return fits ? 0 : err_set(e, EINVAL, "%.200s: the private key is not that of the certificate", d->path);
+	return fits ? 0
+		    : err_set(e, EINVAL, "%.200s: the private key is not that of the certificate",
+			      d->path);
 }
 
 int key_read(const struct dir *d, const struct verify_blob *cert, EVP_PKEY **ret, struct errbuf *e)
@@ -81,7 +85,9 @@ int key_read(const struct dir *d, const struct verify_blob *cert, EVP_PKEY **ret
 	free(data);
 	ERR_clear_error();
 	if (!rc && !key)
-		rc = err_set(e, EINVAL, "%.200s/%s: no private key can be read from it (encrypted, or damaged)", d->path, name);
+		rc = err_set(e, EINVAL,
+			"%.200s/%s: no private key can be read from it (encrypted, or damaged)",
+			d->path, name);
 	rc = rc ? rc : check_pair(d, cert, key, e);
 	if (rc)
 		EVP_PKEY_free(key);
@@ -90,12 +96,15 @@ int key_read(const struct dir *d, const struct verify_blob *cert, EVP_PKEY **ret
 	return rc;
 }
 
-static int load_one(const struct dir *ring, const struct keyring_cert *c, struct key_set *s, struct errbuf *e)
+static int load_one(
+	const struct dir *ring, const struct keyring_cert *c, struct key_set *s, struct errbuf *e)
 {
 	char file[DIR_NAME_MAX];
 	struct dir d;
 	EVP_PKEY *key = NULL;
-	int rc = dir_encode(c->label, KEYRING_LABEL_MAX - 1, file) ? -EINVAL : dir_open_sub(ring, file, &d, e);
+	int rc = dir_encode(c->label, KEYRING_LABEL_MAX - 1, file)
+			 ? -EINVAL
+			 : dir_open_sub(ring, file, &d, e);
 	if (rc)
 		return rc;
 	rc = key_read(&d, &c->chain[0], &key, e);
@@ -136,7 +145,8 @@ int key_set_load(const struct keyring_spec *spec, struct key_set *ret, struct er
 void key_set_fini(struct key_set *s)
 {
 	for (size_t i = 0; i < s->n; i++)
-		EVP_PKEY_free(s->keys[i].key); /* OpenSSL clears private numbers when it frees them */
+		EVP_PKEY_free(
+			s->keys[i].key); /* OpenSSL clears private numbers when it frees them */
 	free(s->keys);
 	*s = (struct key_set){NULL, 0};
 }

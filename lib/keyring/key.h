@@ -1,10 +1,12 @@
-/* key: private keys. Only the signer process and racdcert link this; a daemon that talks to strangers does not. */
+/* key: private keys. Only the signer process and racdcert link this; a daemon that talks to
+ * strangers does not. */
 #pragma once
 #include "lib/keyring/keyring.h"
 #include <openssl/evp.h>
 
 struct dir;
-/* The key of the entry folder @d (key.pem or key.p12), which must be that of @cert_der. -ENOENT: no key. Caller frees. */
+/* The key of the entry folder @d (key.pem or key.p12), which must be that of @cert_der. -ENOENT: no
+ * key. Caller frees. */
 int key_read(const struct dir *d, const struct verify_blob *cert, EVP_PKEY **ret, struct errbuf *e);
 
 struct key {

@@ -10,7 +10,10 @@
 
 const char *keyring_usage_text(enum keyring_usage u)
 {
-	return u == KEYRING_PERSONAL ? "PERSONAL" : u == KEYRING_CERTAUTH ? "CERTAUTH" : u == KEYRING_SITE ? "SITE" : "-";
+	return u == KEYRING_PERSONAL   ? "PERSONAL"
+	       : u == KEYRING_CERTAUTH ? "CERTAUTH"
+	       : u == KEYRING_SITE     ? "SITE"
+				       : "-";
 }
 
 int keyring_usage_parse(const char *text, enum keyring_usage *ret)
@@ -30,8 +33,8 @@ static bool is_user(const char *s)
 	return n && n < KEYRING_USER_MAX && !s[n];
 }
 
-int keyring_parse_name(const char *name, const char *dflt_user, char ret_user[KEYRING_USER_MAX], char ret_ring[KEYRING_RING_MAX],
-	struct errbuf *e)
+int keyring_parse_name(const char *name, const char *dflt_user, char ret_user[KEYRING_USER_MAX],
+	char ret_ring[KEYRING_RING_MAX], struct errbuf *e)
 {
 	char user[KEYRING_USER_MAX + 1] = "";
 	const char *slash = strchr(name, '/'), *ring = slash ? slash + 1 : name;
@@ -42,9 +45,13 @@ int keyring_parse_name(const char *name, const char *dflt_user, char ret_user[KE
 	if (strcmp(user, "*TOKEN*") == 0)
 		return err_set(e, EINVAL, "KeyRing %.80s: PKCS #11 tokens are not supported", name);
 	if (!is_user(user) && !is_virtual)
-		return err_set(e, EINVAL, "KeyRing %.80s: userid/ringname, or ringname of the own user, is expected", name);
+		return err_set(e, EINVAL,
+			"KeyRing %.80s: userid/ringname, or ringname of the own user, is expected",
+			name);
 	if (!ring[0] || strlen(ring) >= KEYRING_RING_MAX || strchr(ring, '/'))
-		return err_set(e, EINVAL, "KeyRing %.80s: the ring's name has 1 to %d characters and no /", name, KEYRING_RING_MAX - 1);
+		return err_set(e, EINVAL,
+			"KeyRing %.80s: the ring's name has 1 to %d characters and no /", name,
+			KEYRING_RING_MAX - 1);
 	(void)snprintf(ret_user, KEYRING_USER_MAX, "%.8s", user);
 	(void)snprintf(ret_ring, KEYRING_RING_MAX, "%s", ring);
 	return 0;
@@ -70,7 +77,8 @@ static void ring_free(struct keyring *k)
 
 static int by_label(const void *a, const void *b)
 {
-	return strcmp(((const struct ring_entry *)a)->c.label, ((const struct ring_entry *)b)->c.label);
+	return strcmp(
+		((const struct ring_entry *)a)->c.label, ((const struct ring_entry *)b)->c.label);
 }
 
 static int check_default(const struct keyring *k, struct errbuf *e)
@@ -78,10 +86,13 @@ static int check_default(const struct keyring *k, struct errbuf *e)
 	size_t n = 0;
 	for (size_t i = 0; i < k->n; i++)
 		n += k->entries[i].c.is_default;
-	return n <= 1 ? 0 : err_set(e, EINVAL, "key ring %.80s has %zu default certificates", k->name, n);
+	return n <= 1 ? 0
+		      : err_set(e, EINVAL, "key ring %.80s has %zu default certificates", k->name,
+				n);
 }
 
-static int read_entries(struct keyring *k, const struct dir *d, enum keyring_usage only, struct errbuf *e)
+static int read_entries(
+	struct keyring *k, const struct dir *d, enum keyring_usage only, struct errbuf *e)
 {
 	char **names = NULL;
 	size_t n = 0;
@@ -106,7 +117,9 @@ static int add_crl(struct keyring *k, const struct dir *d, const char *name, str
 	if (rc)
 		return rc;
 	BIO *b = BIO_new_mem_buf(text, (int)len);
-	X509_CRL *crl = memmem(text, len, "-----BEGIN", 10) ? PEM_read_bio_X509_CRL(b, NULL, NULL, NULL) : trust_crl(text, len);
+	X509_CRL *crl = memmem(text, len, "-----BEGIN", 10)
+				? PEM_read_bio_X509_CRL(b, NULL, NULL, NULL)
+				: trust_crl(text, len);
 	int n = crl ? i2d_X509_CRL(crl, &der) : -1;
 	BIO_free(b);
 	X509_CRL_free(crl);
@@ -199,7 +212,8 @@ const struct keyring_cert *keyring_find(const struct keyring *k, const char *lab
 	return folded;
 }
 
-const struct keyring_cert *keyring_find_id(const struct keyring *k, const uint8_t id[KEYRING_KEY_ID])
+const struct keyring_cert *keyring_find_id(
+	const struct keyring *k, const uint8_t id[KEYRING_KEY_ID])
 {
 	for (size_t i = 0; i < k->n; i++)
 		if (memcmp(k->entries[i].c.id, id, KEYRING_KEY_ID) == 0)

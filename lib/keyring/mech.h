@@ -4,9 +4,9 @@
 #include <openssl/evp.h>
 
 struct mech {
-	int key_type; /* EVP_PKEY_RSA, EVP_PKEY_EC */
-	int padding;  /* RSA_*_PADDING, 0 */
-	const char *md; /* NULL: no DigestInfo */
+	int key_type;	 /* EVP_PKEY_RSA, EVP_PKEY_EC */
+	int padding;	 /* RSA_*_PADDING, 0 */
+	const char *md;	 /* NULL: no DigestInfo */
 	size_t hash_len; /* 0: any up to SIGN_HASH_MAX */
 };
 

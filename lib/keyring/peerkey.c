@@ -10,11 +10,13 @@
 #include <openssl/rsa.h>
 #include <string.h>
 
-/* A public exponent of thousands of bits would make each verification as dear as thousands of ordinary ones. */
+/* A public exponent of thousands of bits would make each verification as dear as thousands of
+ * ordinary ones. */
 static bool exponent_is_sane(const EVP_PKEY *key)
 {
 	BIGNUM *exponent = NULL;
-	bool sane = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) && BN_num_bits(exponent) >= 2 && BN_num_bits(exponent) <= 64 &&
+	bool sane = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) &&
+		    BN_num_bits(exponent) >= 2 && BN_num_bits(exponent) <= 64 &&
 		    BN_is_odd(exponent);
 	BN_free(exponent);
 	return sane;
@@ -25,7 +27,8 @@ static bool is_known_curve(const EVP_PKEY *key)
 	char group[64] = "";
 	size_t len;
 	return EVP_PKEY_get_group_name(key, group, sizeof(group), &len) &&
-	       (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0 || strcmp(group, "secp521r1") == 0);
+	       (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0 ||
+		       strcmp(group, "secp521r1") == 0);
 }
 
 enum verify_outcome trust_check_key(EVP_PKEY *key, struct errbuf *e)
@@ -34,17 +37,21 @@ enum verify_outcome trust_check_key(EVP_PKEY *key, struct errbuf *e)
 	enum verify_outcome o = VERIFY_OK;
 	switch (EVP_PKEY_get_base_id(key)) {
 	case EVP_PKEY_RSA:
-		if (bits < VERIFY_RSA_BITS_MIN || bits > VERIFY_RSA_BITS_MAX || !exponent_is_sane(key))
+		if (bits < VERIFY_RSA_BITS_MIN || bits > VERIFY_RSA_BITS_MAX ||
+			!exponent_is_sane(key))
 			o = VERIFY_WEAK;
 		if (o)
-			(void)err_set(e, EACCES, "RSA key of %d bits: %d to %d with an odd exponent of at most 64 bits is taken", bits, VERIFY_RSA_BITS_MIN,
-				VERIFY_RSA_BITS_MAX);
+			(void)err_set(e, EACCES,
+				"RSA key of %d bits: %d to %d with an odd exponent of at most 64 "
+				"bits is taken",
+				bits, VERIFY_RSA_BITS_MIN, VERIFY_RSA_BITS_MAX);
 		return o;
 	case EVP_PKEY_EC:
 		if (!is_known_curve(key))
 			o = VERIFY_WEAK;
 		if (o)
-			(void)err_set(e, EACCES, "EC key of another curve than P-256, P-384 and P-521");
+			(void)err_set(
+				e, EACCES, "EC key of another curve than P-256, P-384 and P-521");
 		return o;
 	default:
 		(void)err_set(e, EACCES, "public key that is neither RSA nor EC");
@@ -111,28 +118,34 @@ size_t peer_key_bits(const struct peer_key *k)
 	return (size_t)EVP_PKEY_get_bits(k->key);
 }
 
-/* RFC 2409 section 5.1: what the public operation gives, without its padding, is the hash itself. */
-static bool recovers(const struct mech *m, EVP_PKEY_CTX *ctx, const uint8_t *hash, size_t hash_len, const uint8_t *sig, size_t sig_len)
+/* RFC 2409 section 5.1: what the public operation gives, without its padding, is the hash itself.
+ */
+static bool recovers(const struct mech *m, EVP_PKEY_CTX *ctx, const uint8_t *hash, size_t hash_len,
+	const uint8_t *sig, size_t sig_len)
 {
 	uint8_t plain[SIGN_SIGNATURE_MAX];
 	size_t len = sizeof(plain);
 	return EVP_PKEY_verify_recover_init(ctx) > 0 && mech_apply(m, ctx) == 0 &&
-	       EVP_PKEY_verify_recover(ctx, plain, &len, sig, sig_len) > 0 && len == hash_len && CRYPTO_memcmp(plain, hash, len) == 0;
+	       EVP_PKEY_verify_recover(ctx, plain, &len, sig, sig_len) > 0 && len == hash_len &&
+	       CRYPTO_memcmp(plain, hash, len) == 0;
 }
 
-int peer_key_verify(const struct peer_key *k, enum sign_mech mech, const void *hash, size_t hash_len, const void *sig, size_t sig_len)
+int peer_key_verify(const struct peer_key *k, enum sign_mech mech, const void *hash,
+	size_t hash_len, const void *sig, size_t sig_len)
 {
 	const struct mech *m = mech_find((int)mech);
 	if (!m || !mech_fits(m, k->key, hash_len))
 		return -EINVAL;
-	if (!sig_len || sig_len > SIGN_SIGNATURE_MAX || (m->key_type == EVP_PKEY_RSA && sig_len != (size_t)EVP_PKEY_get_size(k->key)))
+	if (!sig_len || sig_len > SIGN_SIGNATURE_MAX ||
+		(m->key_type == EVP_PKEY_RSA && sig_len != (size_t)EVP_PKEY_get_size(k->key)))
 		return -EBADMSG;
 	EVP_PKEY_CTX *ctx = xcheck(EVP_PKEY_CTX_new(k->key, NULL));
 	bool good;
 	if (mech == SIGN_RSA_PKCS1_RAW)
 		good = recovers(m, ctx, hash, hash_len, sig, sig_len);
 	else
-		good = EVP_PKEY_verify_init(ctx) > 0 && mech_apply(m, ctx) == 0 && EVP_PKEY_verify(ctx, sig, sig_len, hash, hash_len) > 0;
+		good = EVP_PKEY_verify_init(ctx) > 0 && mech_apply(m, ctx) == 0 &&
+		       EVP_PKEY_verify(ctx, sig, sig_len, hash, hash_len) > 0;
 	EVP_PKEY_CTX_free(ctx);
 	ERR_clear_error();
 	return good ? 0 : -EBADMSG;

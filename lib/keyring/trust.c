@@ -39,7 +39,8 @@ bool trust_crl_is_plain(const X509_CRL *crl)
 
 bool trust_may_sign_crls(X509 *ca)
 {
-	return X509_get_key_usage(ca) & KU_CRL_SIGN; /* all bits are set when there is no such extension */
+	return X509_get_key_usage(ca) &
+	       KU_CRL_SIGN; /* all bits are set when there is no such extension */
 }
 
 int64_t trust_time(const ASN1_TIME *t)
@@ -70,7 +71,7 @@ void verify_trust_free(struct verify_trust *t)
 	free(t);
 }
 
-static int add(STACK_OF(X509) *to, X509 *x, struct errbuf *e)
+static int add(STACK_OF(X509) * to, X509 *x, struct errbuf *e)
 {
 	if (sk_X509_num(to) >= VERIFY_CAS_MAX) {
 		X509_free(x);
@@ -84,10 +85,12 @@ int verify_trust_add_ca(struct verify_trust *t, const void *der, size_t len, str
 {
 	X509 *x = trust_cert(der, len);
 	if (!x)
-		return err_set(e, EINVAL, "not one DER certificate of at most %d bytes", VERIFY_CERT_MAX);
+		return err_set(
+			e, EINVAL, "not one DER certificate of at most %d bytes", VERIFY_CERT_MAX);
 	if (!X509_check_ca(x)) {
 		char name[160];
-		int rc = err_set(e, EINVAL, "%s is not the certificate of a CA (basicConstraints, keyUsage)",
+		int rc = err_set(e, EINVAL,
+			"%s is not the certificate of a CA (basicConstraints, keyUsage)",
 			dn_text(X509_get_subject_name(x), name, sizeof(name)));
 		X509_free(x);
 		return rc;
@@ -95,14 +98,18 @@ int verify_trust_add_ca(struct verify_trust *t, const void *der, size_t len, str
 	return add(t->cas, x, e);
 }
 
-int verify_trust_add_intermediate(struct verify_trust *t, const void *der, size_t len, struct errbuf *e)
+int verify_trust_add_intermediate(
+	struct verify_trust *t, const void *der, size_t len, struct errbuf *e)
 {
 	X509 *x = trust_cert(der, len);
-	return x ? add(t->intermediates, x, e) : err_set(e, EINVAL, "not one DER certificate of at most %d bytes", VERIFY_CERT_MAX);
+	return x ? add(t->intermediates, x, e)
+		 : err_set(e, EINVAL, "not one DER certificate of at most %d bytes",
+			   VERIFY_CERT_MAX);
 }
 
-/* The key among @certs that signed @crl; *@ret_named says whether any certificate has the issuer's name. */
-static EVP_PKEY *crl_signer(STACK_OF(X509) *certs, X509_CRL *crl, bool *ret_named)
+/* The key among @certs that signed @crl; *@ret_named says whether any certificate has the issuer's
+ * name. */
+static EVP_PKEY *crl_signer(STACK_OF(X509) * certs, X509_CRL *crl, bool *ret_named)
 {
 	for (int i = 0; i < sk_X509_num(certs); i++) {
 		X509 *ca = sk_X509_value(certs, i);
@@ -123,11 +130,15 @@ int verify_trust_add_crl(struct verify_trust *t, const void *der, size_t len, st
 	bool named = false;
 	X509_CRL *crl = trust_crl(der, len);
 	if (!crl)
-		return err_set(e, EINVAL, "not one DER CRL of at most %d bytes", VERIFY_TRUST_CRL_MAX);
+		return err_set(
+			e, EINVAL, "not one DER CRL of at most %d bytes", VERIFY_TRUST_CRL_MAX);
 	(void)dn_text(X509_CRL_get_issuer(crl), name, sizeof(name));
 	if (!trust_crl_is_plain(crl)) {
 		X509_CRL_free(crl);
-		return err_set(e, EINVAL, "CRL of %s: a critical extension (partitioned, indirect or delta CRLs are not supported)", name);
+		return err_set(e, EINVAL,
+			"CRL of %s: a critical extension (partitioned, indirect or delta CRLs are "
+			"not supported)",
+			name);
 	}
 	EVP_PKEY *key = crl_signer(t->cas, crl, &named);
 	key = key ? key : crl_signer(t->intermediates, crl, &named);
@@ -147,9 +158,12 @@ size_t verify_trust_cas(const struct verify_trust *t)
 	return (size_t)sk_X509_num(t->cas);
 }
 
-int verify_trust_ca_name(const struct verify_trust *t, size_t n, const uint8_t **ret_der, size_t *ret_len)
+int verify_trust_ca_name(
+	const struct verify_trust *t, size_t n, const uint8_t **ret_der, size_t *ret_len)
 {
-	if (n >= verify_trust_cas(t) || !X509_NAME_get0_der(X509_get_subject_name(sk_X509_value(t->cas, (int)n)), ret_der, ret_len))
+	if (n >= verify_trust_cas(t) ||
+		!X509_NAME_get0_der(
+			X509_get_subject_name(sk_X509_value(t->cas, (int)n)), ret_der, ret_len))
 		return -ENOENT;
 	return 0;
 }
@@ -164,7 +178,8 @@ struct crl_check {
 
 static bool crl_applies(const struct crl_check *c, X509_CRL *crl, EVP_PKEY *checked)
 {
-	if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(c->cert)) != 0 || !c->issuer_signs_crls)
+	if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(c->cert)) != 0 ||
+		!c->issuer_signs_crls)
 		return false;
 	if (checked && EVP_PKEY_eq(checked, c->issuer_key) == 1)
 		return true;
@@ -182,11 +197,12 @@ static bool is_on(X509_CRL *crl, X509 *cert)
 static bool is_current(const X509_CRL *crl, int64_t now)
 {
 	const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
-	return trust_time(X509_CRL_get0_lastUpdate(crl)) <= now && (!next || now < trust_time(next));
+	return trust_time(X509_CRL_get0_lastUpdate(crl)) <= now &&
+	       (!next || now < trust_time(next));
 }
 
-static enum verify_outcome check_one(const struct verify_trust *t, X509_CRL *const *extra, size_t n_extra, struct crl_check *c,
-	struct errbuf *e)
+static enum verify_outcome check_one(const struct verify_trust *t, X509_CRL *const *extra,
+	size_t n_extra, struct crl_check *c, struct errbuf *e)
 {
 	char name[160];
 	bool revoked = false;
@@ -199,7 +215,8 @@ static enum verify_outcome check_one(const struct verify_trust *t, X509_CRL *con
 	}
 	for (size_t i = 0; i < n_extra; i++)
 		revoked = revoked || (crl_applies(c, extra[i], NULL) && is_on(extra[i], c->cert));
-	(void)dn_text(revoked ? X509_get_subject_name(c->cert) : X509_get_issuer_name(c->cert), name, sizeof(name));
+	(void)dn_text(revoked ? X509_get_subject_name(c->cert) : X509_get_issuer_name(c->cert),
+		name, sizeof(name));
 	if (revoked)
 		(void)err_set(e, EACCES, "%s: the certificate is revoked", name);
 	else if (c->covered && !c->current)
@@ -207,13 +224,14 @@ static enum verify_outcome check_one(const struct verify_trust *t, X509_CRL *con
 	return revoked || (c->covered && !c->current) ? VERIFY_REVOKED : VERIFY_OK;
 }
 
-enum verify_outcome trust_check_revoked(const struct verify_trust *t, X509_CRL *const *extra, size_t n_extra, STACK_OF(X509) *chain,
-	int64_t now, struct errbuf *e)
+enum verify_outcome trust_check_revoked(const struct verify_trust *t, X509_CRL *const *extra,
+	size_t n_extra, STACK_OF(X509) * chain, int64_t now, struct errbuf *e)
 {
 	enum verify_outcome o = VERIFY_OK;
 	for (int i = 0; !o && i + 1 < sk_X509_num(chain); i++) {
 		X509 *issuer = sk_X509_value(chain, i + 1);
-		struct crl_check c = {sk_X509_value(chain, i), X509_get0_pubkey(issuer), trust_may_sign_crls(issuer), now, false, false};
+		struct crl_check c = {sk_X509_value(chain, i), X509_get0_pubkey(issuer),
+			trust_may_sign_crls(issuer), now, false, false};
 		o = check_one(t, extra, n_extra, &c, e);
 	}
 	return o;

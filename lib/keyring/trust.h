@@ -6,11 +6,13 @@
 
 struct trust_crl {
 	X509_CRL *crl;
-	EVP_PKEY *checked; /* the CA key that its signature was found good with when it was added; NULL: check at use */
+	/* the CA key that its signature was found good with when it was added; NULL: check at
+	 * use */
+	EVP_PKEY *checked;
 };
 
 struct verify_trust {
-	STACK_OF(X509) *cas, *intermediates;
+	STACK_OF(X509) * cas, *intermediates;
 	struct trust_crl *crls;
 	size_t n_crls;
 };
@@ -27,9 +29,10 @@ X509 *trust_cert(const void *der, size_t len);
 X509_CRL *trust_crl(const void *der, size_t len);
 bool trust_crl_is_plain(const X509_CRL *crl); /* no critical extension */
 bool trust_may_sign_crls(X509 *ca);
-/* Is a certificate of @chain, the last one excepted, revoked by the CRLs of @t or by @extra; VERIFY_OK or VERIFY_REVOKED. */
-enum verify_outcome trust_check_revoked(const struct verify_trust *t, X509_CRL *const *extra, size_t n_extra, STACK_OF(X509) *chain,
-	int64_t now, struct errbuf *e);
+/* Is a certificate of @chain, the last one excepted, revoked by the CRLs of @t or by @extra;
+ * VERIFY_OK or VERIFY_REVOKED. */
+enum verify_outcome trust_check_revoked(const struct verify_trust *t, X509_CRL *const *extra,
+	size_t n_extra, STACK_OF(X509) * chain, int64_t now, struct errbuf *e);
 /* Is the key of a type and size that we use. */
 enum verify_outcome trust_check_key(EVP_PKEY *key, struct errbuf *e);
 bool trust_identity(X509 *cert, const struct ident *id, struct errbuf *e);

@@ -11,19 +11,22 @@ static bool is_named(const char *label, const char *const *labels, size_t n)
 	return n == 0;
 }
 
-static int check_labels(const struct signer_ca *cas, size_t n, const char *const *labels, size_t n_labels, struct errbuf *e)
+static int check_labels(const struct signer_ca *cas, size_t n, const char *const *labels,
+	size_t n_labels, struct errbuf *e)
 {
 	for (size_t i = 0; i < n_labels; i++) {
 		size_t k = 0;
 		while (k < n && strcasecmp(cas[k].label, labels[i]) != 0)
 			k++;
 		if (k == n)
-			return err_set(e, ENOENT, "there is no trusted CA certificate labelled %.40s", labels[i]);
+			return err_set(e, ENOENT,
+				"there is no trusted CA certificate labelled %.40s", labels[i]);
 	}
 	return n ? 0 : err_set(e, ENOENT, "there is no trusted CA certificate");
 }
 
-int signer_trust(const struct signer_ca *cas, size_t n, const char *const *labels, size_t n_labels, struct verify_trust **ret, struct errbuf *e)
+int signer_trust(const struct signer_ca *cas, size_t n, const char *const *labels, size_t n_labels,
+	struct verify_trust **ret, struct errbuf *e)
 {
 	struct errbuf why = {""};
 	int rc = check_labels(cas, n, labels, n_labels, e);
@@ -31,8 +34,10 @@ int signer_trust(const struct signer_ca *cas, size_t n, const char *const *label
 		return rc;
 	struct verify_trust *t = verify_trust_new();
 	for (size_t i = 0; !rc && i < n; i++)
-		rc = is_named(cas[i].label, labels, n_labels) ? verify_trust_add_ca(t, cas[i].cert.data, cas[i].cert.len, &why)
-							      : verify_trust_add_intermediate(t, cas[i].cert.data, cas[i].cert.len, &why);
+		rc = is_named(cas[i].label, labels, n_labels)
+			     ? verify_trust_add_ca(t, cas[i].cert.data, cas[i].cert.len, &why)
+			     : verify_trust_add_intermediate(
+				       t, cas[i].cert.data, cas[i].cert.len, &why);
 	/* When all CAs are known: then a CRL's signature is checked once, here. */
 	for (size_t i = 0; !rc && i < n; i++)
 		for (size_t k = 0; !rc && k < cas[i].n_crls; k++)

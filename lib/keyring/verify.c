@@ -1,5 +1,5 @@
-/* A peer's certificate (RFC 4945, RFC 5280). The bytes are a stranger's: numbers and sizes are limited before anything is parsed, and
- * the cheap checks come before the public-key ones. */
+/* A peer's certificate (RFC 4945, RFC 5280). The bytes are a stranger's: numbers and sizes are
+ * limited before anything is parsed, and the cheap checks come before the public-key ones. */
 #include "lib/keyring/verify.h"
 #include "lib/base/xalloc.h"
 #include "lib/keyring/dn.h"
@@ -9,8 +9,10 @@
 
 const char *verify_outcome_text(int outcome)
 {
-	static const char *const texts[] = {"ok", "limit", "malformed", "untrusted", "time", "revoked", "purpose", "weak", "identity"};
-	return outcome >= 0 && outcome < (int)(sizeof(texts) / sizeof(texts[0])) ? texts[outcome] : "unknown";
+	static const char *const texts[] = {"ok", "limit", "malformed", "untrusted", "time",
+		"revoked", "purpose", "weak", "identity"};
+	return outcome >= 0 && outcome < (int)(sizeof(texts) / sizeof(texts[0])) ? texts[outcome]
+										 : "unknown";
 }
 
 /* One verification under way. */
@@ -18,7 +20,8 @@ struct job {
 	const struct verify_trust *t;
 	const struct verify_peer *p;
 	X509 *cert;
-	STACK_OF(X509) *others; /* of the peer, owned; and of the trust object, borrowed: see job_fini */
+	STACK_OF(X509) *
+		others; /* of the peer, owned; and of the trust object, borrowed: see job_fini */
 	X509_CRL *crls[VERIFY_CRLS_MAX];
 	struct errbuf *e;
 };
@@ -55,7 +58,8 @@ static enum verify_outcome parse(struct job *j)
 	for (size_t i = 1; i < j->p->n_certs; i++) {
 		X509 *x = trust_cert(j->p->certs[i].data, j->p->certs[i].len);
 		if (!x)
-			return no(j, VERIFY_MALFORMED, "comes with another that is not one DER certificate");
+			return no(j, VERIFY_MALFORMED,
+				"comes with another that is not one DER certificate");
 		xcheck(sk_X509_push(j->others, x) ? x : NULL);
 	}
 	for (size_t i = 0; i < j->p->n_crls; i++) {
@@ -71,11 +75,12 @@ static enum verify_outcome parse(struct job *j)
 	return VERIFY_OK;
 }
 
-/* RFC 4945 section 5.1.3.12: with an extended key usage, one of ours must be in it. ikeIntermediate is what Windows and others
- * wrote before RFC 4945 gave ipsecIKE. */
+/* RFC 4945 section 5.1.3.12: with an extended key usage, one of ours must be in it. ikeIntermediate
+ * is what Windows and others wrote before RFC 4945 gave ipsecIKE. */
 static bool eku_fits(X509 *cert)
 {
-	static const char *const ours[] = {"2.5.29.37.0", "1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.8.2.2"};
+	static const char *const ours[] = {
+		"2.5.29.37.0", "1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.8.2.2"};
 	EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
 	bool fits = !eku;
 	for (int i = 0; !fits && i < sk_ASN1_OBJECT_num(eku); i++) {
@@ -94,16 +99,19 @@ static enum verify_outcome check_purpose(struct job *j)
 	if (flags & EXFLAG_INVALID)
 		return no(j, VERIFY_MALFORMED, "an extension that cannot be read");
 	if (!(X509_get_key_usage(j->cert) & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)))
-		return no(j, VERIFY_PURPOSE, "key usage has neither digitalSignature nor nonRepudiation");
+		return no(j, VERIFY_PURPOSE,
+			"key usage has neither digitalSignature nor nonRepudiation");
 	if ((flags & EXFLAG_XKUSAGE) && !(j->p->flags & VERIFY_ANY_EKU) && !eku_fits(j->cert))
-		return no(j, VERIFY_PURPOSE, "extended key usage has none of ipsecIKE, ikeIntermediate, any");
+		return no(j, VERIFY_PURPOSE,
+			"extended key usage has none of ipsecIKE, ikeIntermediate, any");
 	return VERIFY_OK;
 }
 
 static bool is_md5(const X509 *x)
 {
 	int md = NID_undef;
-	return OBJ_find_sigid_algs(X509_get_signature_nid(x), &md, NULL) && (md == NID_md5 || md == NID_md4 || md == NID_md2);
+	return OBJ_find_sigid_algs(X509_get_signature_nid(x), &md, NULL) &&
+	       (md == NID_md5 || md == NID_md4 || md == NID_md2);
 }
 
 static enum verify_outcome outcome_of(int err)
@@ -177,7 +185,8 @@ static enum verify_outcome run(struct job *j)
 	return trust_identity(j->cert, j->p->id, j->e) ? VERIFY_OK : VERIFY_IDENTITY;
 }
 
-enum verify_outcome verify_peer(const struct verify_trust *t, const struct verify_peer *p, struct peer_key **ret, struct errbuf *e)
+enum verify_outcome verify_peer(const struct verify_trust *t, const struct verify_peer *p,
+	struct peer_key **ret, struct errbuf *e)
 {
 	struct job j = {.t = t, .p = p, .others = xcheck(sk_X509_new_null()), .e = e};
 	enum verify_outcome o = run(&j);

@@ -1,6 +1,8 @@
-/* signer.rsa2048: IKEv1 signatures a second through the signer process with 256 outstanding, beside OpenSSL's EVP_PKEY_sign alone in
- * one thread; both a second of CPU time, in which ours has the daemon's and the signer's together. signer.rsa2048.latency: microseconds from
- * call to function with one outstanding, beside the same signature made in place. find: certificates chosen a second. Medians of 5 runs. */
+/* signer.rsa2048: IKEv1 signatures a second through the signer process with 256 outstanding, beside
+ * OpenSSL's EVP_PKEY_sign alone in one thread; both a second of CPU time, in which ours has the
+ * daemon's and the signer's together. signer.rsa2048.latency: microseconds from call to function
+ * with one outstanding, beside the same signature made in place. find: certificates chosen a
+ * second. Medians of 5 runs. */
 #include "lib/base/xalloc.h"
 #include "lib/keyring/signer_local.h"
 #include "lib/loop/loop.h"
@@ -52,7 +54,8 @@ static void put(const char *name, X509 *cert)
 	char path[256];
 	(void)snprintf(path, sizeof(path), "%s/%s", top, name);
 	FILE *f = fopen(path, "we");
-	bool good = f && (cert ? PEM_write_X509(f, cert) : PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL)) == 1;
+	bool good = f && (cert ? PEM_write_X509(f, cert)
+			       : PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL)) == 1;
 	if (!good || fclose(f) || chmod(path, cert ? 0644 : 0600))
 		die(path);
 }
@@ -74,7 +77,8 @@ static void make_ring(void)
 	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
 	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(x), 86400);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"host", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+		(const unsigned char *)"host", -1, -1, 0);
 	X509_set_issuer_name(x, X509_get_subject_name(x));
 	X509_set_pubkey(x, key);
 	if (!X509_sign(x, key, EVP_sha256()))
@@ -97,7 +101,8 @@ static void on_sign(void *arg, int rc, const uint8_t *s, size_t len, const char 
 	if (rc || len != 256)
 		die(why);
 	done++;
-	if (started < wanted && signer_sign(sig, key_id, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), on_sign, arg))
+	if (started < wanted &&
+		signer_sign(sig, key_id, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), on_sign, arg))
 		started++;
 }
 
@@ -105,7 +110,8 @@ static void sign_many(unsigned wanted, unsigned outstanding)
 {
 	started = done = 0;
 	while (started < outstanding && started < wanted) {
-		if (!signer_sign(sig, key_id, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), on_sign, &wanted))
+		if (!signer_sign(
+			    sig, key_id, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), on_sign, &wanted))
 			die("no call");
 		started++;
 	}
@@ -126,7 +132,8 @@ static double through_signer(void)
 static EVP_PKEY_CTX *context(void)
 {
 	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(key, NULL);
-	if (!c || EVP_PKEY_sign_init(c) <= 0 || EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) <= 0)
+	if (!c || EVP_PKEY_sign_init(c) <= 0 ||
+		EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) <= 0)
 		die("no context");
 	return c;
 }
@@ -159,7 +166,8 @@ static void latency(EVP_PKEY_CTX *c)
 		ours[i] = (b - a) * 1e6;
 	}
 	double x = median(ours, LATENCIES), y = median(theirs, LATENCIES);
-	(void)printf("signer.rsa2048.latency\t%.0f\tus\tEVP_PKEY_sign in place\t%.0f\t%.2f\n", x, y, x / y);
+	(void)printf("signer.rsa2048.latency\t%.0f\tus\tEVP_PKEY_sign in place\t%.0f\t%.2f\n", x, y,
+		x / y);
 }
 
 static void on_cert(void *arg, int rc, const struct signer_cert *cert, const char *why)
@@ -190,7 +198,8 @@ int main(void)
 	struct errbuf e;
 	make_ring();
 	loop = loop_new();
-	struct signer_local_spec spec = {.ring = {.name = "bench/ring", .dir = top, .uid = (uid_t)-1}, .threads = 1};
+	struct signer_local_spec spec = {
+		.ring = {.name = "bench/ring", .dir = top, .uid = (uid_t)-1}, .threads = 1};
 	int rc = signer_local_new(loop, &spec, &sig, &e);
 	(void)nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* everything is in memory now */
 	if (rc)
@@ -202,7 +211,8 @@ int main(void)
 		theirs[i] = alone(c);
 	}
 	double x = median(ours, RUNS), y = median(theirs, RUNS);
-	(void)printf("signer.rsa2048\t%.0f\tsignatures/s\tEVP_PKEY_sign alone\t%.0f\t%.2f\n", x, y, x / y);
+	(void)printf("signer.rsa2048\t%.0f\tsignatures/s\tEVP_PKEY_sign alone\t%.0f\t%.2f\n", x, y,
+		x / y);
 	latency(c);
 	(void)printf("signer.find\t%.0f\tcertificates/s\t-\t-\t-\n", median(finds, RUNS));
 	EVP_PKEY_CTX_free(c);

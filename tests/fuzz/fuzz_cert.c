@@ -1,5 +1,6 @@
-/* What a peer sends about itself: certificates, CRLs and an identity. Input: flags, identity type, u16 length and identity; then
- * blobs, each a kind (0 certificate, 1 CRL, 2 trusted CA, 3 CRL of the ring, 4 pattern), u16 length and bytes. */
+/* What a peer sends about itself: certificates, CRLs and an identity. Input: flags, identity type,
+ * u16 length and identity; then blobs, each a kind (0 certificate, 1 CRL, 2 trusted CA, 3 CRL of
+ * the ring, 4 pattern), u16 length and bytes. */
 #include "lib/base/rd.h"
 #include "lib/keyring/verify.h"
 #include <stdlib.h>
@@ -26,7 +27,8 @@ static void use_pattern(const uint8_t *p, size_t len, const struct ident *id)
 		abort(); /* a refusal says why */
 	ident_pattern_free(pattern);
 	/* What policy can say, the wire can carry. */
-	if (ident_from_text(keywords[p[0] % 4], text, &made, &e) == 0 && ident_from_wire(made.type, made.data, made.len, &made, &e))
+	if (ident_from_text(keywords[p[0] % 4], text, &made, &e) == 0 &&
+		ident_from_wire(made.type, made.data, made.len, &made, &e))
 		abort();
 }
 
@@ -38,14 +40,17 @@ static void use_result(const struct verify_trust *t, const struct verify_peer *p
 	enum verify_outcome o = verify_peer(t, p, &k, &e);
 	if ((o == VERIFY_OK) != (k != NULL) || (o && !e.text[0]))
 		abort();
-	if (k && !(p->flags & VERIFY_NO_IDENTITY) && !verify_identity(p->certs[0].data, p->certs[0].len, p->id, &e))
+	if (k && !(p->flags & VERIFY_NO_IDENTITY) &&
+		!verify_identity(p->certs[0].data, p->certs[0].len, p->id, &e))
 		abort();
-	if (k && peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), p->certs[0].data, p->certs[0].len) == 0)
+	if (k && peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), p->certs[0].data,
+			 p->certs[0].len) == 0)
 		abort(); /* a certificate is no signature */
 	peer_key_free(k);
 }
 
-static void take(struct rd *r, struct verify_trust *t, struct verify_peer *p, const struct ident *id)
+static void take(
+	struct rd *r, struct verify_trust *t, struct verify_peer *p, const struct ident *id)
 {
 	uint8_t kind = rd_u8(r);
 	size_t len = rd_u16(r);

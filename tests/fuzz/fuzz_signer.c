@@ -1,5 +1,6 @@
-/* The signer's socket, both ends: what a daemon that was taken over may send to the process with the keys, and what that process, taken over,
- * may send back. Keys have the ids 1 1 1... (RSA) and 2 2 2... (EC). */
+/* The signer's socket, both ends: what a daemon that was taken over may send to the process with
+ * the keys, and what that process, taken over, may send back. Keys have the ids 1 1 1... (RSA) and
+ * 2 2 2... (EC). */
 #include "lib/keyring/process/serve.h"
 #include "lib/keyring/wire.h"
 #include <openssl/ec.h>
@@ -39,9 +40,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			abort(); /* every request has an answer */
 		return 0;
 	}
-	if (!good || m.op != WIRE_SIGN || wire_decode(out, n, &answer) || answer.op != WIRE_SIGNED || answer.id != m.id)
+	if (!good || m.op != WIRE_SIGN || wire_decode(out, n, &answer) ||
+		answer.op != WIRE_SIGNED || answer.id != m.id)
 		abort();
-	bool known = memcmp(m.key, both[0].id, sizeof(m.key)) == 0 || memcmp(m.key, both[1].id, sizeof(m.key)) == 0;
+	bool known = memcmp(m.key, both[0].id, sizeof(m.key)) == 0 ||
+		     memcmp(m.key, both[1].id, sizeof(m.key)) == 0;
 	if (!answer.status && !known)
 		abort(); /* signed with what */
 	return 0;

@@ -1,5 +1,6 @@
-/* A signer (lib/keyring/signer.h) of certificates and keys in memory, for tests without a loop and without a process: answers wait until
- * memory_signer_run. What is given is copied or referenced. */
+/* A signer (lib/keyring/signer.h) of certificates and keys in memory, for tests without a loop and
+ * without a process: answers wait until memory_signer_run. What is given is copied or
+ * referenced. */
 #pragma once
 #include "lib/base/xalloc.h"
 #include "lib/keyring/mech.h"
@@ -53,8 +54,10 @@ static inline struct verify_blob memory_der(const X509 *x)
 	return (struct verify_blob){copy, (size_t)n};
 }
 
-/* @key NULL: a CA whose certificates are taken. @issuer (NULL allowed) is sent along with the certificate. */
-static inline void memory_signer_add(struct signer *s, const char *label, X509 *x509, EVP_PKEY *key, const X509 *issuer)
+/* @key NULL: a CA whose certificates are taken. @issuer (NULL allowed) is sent along with the
+ * certificate. */
+static inline void memory_signer_add(
+	struct signer *s, const char *label, X509 *x509, EVP_PKEY *key, const X509 *issuer)
 {
 	struct memory_signer *m = memory_of(s);
 	struct memory_entry *e = &m->entries[m->n++];
@@ -90,18 +93,25 @@ static inline bool memory_issued_by(const struct memory_entry *e, const struct s
 	const uint8_t *der;
 	size_t len;
 	for (size_t i = 0; i < w->n_cas; i++)
-		if (X509_NAME_get0_der(X509_get_issuer_name(e->x509), &der, &len) && len == w->cas[i].len && memcmp(der, w->cas[i].data, len) == 0)
+		if (X509_NAME_get0_der(X509_get_issuer_name(e->x509), &der, &len) &&
+			len == w->cas[i].len && memcmp(der, w->cas[i].data, len) == 0)
 			return true;
 	return w->n_cas == 0;
 }
 
-static inline struct signer_call *memory_find(struct signer *s, const struct signer_want *w, signer_cert_fn fn, void *arg)
+static inline struct signer_call *memory_find(
+	struct signer *s, const struct signer_want *w, signer_cert_fn fn, void *arg)
 {
 	struct memory_signer *m = memory_of(s);
-	struct signer_call c = {.kind = MEMORY_FIND, .cert = fn, .arg = arg, .rc = -ENOENT, .why = "no certificate fits"};
+	struct signer_call c = {.kind = MEMORY_FIND,
+		.cert = fn,
+		.arg = arg,
+		.rc = -ENOENT,
+		.why = "no certificate fits"};
 	for (size_t i = 0; i < m->n && c.rc; i++) {
 		const struct memory_entry *e = &m->entries[i];
-		if (!e->key || (w->label && strcmp(w->label, e->label) != 0) || !memory_issued_by(e, w))
+		if (!e->key || (w->label && strcmp(w->label, e->label) != 0) ||
+			!memory_issued_by(e, w))
 			continue;
 		if (w->id && !verify_identity(e->chain[0].data, e->chain[0].len, w->id, NULL))
 			continue;
@@ -113,17 +123,23 @@ static inline struct signer_call *memory_find(struct signer *s, const struct sig
 }
 
 /* The handle is the number of the entry. */
-static inline struct signer_call *memory_sign(struct signer *s, const uint8_t key[KEYRING_KEY_ID], enum sign_mech mech, const void *hash,
-	size_t len, signer_sign_fn fn, void *arg)
+static inline struct signer_call *memory_sign(struct signer *s, const uint8_t key[KEYRING_KEY_ID],
+	enum sign_mech mech, const void *hash, size_t len, signer_sign_fn fn, void *arg)
 {
 	struct memory_signer *m = memory_of(s);
-	struct signer_call c = {.kind = MEMORY_SIGN, .sign = fn, .arg = arg, .rc = m->next_rc, .len = sizeof(c.sig), .why = "made to fail"};
+	struct signer_call c = {.kind = MEMORY_SIGN,
+		.sign = fn,
+		.arg = arg,
+		.rc = m->next_rc,
+		.len = sizeof(c.sig),
+		.why = "made to fail"};
 	EVP_PKEY *k = key[0] < m->n ? m->entries[key[0]].key : NULL;
 	const struct mech *how = mech_find((int)mech);
 	EVP_PKEY_CTX *ctx = k ? EVP_PKEY_CTX_new(k, NULL) : NULL;
 	if (!c.rc)
 		c.rc = !k ? -ENOENT : !how || !mech_fits(how, k, len) ? -EINVAL : 0;
-	if (!c.rc && (EVP_PKEY_sign_init(ctx) <= 0 || mech_apply(how, ctx) || EVP_PKEY_sign(ctx, c.sig, &c.len, hash, len) <= 0))
+	if (!c.rc && (EVP_PKEY_sign_init(ctx) <= 0 || mech_apply(how, ctx) ||
+			     EVP_PKEY_sign(ctx, c.sig, &c.len, hash, len) <= 0))
 		c.rc = -EIO;
 	EVP_PKEY_CTX_free(ctx);
 	m->next_rc = 0;
@@ -156,7 +172,8 @@ static inline void memory_answer_cas(struct memory_signer *m, const struct signe
 		if (m->entries[i].key)
 			continue;
 		memcpy(cas[n].label, m->entries[i].label, sizeof(cas[n].label));
-		(void)X509_NAME_get0_der(X509_get_subject_name(m->entries[i].x509), &cas[n].subject.data, &cas[n].subject.len);
+		(void)X509_NAME_get0_der(X509_get_subject_name(m->entries[i].x509),
+			&cas[n].subject.data, &cas[n].subject.len);
 		cas[n++].cert = m->entries[i].chain[0];
 	}
 	c->cas(c->arg, 0, cas, n, "");
@@ -169,11 +186,13 @@ static inline void memory_answer_find(struct memory_signer *m, const struct sign
 	memcpy(out.label, e->label, sizeof(out.label));
 	memcpy(out.chain, e->chain, sizeof(out.chain));
 	out.key[0] = (uint8_t)c->entry;
-	(void)X509_NAME_get0_der(X509_get_subject_name(e->x509), &out.subject.data, &out.subject.len);
+	(void)X509_NAME_get0_der(
+		X509_get_subject_name(e->x509), &out.subject.data, &out.subject.len);
 	c->cert(c->arg, c->rc, c->rc ? NULL : &out, c->rc ? c->why : "");
 }
 
-/* Gives the answers of all calls made so far; those made by their functions wait for the next run. Returns how many. */
+/* Gives the answers of all calls made so far; those made by their functions wait for the next run.
+ * Returns how many. */
 static inline unsigned memory_signer_run(struct signer *s)
 {
 	unsigned n = 0;
@@ -185,7 +204,8 @@ static inline unsigned memory_signer_run(struct signer *s)
 		else if (c->kind == MEMORY_FIND)
 			memory_answer_find(memory_of(s), c);
 		else
-			c->sign(c->arg, c->rc, c->rc ? NULL : c->sig, c->rc ? 0 : c->len, c->rc ? c->why : "");
+			c->sign(c->arg, c->rc, c->rc ? NULL : c->sig, c->rc ? 0 : c->len,
+				c->rc ? c->why : "");
 		free(c);
 	}
 	return n;
@@ -219,7 +239,8 @@ static inline void memory_free(struct signer *s)
 
 static inline struct signer *memory_signer_new(void)
 {
-	static const struct signer_ops ops = {"memory", memory_cas, memory_find, memory_sign, memory_cancel, memory_reload, memory_free};
+	static const struct signer_ops ops = {"memory", memory_cas, memory_find, memory_sign,
+		memory_cancel, memory_reload, memory_free};
 	struct memory_signer *m = xnew(struct memory_signer);
 	m->base.ops = &ops;
 	return &m->base;

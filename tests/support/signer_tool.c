@@ -1,10 +1,11 @@
-/* signer_tool USER/RING: a daemon's side of a key ring, for tests. Commands on standard input, one answer line each:
+/* signer_tool USER/RING: a daemon's side of a key ring, for tests. Commands on standard input, one
+ * answer line each:
  *
  *   pid                         of the signer process
  *   sign LABEL HEX              IKEv1 signature of the hash, as hex; LABEL with _ for blanks
  *   find KEYWORD VALUE          label of the certificate to show as that identity
- *   verify FILE KEYWORD VALUE   the PEM certificates of a peer: "ok subject", or the outcome and the reason
- *   reload
+ *   verify FILE KEYWORD VALUE   the PEM certificates of a peer: "ok subject", or the outcome and
+ * the reason reload
  */
 #include "lib/keyring/ring.h"
 #include "lib/keyring/signer_local.h"
@@ -86,7 +87,8 @@ static void do_verify(const char *path, const char *keyword, const char *text)
 	struct ident id;
 	struct errbuf e = {""};
 	X509 *certs[KEYRING_CHAIN_MAX] = {NULL};
-	struct verify_peer p = {.id = &id, .now = (int64_t)time(NULL), .n_certs = read_certs(path, certs)};
+	struct verify_peer p = {
+		.id = &id, .now = (int64_t)time(NULL), .n_certs = read_certs(path, certs)};
 	for (size_t i = 0; i < p.n_certs; i++) {
 		uint8_t *der = NULL;
 		int len = i2d_X509(certs[i], &der);
@@ -107,7 +109,8 @@ int main(int argc, char **argv)
 {
 	struct errbuf e;
 	char line[2048], *word[4];
-	struct signer_local_spec spec = {.ring = {.name = argc == 2 ? argv[1] : "", .uid = (uid_t)-1}};
+	struct signer_local_spec spec = {
+		.ring = {.name = argc == 2 ? argv[1] : "", .uid = (uid_t)-1}};
 	loop = loop_new();
 	if (signer_local_new(loop, &spec, &sig, &e)) {
 		(void)fprintf(stderr, "signer_tool: %s\n", e.text);

@@ -1,5 +1,6 @@
-/* ravelin-signer: the process that has the private keys. It is started by a daemon (lib/keyring/signer_local.h), never by hand: file
- * descriptor 3 is its socket. Order: seal, load the keys of one ring, give everything up, filter system calls, READY, answer. */
+/* ravelin-signer: the process that has the private keys. It is started by a daemon
+ * (lib/keyring/signer_local.h), never by hand: file descriptor 3 is its socket. Order: seal, load
+ * the keys of one ring, give everything up, filter system calls, READY, answer. */
 #include "lib/keyring/process/confine.h"
 #include "lib/keyring/process/serve.h"
 #include "lib/keyring/wire.h"
@@ -31,8 +32,10 @@ static int fail(int rc, const char *why)
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "usage: ravelin-signer [--dir DIR] [--user USER] [--uid N] [--threads N] RING\n"
-			      "Started by daemons that sign with a key ring; file descriptor 3 is a SEQPACKET socket. See ravelin-signer(8).\n");
+	(void)fprintf(stderr,
+		"usage: ravelin-signer [--dir DIR] [--user USER] [--uid N] [--threads N] RING\n"
+		"Started by daemons that sign with a key ring; file descriptor 3 is a SEQPACKET "
+		"socket. See ravelin-signer(8).\n");
 	return 64;
 }
 
@@ -53,8 +56,9 @@ static int serve(const struct keyring_spec *spec, unsigned threads)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"dir", required_argument, NULL, 'd'}, {"user", required_argument, NULL, 'u'},
-		{"uid", required_argument, NULL, 'i'}, {"threads", required_argument, NULL, 't'}, {"version", no_argument, NULL, 'v'},
+	static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
+		{"user", required_argument, NULL, 'u'}, {"uid", required_argument, NULL, 'i'},
+		{"threads", required_argument, NULL, 't'}, {"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	struct keyring_spec spec = {.uid = (uid_t)-1};
 	unsigned threads = 1;
@@ -76,8 +80,10 @@ int main(int argc, char **argv)
 			return usage();
 	}
 	spec.name = argv[optind];
-	if (!spec.name || getsockopt(WIRE_FD, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_SEQPACKET)
+	if (!spec.name || getsockopt(WIRE_FD, SOL_SOCKET, SO_TYPE, &type, &len) ||
+		type != SOCK_SEQPACKET)
 		return usage();
-	(void)CRYPTO_secure_malloc_init(SECURE_HEAP, 64); /* private numbers in locked, undumped memory, as far as the limit goes */
+	(void)CRYPTO_secure_malloc_init(SECURE_HEAP,
+		64); /* private numbers in locked, undumped memory, as far as the limit goes */
 	return serve(&spec, threads);
 }

@@ -1,5 +1,6 @@
-/* Threads that sign. All of them receive from the same SEQPACKET socket: the kernel gives each message to exactly one, so there is no queue
- * and no lock of ours. Keys are parsed once; every thread keeps its own initialised context for each key and mechanism. */
+/* Threads that sign. All of them receive from the same SEQPACKET socket: the kernel gives each
+ * message to exactly one, so there is no queue and no lock of ours. Keys are parsed once; every
+ * thread keeps its own initialised context for each key and mechanism. */
 #include "lib/keyring/process/serve.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
@@ -43,7 +44,8 @@ static int refuse(struct wire_msg *out, int err, const char *why)
 	return -err;
 }
 
-static int sign(const struct key_set *keys, EVP_PKEY_CTX **ctxs, const struct wire_msg *in, struct wire_msg *out)
+static int sign(const struct key_set *keys, EVP_PKEY_CTX **ctxs, const struct wire_msg *in,
+	struct wire_msg *out)
 {
 	size_t i = 0, len = sizeof(out->data);
 	const struct mech *m = mech_find(in->mech);
@@ -54,7 +56,8 @@ static int sign(const struct key_set *keys, EVP_PKEY_CTX **ctxs, const struct wi
 	if (!m || !mech_fits(m, keys->keys[i].key, in->len))
 		return refuse(out, EINVAL, "mechanism or hash length does not fit the key");
 	EVP_PKEY_CTX *ctx = context(&ctxs[i * SIGN_MECH_MAX + in->mech], keys->keys[i].key, m);
-	if (!ctx || (size_t)EVP_PKEY_get_size(keys->keys[i].key) > len || EVP_PKEY_sign(ctx, out->data, &len, in->data, in->len) <= 0) {
+	if (!ctx || (size_t)EVP_PKEY_get_size(keys->keys[i].key) > len ||
+		EVP_PKEY_sign(ctx, out->data, &len, in->data, in->len) <= 0) {
 		ERR_clear_error();
 		return refuse(out, EIO, "the signature cannot be made");
 	}
@@ -62,7 +65,8 @@ static int sign(const struct key_set *keys, EVP_PKEY_CTX **ctxs, const struct wi
 	return 0;
 }
 
-size_t serve_request(const struct key_set *keys, EVP_PKEY_CTX **ctxs, const uint8_t *in, size_t len, uint8_t *out)
+size_t serve_request(const struct key_set *keys, EVP_PKEY_CTX **ctxs, const uint8_t *in, size_t len,
+	uint8_t *out)
 {
 	struct wire_msg request, answer = {.op = WIRE_SIGNED};
 	if (wire_decode(in, len, &request) || request.op != WIRE_SIGN)
@@ -99,7 +103,8 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int serve_start(const struct key_set *keys, int fd, unsigned n, int (*confine)(struct errbuf *e), struct errbuf *e)
+int serve_start(const struct key_set *keys, int fd, unsigned n, int (*confine)(struct errbuf *e),
+	struct errbuf *e)
 {
 	pthread_attr_t attr;
 	served = keys;

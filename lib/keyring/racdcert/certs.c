@@ -28,7 +28,8 @@ static bool has_same_key(const struct material *a, X509 *b)
 	return a->key && key && EVP_PKEY_eq(a->key, key) == 1;
 }
 
-/* A certificate for a key that is here already (the answer to a GENREQ, a renewal) takes the old one's place and keeps the key. */
+/* A certificate for a key that is here already (the answer to a GENREQ, a renewal) takes the old
+ * one's place and keeps the key. */
 static bool take_over_key(struct racd *r, const char *label, struct material *m)
 {
 	struct material old;
@@ -41,7 +42,10 @@ static bool take_over_key(struct racd *r, const char *label, struct material *m)
 	}
 	material_fini(&old);
 	if (!same)
-		say(r, RACF_REFUSED, "IRRD111I Label %s is already in use for %s, by a certificate with another key", label, owner_text(&r->owner));
+		say(r, RACF_REFUSED,
+			"IRRD111I Label %s is already in use for %s, by a certificate with another "
+			"key",
+			label, owner_text(&r->owner));
 	return same;
 }
 
@@ -55,7 +59,8 @@ static void add_to(struct racd *r, const struct dir *store, struct material *m)
 	bool replaces = has_entry(store, label);
 	if (replaces && !take_over_key(r, label, m))
 		return;
-	m->info = (struct ring_info){.usage = r->owner.kind, .is_trusted = !find(r->args, "NOTRUST")};
+	m->info =
+		(struct ring_info){.usage = r->owner.kind, .is_trusted = !find(r->args, "NOTRUST")};
 	(void)snprintf(m->info.owner, sizeof(m->info.owner), "%s", r->owner.name);
 	if (save(r, store, label, m, geteuid()) && replaces)
 		(void)refresh_rings(r, &r->owner, label, m);
@@ -69,7 +74,8 @@ void fn_add(struct racd *r)
 	size_t len = 0;
 	struct material m;
 	struct dir store;
-	const char *password = find(r->args, "PASSWORD") ? value(r, r->args, "PASSWORD", true) : NULL;
+	const char *password =
+		find(r->args, "PASSWORD") ? value(r, r->args, "PASSWORD", true) : NULL;
 	if (!r->operand || r->operand->next || failed(r)) {
 		say(r, RACF_SYNTAX, "IKJ56701I MISSING FILE NAME: %s", r->function->usage);
 		return;
@@ -82,7 +88,9 @@ void fn_add(struct racd *r)
 	if (!parsed)
 		return;
 	if (r->owner.kind == KEYRING_CERTAUTH && !X509_check_ca(m.certs[0]))
-		say(r, RACF_REFUSED, "IRRD104I The certificate is not that of a CA (basicConstraints, keyUsage): CERTAUTH does not take it");
+		say(r, RACF_REFUSED,
+			"IRRD104I The certificate is not that of a CA (basicConstraints, "
+			"keyUsage): CERTAUTH does not take it");
 	else if (open_store(r, &r->owner, true, &store)) {
 		add_to(r, &store, &m);
 		dir_close(&store);
@@ -97,8 +105,10 @@ void fn_alter(struct racd *r)
 	const char *label = label_of(r, r->operand);
 	bool trust = find(r->args, "TRUST"), no_trust = find(r->args, "NOTRUST");
 	if (label && trust == no_trust)
-		say(r, RACF_SYNTAX, "IKJ56701I TRUST or NOTRUST is expected: %s", r->function->usage);
-	if (!label || failed(r) || !may(r, "ALTER", level_for(r, &r->owner)) || !load(r, &r->owner, label, true, &m))
+		say(r, RACF_SYNTAX, "IKJ56701I TRUST or NOTRUST is expected: %s",
+			r->function->usage);
+	if (!label || failed(r) || !may(r, "ALTER", level_for(r, &r->owner)) ||
+		!load(r, &r->owner, label, true, &m))
 		return;
 	m.info.is_trusted = trust;
 	if (open_store(r, &r->owner, false, &store)) {
@@ -114,11 +124,14 @@ void fn_delete(struct racd *r)
 	char file[DIR_NAME_MAX];
 	struct dir store;
 	const char *label = label_of(r, r->operand);
-	if (!label || !may(r, "DELETE", level_for(r, &r->owner)) || !open_store(r, &r->owner, false, &store))
+	if (!label || !may(r, "DELETE", level_for(r, &r->owner)) ||
+		!open_store(r, &r->owner, false, &store))
 		return;
 	if (!has_entry(&store, label))
-		say(r, RACF_REFUSED, "IRRD107I No matching certificate was found for %s: LABEL(%s)", owner_text(&r->owner), label);
-	else if (refresh_rings(r, &r->owner, label, NULL) && dir_encode(label, KEYRING_LABEL_MAX - 1, file) == 0)
+		say(r, RACF_REFUSED, "IRRD107I No matching certificate was found for %s: LABEL(%s)",
+			owner_text(&r->owner), label);
+	else if (refresh_rings(r, &r->owner, label, NULL) &&
+		 dir_encode(label, KEYRING_LABEL_MAX - 1, file) == 0)
 		(void)drop_folder(r, &store, file);
 	dir_close(&store);
 }
@@ -129,11 +142,13 @@ struct used_in {
 	unsigned n;
 };
 
-static bool list_use(void *arg, struct racd *r, const char *user, const char *ring, const struct dir *d)
+static bool list_use(
+	void *arg, struct racd *r, const char *user, const char *ring, const struct dir *d)
 {
 	struct used_in *u = arg;
 	struct ring_info info;
-	if (!has_entry(d, u->label) || !read_info(d, u->label, &info) || strcmp(info.owner, r->owner.name) != 0)
+	if (!has_entry(d, u->label) || !read_info(d, u->label, &info) ||
+		strcmp(info.owner, r->owner.name) != 0)
 		return true;
 	u->n++;
 	if (r->json) {
@@ -142,7 +157,8 @@ static bool list_use(void *arg, struct racd *r, const char *user, const char *ri
 		json_kv_str(r->json, "ring", ring);
 		json_close(r->json, '}');
 	} else {
-		(void)fprintf(r->out, "%s    Ring Owner: %s   Ring: >%s<\n", u->n == 1 ? "  Ring Associations:\n" : "", user, ring);
+		(void)fprintf(r->out, "%s    Ring Owner: %s   Ring: >%s<\n",
+			u->n == 1 ? "  Ring Associations:\n" : "", user, ring);
 	}
 	return true;
 }
@@ -160,13 +176,16 @@ static void alt_names(const X509 *x, char *out, size_t size)
 {
 	BIO *b = xcheck(BIO_new(BIO_s_mem()));
 	int at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1);
-	int n = at >= 0 && X509V3_EXT_print(b, X509_get_ext(x, at), 0, 0) ? BIO_read(b, out, (int)size - 1) : 0;
+	int n = at >= 0 && X509V3_EXT_print(b, X509_get_ext(x, at), 0, 0)
+			? BIO_read(b, out, (int)size - 1)
+			: 0;
 	out[n > 0 ? n : 0] = 0;
 	BIO_free(b);
 }
 
 struct facts {
-	char subject[IDENT_TEXT_MAX], issuer[IDENT_TEXT_MAX], serial[64], alt[512], from[32], to[32];
+	char subject[IDENT_TEXT_MAX], issuer[IDENT_TEXT_MAX], serial[64], alt[512], from[32],
+		to[32];
 };
 
 static void facts_of(const struct ring_entry *x, struct facts *f)
@@ -188,12 +207,16 @@ static void list_text(struct racd *r, const struct ring_entry *x, const struct f
 {
 	const struct keyring_cert *c = &x->c;
 	struct used_in u = {.r = r, .label = c->label};
-	(void)fprintf(r->out, "\n  Label: %s\n  Status: %s\n  Start Date: %s\n  End Date:   %s\n  Serial Number:\n       >%s<\n"
-			      "  Issuer's Name:\n       >%s<\n  Subject's Name:\n       >%s<\n",
-		c->label, c->is_trusted ? "TRUST" : "NOTRUST", f->from, f->to, f->serial, f->issuer, f->subject);
+	(void)fprintf(r->out,
+		"\n  Label: %s\n  Status: %s\n  Start Date: %s\n  End Date:   %s\n  Serial "
+		"Number:\n       >%s<\n"
+		"  Issuer's Name:\n       >%s<\n  Subject's Name:\n       >%s<\n",
+		c->label, c->is_trusted ? "TRUST" : "NOTRUST", f->from, f->to, f->serial, f->issuer,
+		f->subject);
 	if (f->alt[0])
 		(void)fprintf(r->out, "  Subject's AltNames:\n       %s\n", f->alt);
-	(void)fprintf(r->out, "  Key Type: %s\n  Key Size: %u\n  Private Key: %s\n", c->key_type, c->key_bits, c->has_key ? "YES" : "NO");
+	(void)fprintf(r->out, "  Key Type: %s\n  Key Size: %u\n  Private Key: %s\n", c->key_type,
+		c->key_bits, c->has_key ? "YES" : "NO");
 	(void)each_ring(r, list_use, &u);
 	if (!u.n)
 		(void)fprintf(r->out, "  Ring Associations:\n    *** No rings associated ***\n");
@@ -260,15 +283,18 @@ static void list_store(struct racd *r, const struct dir *store, const char *labe
 	if (r->json)
 		json_open(r->json, '[');
 	else
-		(void)fprintf(r->out, "Digital certificate information for %s:\n", owner_text(&r->owner));
+		(void)fprintf(
+			r->out, "Digital certificate information for %s:\n", owner_text(&r->owner));
 	for (size_t i = 0; i < n; i++)
-		if (!label || (dir_decode(files[i], name, sizeof(name)) == 0 && strcmp(name, label) == 0))
+		if (!label ||
+			(dir_decode(files[i], name, sizeof(name)) == 0 && strcmp(name, label) == 0))
 			shown += list_file(r, store, files[i]);
 	if (r->json)
 		json_close(r->json, ']');
 	if (!shown && !failed(r))
-		say(r, label ? RACF_REFUSED : RACF_WARNED, "IRRD107I No matching certificate was found for %s%s%s", owner_text(&r->owner),
-			label ? ": LABEL " : "", label ? label : "");
+		say(r, label ? RACF_REFUSED : RACF_WARNED,
+			"IRRD107I No matching certificate was found for %s%s%s",
+			owner_text(&r->owner), label ? ": LABEL " : "", label ? label : "");
 	dir_list_free(files, n);
 }
 
@@ -276,21 +302,24 @@ void fn_list(struct racd *r)
 {
 	struct dir store;
 	const char *label = r->operand ? label_of(r, r->operand) : NULL;
-	if (failed(r) || !may(r, "LIST", level_for(r, &r->owner)) || !open_store(r, &r->owner, false, &store))
+	if (failed(r) || !may(r, "LIST", level_for(r, &r->owner)) ||
+		!open_store(r, &r->owner, false, &store))
 		return;
 	list_store(r, &store, label);
 	dir_close(&store);
 }
 
 /* Bytes in OpenSSL's memory; 0: cannot be made. */
-static size_t encode(struct racd *r, const char *format, const char *label, struct material *m, uint8_t **ret)
+static size_t encode(
+	struct racd *r, const char *format, const char *label, struct material *m, uint8_t **ret)
 {
 	BIO *b = NULL;
 	char *text = NULL;
 	int n = -1;
 	if (strcmp(format, "CERTDER") == 0)
 		return (n = i2d_X509(m->certs[0], ret)) > 0 ? (size_t)n : 0;
-	if (strcmp(format, "CERTB64") == 0 && (b = BIO_new(BIO_s_mem())) && PEM_write_bio_X509(b, m->certs[0]) == 1) {
+	if (strcmp(format, "CERTB64") == 0 && (b = BIO_new(BIO_s_mem())) &&
+		PEM_write_bio_X509(b, m->certs[0]) == 1) {
 		n = (int)BIO_get_mem_data(b, &text);
 		*ret = OPENSSL_memdup(text, (size_t)n);
 		BIO_free(b);
@@ -319,12 +348,15 @@ void fn_export(struct racd *r)
 	struct material m;
 	uint8_t *data = NULL;
 	const char *label = label_of(r, r->operand), *path = value(r, r->args, "DSN", true);
-	const char *format = find(r->args, "FORMAT") ? value(r, r->args, "FORMAT", true) : "CERTB64";
+	const char *format =
+		find(r->args, "FORMAT") ? value(r, r->args, "FORMAT", true) : "CERTB64";
 	bool p12 = format && strcasecmp(format, "PKCS12DER") == 0;
 	if (!label || !path || !format)
 		return;
 	if (!p12 && strcasecmp(format, "CERTDER") != 0 && strcasecmp(format, "CERTB64") != 0) {
-		say(r, RACF_SYNTAX, "IKJ56702I INVALID FORMAT, %.40s: CERTB64, CERTDER or PKCS12DER is allowed", format);
+		say(r, RACF_SYNTAX,
+			"IKJ56702I INVALID FORMAT, %.40s: CERTB64, CERTDER or PKCS12DER is allowed",
+			format);
 		return;
 	}
 	if (!may(r, "EXPORT", level_for(r, &r->owner)) || !load(r, &r->owner, label, p12, &m))

@@ -1,5 +1,5 @@
-/* Files that the caller names: opened with the caller's own uid, so that a set-uid safctl reads and writes for nobody more than he may
- * himself. */
+/* Files that the caller names: opened with the caller's own uid, so that a set-uid safctl reads and
+ * writes for nobody more than he may himself. */
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include "lib/keyring/racdcert/internal.h"
@@ -26,7 +26,9 @@ static void as_before(uid_t before)
 
 static bool file_failed(struct racd *r, const char *path, int err)
 {
-	say(r, RACF_REFUSED, "IRRD103I An error was encountered processing the specified file %.200s: %s", path, strerror(err));
+	say(r, RACF_REFUSED,
+		"IRRD103I An error was encountered processing the specified file %.200s: %s", path,
+		strerror(err));
 	return false;
 }
 
@@ -65,7 +67,8 @@ bool read_file(struct racd *r, const char *path, uint8_t **ret, size_t *ret_len)
 static bool write_new(const char *temp, const char *path, const void *data, size_t len)
 {
 	int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	bool good = fd >= 0 && write(fd, data, len) == (ssize_t)len && fsync(fd) == 0 && rename(temp, path) == 0;
+	bool good = fd >= 0 && write(fd, data, len) == (ssize_t)len && fsync(fd) == 0 &&
+		    rename(temp, path) == 0;
 	int err = errno;
 	if (fd >= 0)
 		(void)close(fd);
@@ -99,7 +102,8 @@ static int give_password(char *buf, int size, int write, void *arg)
 static EVP_PKEY *pem_key(const uint8_t *data, size_t len, const char *password)
 {
 	BIO *b = xcheck(BIO_new_mem_buf(data, (int)len));
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, give_password, (void *)(uintptr_t)password);
+	EVP_PKEY *key =
+		PEM_read_bio_PrivateKey(b, NULL, give_password, (void *)(uintptr_t)password);
 	BIO_free(b);
 	return key;
 }
@@ -109,16 +113,21 @@ static bool from_p12(const uint8_t *data, size_t len, const char *password, stru
 	const unsigned char *p = data;
 	STACK_OF(X509) *others = NULL;
 	PKCS12 *p12 = d2i_PKCS12(NULL, &p, (long)len);
-	bool good = p12 && PKCS12_parse(p12, password ? password : "", &m->key, &m->certs[0], &others) == 1 && m->certs[0];
+	bool good =
+		p12 &&
+		PKCS12_parse(p12, password ? password : "", &m->key, &m->certs[0], &others) == 1 &&
+		m->certs[0];
 	m->n = m->certs[0] ? 1 : 0;
-	for (X509 *x; good && m->n < KEYRING_CHAIN_MAX && sk_X509_num(others) > 0 && (x = sk_X509_shift(others));)
+	for (X509 *x; good && m->n < KEYRING_CHAIN_MAX && sk_X509_num(others) > 0 &&
+		      (x = sk_X509_shift(others));)
 		m->certs[m->n++] = x;
 	sk_X509_pop_free(others, X509_free);
 	PKCS12_free(p12);
 	return good;
 }
 
-bool parse_material(struct racd *r, const uint8_t *data, size_t len, const char *password, struct material *ret)
+bool parse_material(
+	struct racd *r, const uint8_t *data, size_t len, const char *password, struct material *ret)
 {
 	struct material m = {.n = 0};
 	struct errbuf e = {"not a certificate in PEM or DER, nor PKCS #12 with that password"};
@@ -126,20 +135,23 @@ bool parse_material(struct racd *r, const uint8_t *data, size_t len, const char 
 	bool good = ring_parse_certs(data, len, m.certs, &m.n, &e) == 0;
 	if (good && has_key && !(m.key = pem_key(data, len, password))) {
 		good = false;
-		(void)err_set(&e, EINVAL, "the private key in it cannot be read%s", password ? " with that password" : ": PASSWORD('p') may be missing");
+		(void)err_set(&e, EINVAL, "the private key in it cannot be read%s",
+			password ? " with that password" : ": PASSWORD('p') may be missing");
 	}
 	if (!good && !m.n && !has_key)
 		good = from_p12(data, len, password, &m);
 	if (good && m.key && X509_check_private_key(m.certs[0], m.key) != 1) {
 		good = false;
-		(void)err_set(&e, EINVAL, "the private key in it is not that of its first certificate");
+		(void)err_set(
+			&e, EINVAL, "the private key in it is not that of its first certificate");
 	}
 	ERR_clear_error();
 	if (good) {
 		*ret = m;
 		return true;
 	}
-	say(r, RACF_REFUSED, "IRRD104I The specified file does not contain a valid certificate: %s", e.text);
+	say(r, RACF_REFUSED, "IRRD104I The specified file does not contain a valid certificate: %s",
+		e.text);
 	material_fini(&m);
 	return false;
 }

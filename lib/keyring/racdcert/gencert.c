@@ -1,5 +1,5 @@
-/* GENCERT and GENREQ: keys, requests and certificates. What a CA certificate gets is what RFC 5280 and RFC 4945 ask for; the rest is as
- * RACF's operands say. Serial numbers are 64 random bits. */
+/* GENCERT: keys, requests and certificates. What a CA certificate gets is what RFC 5280
+ * and RFC 4945 ask for; the rest is as RACF's operands say. Serial numbers are 64 random bits. */
 #include "lib/base/addr.h"
 #include "lib/base/xalloc.h"
 #include "lib/keyring/dn.h"
@@ -42,7 +42,8 @@ static bool bad(struct racd *r, const char *what, const char *text, const char *
 	return false;
 }
 
-static bool add_attribute(struct racd *r, X509_NAME *name, const struct arg *list, const char *keyword, int nid)
+static bool add_attribute(
+	struct racd *r, X509_NAME *name, const struct arg *list, const char *keyword, int nid)
 {
 	const struct arg *a = find(list, keyword);
 	const struct arg *values[DN_ATTRS_MAX];
@@ -52,8 +53,11 @@ static bool add_attribute(struct racd *r, X509_NAME *name, const struct arg *lis
 	if (a && !n)
 		return bad(r, "SUBJECTSDN", keyword, "a value in parentheses is expected");
 	while (n-- > 0) /* most specific first in the command, last in DER */
-		if (!X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, (const unsigned char *)values[n]->raw, -1, -1, 0))
-			return bad(r, keyword, values[n]->raw, "too long, or characters that the attribute does not have (C: two letters)");
+		if (!X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8,
+			    (const unsigned char *)values[n]->raw, -1, -1, 0))
+			return bad(r, keyword, values[n]->raw,
+				"too long, or characters that the attribute does not have (C: two "
+				"letters)");
 	return true;
 }
 
@@ -62,7 +66,8 @@ static bool take_subject(struct gen *g)
 	static const struct {
 		const char *keyword;
 		int nid;
-	} parts[] = {{"C", NID_countryName}, {"SP", NID_stateOrProvinceName}, {"L", NID_localityName}, {"O", NID_organizationName},
+	} parts[] = {{"C", NID_countryName}, {"SP", NID_stateOrProvinceName},
+		{"L", NID_localityName}, {"O", NID_organizationName},
 		{"OU", NID_organizationalUnitName}, {"T", NID_title}, {"CN", NID_commonName}};
 	const struct arg *a = find(g->r->args, "SUBJECTSDN");
 	for (const struct arg *x = a ? a->list : NULL; x; x = x->next) {
@@ -70,7 +75,8 @@ static bool take_subject(struct gen *g)
 		while (i < 7 && strcmp(parts[i].keyword, x->text) != 0)
 			i++;
 		if (i == 7)
-			return bad(g->r, "SUBJECTSDN", x->text, "CN, T, OU, O, L, SP and C are allowed");
+			return bad(g->r, "SUBJECTSDN", x->text,
+				"CN, T, OU, O, L, SP and C are allowed");
 	}
 	g->subject = xcheck(X509_NAME_new());
 	for (size_t i = 0; a && i < 7; i++)
@@ -84,10 +90,15 @@ static GENERAL_NAME *alt_name(const char *kind, const char *text)
 	struct addr a;
 	struct ident id;
 	GENERAL_NAME *n = xcheck(GENERAL_NAME_new());
-	bool ip = strcmp(kind, "IP") == 0, mail = strcmp(kind, "EMAIL") == 0, uri = strcmp(kind, "URI") == 0;
-	bool good = ip ? addr_parse(text, &a) == 0 : uri ? strlen(text) <= 255 : ident_from_text(mail ? "UserAtFqdn" : "Fqdn", text, &id, NULL) == 0;
-	ASN1_STRING *s = good ? ASN1_STRING_type_new(ip ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING) : NULL;
-	if (!s || !ASN1_STRING_set(s, ip ? (const void *)a.b : text, ip ? (int)addr_len(&a) : (int)strlen(text))) {
+	bool ip = strcmp(kind, "IP") == 0, mail = strcmp(kind, "EMAIL") == 0,
+	     uri = strcmp(kind, "URI") == 0;
+	bool good = ip	  ? addr_parse(text, &a) == 0
+		    : uri ? strlen(text) <= 255
+			  : ident_from_text(mail ? "UserAtFqdn" : "Fqdn", text, &id, NULL) == 0;
+	ASN1_STRING *s =
+		good ? ASN1_STRING_type_new(ip ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING) : NULL;
+	if (!s || !ASN1_STRING_set(s, ip ? (const void *)a.b : text,
+			  ip ? (int)addr_len(&a) : (int)strlen(text))) {
 		ASN1_STRING_free(s);
 		GENERAL_NAME_free(n);
 		return NULL;
@@ -104,9 +115,12 @@ static bool take_alt(struct gen *g)
 	if (a)
 		g->alt = xcheck(sk_GENERAL_NAME_new_null());
 	for (const struct arg *x = a ? a->list : NULL; x; x = x->next) {
-		bool known = strcmp(x->text, "IP") == 0 || strcmp(x->text, "DOMAIN") == 0 || strcmp(x->text, "EMAIL") == 0 || strcmp(x->text, "URI") == 0;
+		bool known = strcmp(x->text, "IP") == 0 || strcmp(x->text, "DOMAIN") == 0 ||
+			     strcmp(x->text, "EMAIL") == 0 || strcmp(x->text, "URI") == 0;
 		if (!known || !x->list)
-			return bad(g->r, "ALTNAME", x->text, "IP(address) DOMAIN('name') EMAIL('user@name') URI('uri') are allowed");
+			return bad(g->r, "ALTNAME", x->text,
+				"IP(address) DOMAIN('name') EMAIL('user@name') URI('uri') are "
+				"allowed");
 		for (const struct arg *v = x->list; v; v = v->next) {
 			GENERAL_NAME *n = alt_name(x->text, v->raw);
 			if (!n)
@@ -118,13 +132,15 @@ static bool take_alt(struct gen *g)
 }
 
 /* DATE(yyyy-mm-dd) or yyyy/mm/dd, TIME(hh:mm:ss); UTC. */
-static bool take_date(struct gen *g, const char *keyword, int64_t dflt, const char *dflt_time, int64_t *ret)
+static bool take_date(
+	struct gen *g, const char *keyword, int64_t dflt, const char *dflt_time, int64_t *ret)
 {
 	const struct arg *a = find(g->r->args, keyword);
 	*ret = dflt;
 	if (!a)
 		return true;
-	const char *date = value(g->r, a->list, "DATE", true), *at = find(a->list, "TIME") ? value(g->r, a->list, "TIME", true) : dflt_time;
+	const char *date = value(g->r, a->list, "DATE", true),
+		   *at = find(a->list, "TIME") ? value(g->r, a->list, "TIME", true) : dflt_time;
 	struct tm tm = {0};
 	if (!date || !at)
 		return false;
@@ -140,7 +156,8 @@ static bool take_date(struct gen *g, const char *keyword, int64_t dflt, const ch
 static bool take_dates(struct gen *g)
 {
 	int64_t now = (int64_t)time(NULL), today = now - now % DAY;
-	if (!take_date(g, "NOTBEFORE", today, "00:00:00", &g->from) || !take_date(g, "NOTAFTER", g->from + 366 * DAY - 1, "23:59:59", &g->to))
+	if (!take_date(g, "NOTBEFORE", today, "00:00:00", &g->from) ||
+		!take_date(g, "NOTAFTER", g->from + 366 * DAY - 1, "23:59:59", &g->to))
 		return false;
 	if (g->to > g->from)
 		return true;
@@ -156,9 +173,14 @@ static bool make_key(struct gen *g)
 	unsigned long bits = text ? strtoul(text, &end, 10) : ec ? 256 : 2048;
 	if (failed(g->r))
 		return false;
-	if ((end && *end) || (ec ? bits != 256 && bits != 384 && bits != 521 : bits < RSA_MIN || bits > RSA_MAX))
-		return bad(g->r, "SIZE", text ? text : "", ec ? "256, 384 or 521 is allowed" : "1024 to 8192 is allowed");
-	g->key = ec ? EVP_EC_gen(bits == 256 ? "P-256" : bits == 384 ? "P-384" : "P-521") : EVP_RSA_gen((unsigned)bits);
+	if ((end && *end) ||
+		(ec ? bits != 256 && bits != 384 && bits != 521 : bits < RSA_MIN || bits > RSA_MAX))
+		return bad(g->r, "SIZE", text ? text : "",
+			ec ? "256, 384 or 521 is allowed" : "1024 to 8192 is allowed");
+	g->key = ec ? EVP_EC_gen(bits == 256   ? "P-256"
+				 : bits == 384 ? "P-384"
+					       : "P-521")
+		    : EVP_RSA_gen((unsigned)bits);
 	if (!g->key) {
 		say(g->r, RACF_REFUSED, "IRRD103I no key of %lu bits can be made", bits);
 		return false;
@@ -168,7 +190,8 @@ static bool make_key(struct gen *g)
 	return true;
 }
 
-/* A request gives subject, alternative names and the public key; its signature proves that whoever made it has the private one. */
+/* A request gives subject, alternative names and the public key; its signature proves that whoever
+ * made it has the private one. */
 static bool take_request(struct gen *g)
 {
 	uint8_t *data = NULL;
@@ -192,7 +215,9 @@ static bool take_request(struct gen *g)
 			g->subject = xcheck(X509_NAME_dup(X509_REQ_get_subject_name(req)));
 		}
 	} else {
-		say(g->r, RACF_REFUSED, "IRRD104I %.200s is no certificate request, or its signature is wrong", g->r->operand->raw);
+		say(g->r, RACF_REFUSED,
+			"IRRD104I %.200s is no certificate request, or its signature is wrong",
+			g->r->operand->raw);
 	}
 	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 	X509_REQ_free(req);
@@ -210,13 +235,16 @@ static bool take_signer(struct gen *g)
 	if (!a)
 		return true;
 	const char *label = label_of(g->r, a->list);
-	if (!label || !owner_of(g->r, a->list, &g->r->owner, &g->signer_owner) || !may(g->r, "GENCERT", level_for(g->r, &g->signer_owner)) ||
+	if (!label || !owner_of(g->r, a->list, &g->r->owner, &g->signer_owner) ||
+		!may(g->r, "GENCERT", level_for(g->r, &g->signer_owner)) ||
 		!load(g->r, &g->signer_owner, label, true, &g->signer))
 		return false;
 	if (g->signer.key && X509_check_ca(g->signer.certs[0]))
 		return true;
-	say(g->r, RACF_REFUSED, "IRRD118I %s LABEL(%s) cannot sign: %s", owner_text(&g->signer_owner), label,
-		g->signer.key ? "it is not the certificate of a CA" : "its private key is not here");
+	say(g->r, RACF_REFUSED, "IRRD118I %s LABEL(%s) cannot sign: %s",
+		owner_text(&g->signer_owner), label,
+		g->signer.key ? "it is not the certificate of a CA"
+			      : "its private key is not here");
 	return false;
 }
 
@@ -234,7 +262,8 @@ static bool key_usage(struct gen *g, char out[160])
 {
 	static const struct {
 		const char *word, *bits;
-	} words[] = {{"HANDSHAKE", ",digitalSignature,keyEncipherment"}, {"DATAENCRYPT", ",dataEncipherment"}, {"DOCSIGN", ",nonRepudiation"},
+	} words[] = {{"HANDSHAKE", ",digitalSignature,keyEncipherment"},
+		{"DATAENCRYPT", ",dataEncipherment"}, {"DOCSIGN", ",nonRepudiation"},
 		{"CERTSIGN", ",keyCertSign,cRLSign"}};
 	const struct arg *a = find(g->r->args, "KEYUSAGE");
 	out[0] = 0;
@@ -243,7 +272,8 @@ static bool key_usage(struct gen *g, char out[160])
 		while (i < 4 && strcmp(words[i].word, x->text) != 0)
 			i++;
 		if (i == 4)
-			return bad(g->r, "KEYUSAGE", x->text, "HANDSHAKE, DATAENCRYPT, DOCSIGN and CERTSIGN are allowed");
+			return bad(g->r, "KEYUSAGE", x->text,
+				"HANDSHAKE, DATAENCRYPT, DOCSIGN and CERTSIGN are allowed");
 		if (!strstr(out, words[i].bits))
 			strcat(out, words[i].bits); /* four words of a table: 84 characters */
 		g->is_ca = g->is_ca || i == 3;
@@ -259,13 +289,15 @@ static bool extend(struct gen *g, X509 *x)
 	if (!key_usage(g, usage))
 		return false;
 	(void)snprintf(critical, sizeof(critical), "critical%s", usage);
-	bool good = put(g, x, NID_subject_key_identifier, "hash") && put(g, x, NID_authority_key_identifier, "keyid");
+	bool good = put(g, x, NID_subject_key_identifier, "hash") &&
+		    put(g, x, NID_authority_key_identifier, "keyid");
 	if (g->is_ca)
 		good = good && put(g, x, NID_basic_constraints, "critical,CA:TRUE");
 	if (usage[0])
 		good = good && put(g, x, NID_key_usage, critical);
 	if (g->alt && sk_GENERAL_NAME_num(g->alt) > 0)
-		good = good && X509_add1_ext_i2d(x, NID_subject_alt_name, g->alt, X509_NAME_entry_count(g->subject) == 0, 0) == 1;
+		good = good && X509_add1_ext_i2d(x, NID_subject_alt_name, g->alt,
+				       X509_NAME_entry_count(g->subject) == 0, 0) == 1;
 	return good;
 }
 
@@ -283,14 +315,19 @@ static X509 *make_cert(struct gen *g)
 	X509 *x = xcheck(X509_new());
 	bool itself = !g->signer.n;
 	EVP_PKEY *by = itself ? g->key : g->signer.key;
-	bool good = X509_set_version(x, X509_VERSION_3) && set_serial(x) && X509_set_subject_name(x, g->subject) &&
-		    X509_set_issuer_name(x, itself ? g->subject : X509_get_subject_name(g->signer.certs[0])) &&
-		    ASN1_TIME_set(X509_getm_notBefore(x), (time_t)g->from) && ASN1_TIME_set(X509_getm_notAfter(x), (time_t)g->to) &&
-		    X509_set_pubkey(x, g->public_key) && extend(g, x) && X509_sign(x, by, EVP_sha256()) > 0;
+	bool good = X509_set_version(x, X509_VERSION_3) && set_serial(x) &&
+		    X509_set_subject_name(x, g->subject) &&
+		    X509_set_issuer_name(
+			    x, itself ? g->subject : X509_get_subject_name(g->signer.certs[0])) &&
+		    ASN1_TIME_set(X509_getm_notBefore(x), (time_t)g->from) &&
+		    ASN1_TIME_set(X509_getm_notAfter(x), (time_t)g->to) &&
+		    X509_set_pubkey(x, g->public_key) && extend(g, x) &&
+		    X509_sign(x, by, EVP_sha256()) > 0;
 	if (good)
 		return x;
 	if (!failed(g->r))
-		say(g->r, RACF_REFUSED, "IRRD103I the certificate cannot be made: %s", ERR_reason_error_string(ERR_peek_last_error()));
+		say(g->r, RACF_REFUSED, "IRRD103I the certificate cannot be made: %s",
+			ERR_reason_error_string(ERR_peek_last_error()));
 	ERR_clear_error();
 	X509_free(x);
 	return NULL;
@@ -300,9 +337,12 @@ static X509 *make_cert(struct gen *g)
 static bool fits_signer(struct gen *g)
 {
 	const X509 *s = g->signer.n ? g->signer.certs[0] : NULL;
-	if (!s || (g->from >= trust_time(X509_get0_notBefore(s)) && g->to <= trust_time(X509_get0_notAfter(s))))
+	if (!s || (g->from >= trust_time(X509_get0_notBefore(s)) &&
+			  g->to <= trust_time(X509_get0_notAfter(s))))
 		return true;
-	say(g->r, RACF_WARNED, "IRRD113I The certificate that you are creating has an incorrect date range. The certificate is added with NOTRUST status.");
+	say(g->r, RACF_WARNED,
+		"IRRD113I The certificate that you are creating has an incorrect date range. The "
+		"certificate is added with NOTRUST status.");
 	return false;
 }
 
@@ -310,7 +350,8 @@ static void generate(struct gen *g, const struct dir *store)
 {
 	struct material m = {.n = 0};
 	if (has_entry(store, g->label)) {
-		say(g->r, RACF_REFUSED, "IRRD111I Label %s is already in use for %s", g->label, owner_text(&g->r->owner));
+		say(g->r, RACF_REFUSED, "IRRD111I Label %s is already in use for %s", g->label,
+			owner_text(&g->r->owner));
 		return;
 	}
 	if (!(m.certs[0] = make_cert(g)))
@@ -326,11 +367,14 @@ static void generate(struct gen *g, const struct dir *store)
 
 void fn_gencert(struct racd *r)
 {
-	struct gen g = {.r = r, .label = label_of(r, r->args), .is_ca = r->owner.kind == KEYRING_CERTAUTH};
+	struct gen g = {
+		.r = r, .label = label_of(r, r->args), .is_ca = r->owner.kind == KEYRING_CERTAUTH};
 	struct dir store;
-	bool good = g.label && may(r, "GENCERT", level_for(r, &r->owner)) && take_signer(&g) && take_dates(&g) && take_subject(&g) &&
+	bool good = g.label && may(r, "GENCERT", level_for(r, &r->owner)) && take_signer(&g) &&
+		    take_dates(&g) && take_subject(&g) &&
 		    (r->operand ? take_request(&g) : make_key(&g)) && take_alt(&g);
-	if (good && !X509_NAME_entry_count(g.subject) && (g.is_ca || !g.alt || !sk_GENERAL_NAME_num(g.alt))) {
+	if (good && !X509_NAME_entry_count(g.subject) &&
+		(g.is_ca || !g.alt || !sk_GENERAL_NAME_num(g.alt))) {
 		say(r, RACF_SYNTAX, "IKJ56701I MISSING SUBJECTSDN: %s", r->function->usage);
 		good = false;
 	}
@@ -339,42 +383,4 @@ void fn_gencert(struct racd *r)
 		dir_close(&store);
 	}
 	gen_fini(&g);
-}
-
-static X509_REQ *make_request(const struct material *m)
-{
-	X509_REQ *req = xcheck(X509_REQ_new());
-	STACK_OF(X509_EXTENSION) *exts = NULL;
-	GENERAL_NAMES *alt = X509_get_ext_d2i(m->certs[0], NID_subject_alt_name, NULL, NULL);
-	bool good = X509_REQ_set_version(req, X509_REQ_VERSION_1) && X509_REQ_set_subject_name(req, X509_get_subject_name(m->certs[0])) &&
-		    X509_REQ_set_pubkey(req, m->key);
-	if (alt)
-		good = good && X509V3_add1_i2d(&exts, NID_subject_alt_name, alt, 0, 0) == 1 && X509_REQ_add_extensions(req, exts) == 1;
-	good = good && X509_REQ_sign(req, m->key, EVP_sha256()) > 0;
-	GENERAL_NAMES_free(alt);
-	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
-	if (good)
-		return req;
-	X509_REQ_free(req);
-	return NULL;
-}
-
-void fn_genreq(struct racd *r)
-{
-	struct material m;
-	char *text = NULL;
-	const char *label = label_of(r, r->operand), *path = value(r, r->args, "DSN", true);
-	if (!label || !path || !may(r, "GENREQ", level_for(r, &r->owner)) || !load(r, &r->owner, label, true, &m))
-		return;
-	X509_REQ *req = m.key ? make_request(&m) : NULL;
-	BIO *b = xcheck(BIO_new(BIO_s_mem()));
-	long len = req && PEM_write_bio_X509_REQ(b, req) == 1 ? BIO_get_mem_data(b, &text) : 0;
-	if (len > 0)
-		(void)write_file(r, path, text, (size_t)len);
-	else
-		say(r, RACF_REFUSED, m.key ? "IRRD103I the request for %s cannot be made" : "IRRD117I %s has no private key here", label);
-	BIO_free(b);
-	X509_REQ_free(req);
-	ERR_clear_error();
-	material_fini(&m);
 }

@@ -17,7 +17,8 @@ static const char *ring_name(struct racd *r)
 static bool is_user(struct racd *r)
 {
 	if (r->owner.kind != KEYRING_PERSONAL)
-		say(r, RACF_SYNTAX, "IKJ56702I %s has no key rings: ID(user) is expected", owner_text(&r->owner));
+		say(r, RACF_SYNTAX, "IKJ56702I %s has no key rings: ID(user) is expected",
+			owner_text(&r->owner));
 	return r->owner.kind == KEYRING_PERSONAL;
 }
 
@@ -33,10 +34,12 @@ void fn_delring(struct racd *r)
 	char file[DIR_NAME_MAX];
 	struct dir d, user;
 	const char *ring = ring_name(r);
-	if (!ring || !is_user(r) || !may(r, "DELRING", level_for(r, &r->owner)) || !open_ring(r, &r->owner, ring, &d))
+	if (!ring || !is_user(r) || !may(r, "DELRING", level_for(r, &r->owner)) ||
+		!open_ring(r, &r->owner, ring, &d))
 		return;
 	struct errbuf e;
-	if (dir_encode(ring, KEYRING_RING_MAX - 1, file) == 0 && dir_open_sub(&d, "..", &user, &e) == 0) {
+	if (dir_encode(ring, KEYRING_RING_MAX - 1, file) == 0 &&
+		dir_open_sub(&d, "..", &user, &e) == 0) {
 		(void)drop_folder(r, &user, file);
 		dir_close(&user);
 	} else {
@@ -48,7 +51,8 @@ void fn_delring(struct racd *r)
 static void list_entry(struct racd *r, const struct keyring_cert *c)
 {
 	if (!r->json) {
-		(void)fprintf(r->out, "  %-32s   %-12s   %-8s   %-7s%s\n", c->label, c->owner[0] ? c->owner : "-", keyring_usage_text(c->usage),
+		(void)fprintf(r->out, "  %-32s   %-12s   %-8s   %-7s%s\n", c->label,
+			c->owner[0] ? c->owner : "-", keyring_usage_text(c->usage),
 			c->is_default ? "YES" : "NO", c->is_trusted ? "" : "   NOTRUST");
 		return;
 	}
@@ -79,7 +83,8 @@ static void list_ring(struct racd *r, const char *user, const char *ring)
 		json_key(r->json, "certificates");
 		json_open(r->json, '[');
 	} else {
-		(void)fprintf(r->out, "\n  Ring:\n       >%s<\n  %-32s   %-12s   %-8s   DEFAULT\n", ring, "Certificate Label Name", "Cert Owner", "USAGE");
+		(void)fprintf(r->out, "\n  Ring:\n       >%s<\n  %-32s   %-12s   %-8s   DEFAULT\n",
+			ring, "Certificate Label Name", "Cert Owner", "USAGE");
 	}
 	for (size_t i = 0; i < keyring_count(k); i++)
 		list_entry(r, keyring_at(k, i));
@@ -97,11 +102,13 @@ struct listing {
 	unsigned n;
 };
 
-static bool list_one(void *arg, struct racd *r, const char *user, const char *ring, const struct dir *d)
+static bool list_one(
+	void *arg, struct racd *r, const char *user, const char *ring, const struct dir *d)
 {
 	struct listing *l = arg;
 	(void)d;
-	if (strcmp(user, l->user) != 0 || (strcmp(l->wanted, "*") != 0 && strcmp(ring, l->wanted) != 0))
+	if (strcmp(user, l->user) != 0 ||
+		(strcmp(l->wanted, "*") != 0 && strcmp(ring, l->wanted) != 0))
 		return true;
 	l->n++;
 	list_ring(r, user, ring);
@@ -122,7 +129,8 @@ void fn_listring(struct racd *r)
 	if (r->json)
 		json_close(r->json, ']');
 	if (went && !l.n)
-		say(r, strcmp(l.wanted, "*") == 0 ? RACF_WARNED : RACF_REFUSED, "IRRD114I Ring %s does not exist for %s", l.wanted, owner_text(&r->owner));
+		say(r, strcmp(l.wanted, "*") == 0 ? RACF_WARNED : RACF_REFUSED,
+			"IRRD114I Ring %s does not exist for %s", l.wanted, owner_text(&r->owner));
 }
 
 static X509_CRL *parse_crl(const uint8_t *data, size_t len)
@@ -145,15 +153,20 @@ void fn_addcrl(struct racd *r)
 	uint8_t *data = NULL, *der = NULL;
 	size_t len = 0;
 	const char *ring = ring_name(r), *path = value(r, r->args, "DSN", true);
-	if (!ring || !path || !is_user(r) || !may(r, "ADD", level_for(r, &r->owner)) || !read_file(r, path, &data, &len))
+	if (!ring || !path || !is_user(r) || !may(r, "ADD", level_for(r, &r->owner)) ||
+		!read_file(r, path, &data, &len))
 		return;
 	X509_CRL *crl = parse_crl(data, len);
 	int n = crl && trust_crl_is_plain(crl) ? i2d_X509_CRL(crl, &der) : -1;
 	free(data);
 	if (n <= 0) {
-		say(r, RACF_REFUSED, "IRRD104I %.200s is no CRL in PEM or DER, or one with critical extensions (partitioned, indirect, delta)", path);
+		say(r, RACF_REFUSED,
+			"IRRD104I %.200s is no CRL in PEM or DER, or one with critical extensions "
+			"(partitioned, indirect, delta)",
+			path);
 	} else if (open_ring(r, &r->owner, ring, &d)) {
-		(void)snprintf(name, sizeof(name), "%08lx", X509_NAME_hash_ex(X509_CRL_get_issuer(crl), NULL, NULL, NULL));
+		(void)snprintf(name, sizeof(name), "%08lx",
+			X509_NAME_hash_ex(X509_CRL_get_issuer(crl), NULL, NULL, NULL));
 		(void)put_crl(r, &d, name, der, (size_t)n);
 		dir_close(&d);
 	}
@@ -174,7 +187,8 @@ static bool clear_default(struct racd *r, const struct dir *ring, const char *ex
 		return false;
 	}
 	for (size_t i = 0; good && i < n; i++) {
-		if (dir_decode(files[i], label, sizeof(label)) || strcmp(label, except) == 0 || !read_info(ring, label, &info) || !info.is_default)
+		if (dir_decode(files[i], label, sizeof(label)) || strcmp(label, except) == 0 ||
+			!read_info(ring, label, &info) || !info.is_default)
 			continue;
 		info.is_default = false;
 		good = set_info(r, ring, label, &info);
@@ -185,11 +199,14 @@ static bool clear_default(struct racd *r, const struct dir *ring, const char *ex
 
 static bool usage_of(struct racd *r, const struct owner *cert, enum keyring_usage *ret)
 {
-	const char *text = find(r->operand, "USAGE") ? value(r, r->operand, "USAGE", true) : keyring_usage_text(cert->kind);
+	const char *text = find(r->operand, "USAGE") ? value(r, r->operand, "USAGE", true)
+						     : keyring_usage_text(cert->kind);
 	if (text && keyring_usage_parse(text, ret) == 0)
 		return true;
 	if (text)
-		say(r, RACF_SYNTAX, "IKJ56702I INVALID USAGE, %.40s: PERSONAL, CERTAUTH or SITE is allowed", text);
+		say(r, RACF_SYNTAX,
+			"IKJ56702I INVALID USAGE, %.40s: PERSONAL, CERTAUTH or SITE is allowed",
+			text);
 	return false;
 }
 
@@ -200,13 +217,15 @@ static bool check_words(struct racd *r, const char *const *words)
 		while (words[i] && (a->quoted || strcmp(words[i], a->text) != 0))
 			i++;
 		if (!words[i])
-			say(r, RACF_SYNTAX, "IKJ56712I INVALID KEYWORD, %.40s: %s", a->text, r->function->usage);
+			say(r, RACF_SYNTAX, "IKJ56712I INVALID KEYWORD, %.40s: %s", a->text,
+				r->function->usage);
 	}
 	return !failed(r);
 }
 
 /* What CONNECT needs: the ring's owner and the certificate's both count. */
-static enum saf_level connect_level(const struct racd *r, const struct owner *cert, enum keyring_usage usage)
+static enum saf_level connect_level(
+	const struct racd *r, const struct owner *cert, enum keyring_usage usage)
 {
 	enum saf_level ring = level_for(r, &r->owner), of_cert = level_for(r, cert);
 	if (cert->kind == KEYRING_CERTAUTH && usage == KEYRING_CERTAUTH)
@@ -214,13 +233,18 @@ static enum saf_level connect_level(const struct racd *r, const struct owner *ce
 	return of_cert > ring ? of_cert : ring;
 }
 
-static void connect_to(struct racd *r, const struct dir *ring, const struct owner *cert, const char *label, enum keyring_usage usage)
+static void connect_to(struct racd *r, const struct dir *ring, const struct owner *cert,
+	const char *label, enum keyring_usage usage)
 {
 	struct material m;
 	struct ring_info there;
 	bool same = cert->kind != KEYRING_PERSONAL || strcmp(cert->name, r->owner.name) == 0;
-	if (has_entry(ring, label) && (!read_info(ring, label, &there) || strcmp(there.owner, cert->name) != 0)) {
-		say(r, RACF_REFUSED, "IRRD111I Label %s is already in use in the ring by a certificate of another owner", label);
+	if (has_entry(ring, label) &&
+		(!read_info(ring, label, &there) || strcmp(there.owner, cert->name) != 0)) {
+		say(r, RACF_REFUSED,
+			"IRRD111I Label %s is already in use in the ring by a certificate of "
+			"another owner",
+			label);
 		return;
 	}
 	if (!load(r, cert, label, usage != KEYRING_CERTAUTH && same, &m))
@@ -235,14 +259,17 @@ static void connect_to(struct racd *r, const struct dir *ring, const struct owne
 
 void fn_connect(struct racd *r)
 {
-	static const char *const words[] = {"ID", "CERTAUTH", "SITE", "LABEL", "RING", "DEFAULT", "USAGE", NULL};
+	static const char *const words[] = {
+		"ID", "CERTAUTH", "SITE", "LABEL", "RING", "DEFAULT", "USAGE", NULL};
 	struct owner cert;
 	enum keyring_usage usage;
 	struct dir d;
-	if (!check_words(r, words) || !is_user(r) || !owner_of(r, r->operand, &r->owner, &cert) || !usage_of(r, &cert, &usage))
+	if (!check_words(r, words) || !is_user(r) || !owner_of(r, r->operand, &r->owner, &cert) ||
+		!usage_of(r, &cert, &usage))
 		return;
 	const char *label = label_of(r, r->operand), *ring = value(r, r->operand, "RING", true);
-	if (!label || !ring || !may(r, "CONNECT", connect_level(r, &cert, usage)) || !open_ring(r, &r->owner, ring, &d))
+	if (!label || !ring || !may(r, "CONNECT", connect_level(r, &cert, usage)) ||
+		!open_ring(r, &r->owner, ring, &d))
 		return;
 	connect_to(r, &d, &cert, label, usage);
 	dir_close(&d);
@@ -258,10 +285,15 @@ void fn_remove(struct racd *r)
 	if (!check_words(r, words) || !is_user(r) || !owner_of(r, r->operand, &r->owner, &cert))
 		return;
 	const char *label = label_of(r, r->operand), *ring = value(r, r->operand, "RING", true);
-	if (!label || !ring || !may(r, "REMOVE", level_for(r, &r->owner)) || !open_ring(r, &r->owner, ring, &d))
+	if (!label || !ring || !may(r, "REMOVE", level_for(r, &r->owner)) ||
+		!open_ring(r, &r->owner, ring, &d))
 		return;
-	if (!has_entry(&d, label) || !read_info(&d, label, &info) || strcmp(info.owner, cert.name) != 0)
-		say(r, RACF_REFUSED, "IRRD107I No matching certificate was found: %s LABEL(%s) is not in ring %s", owner_text(&cert), label, ring);
+	if (!has_entry(&d, label) || !read_info(&d, label, &info) ||
+		strcmp(info.owner, cert.name) != 0)
+		say(r, RACF_REFUSED,
+			"IRRD107I No matching certificate was found: %s LABEL(%s) is not in ring "
+			"%s",
+			owner_text(&cert), label, ring);
 	else if (dir_encode(label, KEYRING_LABEL_MAX - 1, file) == 0)
 		(void)drop_folder(r, &d, file);
 	dir_close(&d);

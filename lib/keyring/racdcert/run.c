@@ -16,22 +16,38 @@ static const struct function functions[] = {
 	{"DELRING", "", "RACDCERT [ID(user)] DELRING(ring)", fn_delring, false},
 	{"LISTRING", "", "RACDCERT [ID(user)] LISTRING(ring|*)", fn_listring, true},
 	{"ADDCRL", "DSN", "RACDCERT [ID(user)] ADDCRL(ring) DSN('file')", fn_addcrl, false},
-	{"ADD", "LABEL WITHLABEL PASSWORD TRUST NOTRUST", "RACDCERT [ID(user)|CERTAUTH|SITE] ADD('file') [WITHLABEL('l')] [PASSWORD('p')] [TRUST|NOTRUST]",
+	{"ADD", "LABEL WITHLABEL PASSWORD TRUST NOTRUST",
+		"RACDCERT [ID(user)|CERTAUTH|SITE] ADD('file') [WITHLABEL('l')] [PASSWORD('p')] "
+		"[TRUST|NOTRUST]",
 		fn_add, false},
-	{"GENCERT", "SUBJECTSDN SIZE RSA NISTECC NOTBEFORE NOTAFTER WITHLABEL LABEL SIGNWITH KEYUSAGE ALTNAME",
-		"RACDCERT [ID(user)|CERTAUTH|SITE] GENCERT[('request file')] SUBJECTSDN(CN('c') T('t') OU('o' ...) O('o') L('l') SP('s') C('c')) WITHLABEL('l')"
-		" [SIZE(bits)] [RSA|NISTECC] [NOTBEFORE(DATE(yyyy-mm-dd) TIME(hh:mm:ss))] [NOTAFTER(DATE(yyyy-mm-dd) TIME(hh:mm:ss))]"
-		" [SIGNWITH([CERTAUTH|SITE|ID(u)] LABEL('l'))] [KEYUSAGE(HANDSHAKE DATAENCRYPT DOCSIGN CERTSIGN)]"
-		" [ALTNAME(IP(address) DOMAIN('name') EMAIL('user@name') URI('uri'))]", fn_gencert, false},
-	{"GENREQ", "DSN", "RACDCERT [ID(user)|CERTAUTH|SITE] GENREQ(LABEL('l')) DSN('file')", fn_genreq, true},
+	{"GENCERT",
+		"SUBJECTSDN SIZE RSA NISTECC NOTBEFORE NOTAFTER WITHLABEL LABEL SIGNWITH KEYUSAGE "
+		"ALTNAME",
+		"RACDCERT [ID(user)|CERTAUTH|SITE] GENCERT[('request file')] SUBJECTSDN(CN('c') "
+		"T('t') OU('o' ...) O('o') L('l') SP('s') C('c')) WITHLABEL('l')"
+		" [SIZE(bits)] [RSA|NISTECC] [NOTBEFORE(DATE(yyyy-mm-dd) TIME(hh:mm:ss))] "
+		"[NOTAFTER(DATE(yyyy-mm-dd) TIME(hh:mm:ss))]"
+		" [SIGNWITH([CERTAUTH|SITE|ID(u)] LABEL('l'))] [KEYUSAGE(HANDSHAKE DATAENCRYPT "
+		"DOCSIGN CERTSIGN)]"
+		" [ALTNAME(IP(address) DOMAIN('name') EMAIL('user@name') URI('uri'))]",
+		fn_gencert, false},
+	{"GENREQ", "DSN", "RACDCERT [ID(user)|CERTAUTH|SITE] GENREQ(LABEL('l')) DSN('file')",
+		fn_genreq, true},
 	{"LIST", "", "RACDCERT [ID(user)|CERTAUTH|SITE] LIST[(LABEL('l'))]", fn_list, true},
-	{"ALTER", "TRUST NOTRUST", "RACDCERT [ID(user)|CERTAUTH|SITE] ALTER(LABEL('l')) TRUST|NOTRUST", fn_alter, false},
-	{"CONNECT", "", "RACDCERT [ID(user)] CONNECT([ID(user)|CERTAUTH|SITE] LABEL('l') RING(ring) [DEFAULT] [USAGE(PERSONAL|CERTAUTH|SITE)])", fn_connect,
+	{"ALTER", "TRUST NOTRUST",
+		"RACDCERT [ID(user)|CERTAUTH|SITE] ALTER(LABEL('l')) TRUST|NOTRUST", fn_alter,
 		false},
-	{"REMOVE", "", "RACDCERT [ID(user)] REMOVE([ID(user)|CERTAUTH|SITE] LABEL('l') RING(ring))", fn_remove, false},
+	{"CONNECT", "",
+		"RACDCERT [ID(user)] CONNECT([ID(user)|CERTAUTH|SITE] LABEL('l') RING(ring) "
+		"[DEFAULT] [USAGE(PERSONAL|CERTAUTH|SITE)])",
+		fn_connect, false},
+	{"REMOVE", "", "RACDCERT [ID(user)] REMOVE([ID(user)|CERTAUTH|SITE] LABEL('l') RING(ring))",
+		fn_remove, false},
 	{"DELETE", "", "RACDCERT [ID(user)|CERTAUTH|SITE] DELETE(LABEL('l'))", fn_delete, false},
 	{"EXPORT", "DSN FORMAT PASSWORD",
-		"RACDCERT [ID(user)|CERTAUTH|SITE] EXPORT(LABEL('l')) DSN('file') [FORMAT(CERTB64|CERTDER|PKCS12DER)] [PASSWORD('p')]", fn_export, false},
+		"RACDCERT [ID(user)|CERTAUTH|SITE] EXPORT(LABEL('l')) DSN('file') "
+		"[FORMAT(CERTB64|CERTDER|PKCS12DER)] [PASSWORD('p')]",
+		fn_export, false},
 	{NULL, NULL, NULL, NULL, false},
 };
 
@@ -72,7 +88,8 @@ const char *value(struct racd *r, const struct arg *list, const char *name, bool
 	if (a && a->list && !a->list->next && !a->list->has_list && a->list->raw[0])
 		return a->list->raw;
 	if (a)
-		say(r, RACF_SYNTAX, "IKJ56702I INVALID %s: one value in parentheses is expected", name);
+		say(r, RACF_SYNTAX, "IKJ56702I INVALID %s: one value in parentheses is expected",
+			name);
 	else if (required)
 		say(r, RACF_SYNTAX, "IKJ56701I MISSING %s: %s", name, r->function->usage);
 	return NULL;
@@ -85,13 +102,15 @@ const char *label_of(struct racd *r, const struct arg *list)
 		return NULL;
 	for (const char *p = label; *p; p++) {
 		if (!isprint((unsigned char)*p)) {
-			say(r, RACF_SYNTAX, "IKJ56702I INVALID LABEL: printable characters are allowed");
+			say(r, RACF_SYNTAX,
+				"IKJ56702I INVALID LABEL: printable characters are allowed");
 			return NULL;
 		}
 	}
 	if (strlen(label) < KEYRING_LABEL_MAX)
 		return label;
-	say(r, RACF_SYNTAX, "IKJ56702I INVALID LABEL, %.40s: 1 to %d characters", label, KEYRING_LABEL_MAX - 1);
+	say(r, RACF_SYNTAX, "IKJ56702I INVALID LABEL, %.40s: 1 to %d characters", label,
+		KEYRING_LABEL_MAX - 1);
 	return NULL;
 }
 
@@ -112,7 +131,10 @@ static bool user_owner(struct racd *r, const char *user, struct owner *ret)
 		upper[i] = (char)toupper((unsigned char)user[i]);
 	int rc = name_ok(user) ? registry_user_uid(r->env->registry, upper, &o.uid) : -ENOENT;
 	if (rc == -ENODATA)
-		say(r, RACF_REFUSED, "IRRD102I USER %s HAS NO UID: ALTUSER %s OMVS(UID(n)) or OMVS(LOGIN(account)) gives it one", upper, upper);
+		say(r, RACF_REFUSED,
+			"IRRD102I USER %s HAS NO UID: ALTUSER %s OMVS(UID(n)) or "
+			"OMVS(LOGIN(account)) gives it one",
+			upper, upper);
 	else if (rc)
 		say(r, RACF_REFUSED, "IRRD102I USER %.8s IS NOT DEFINED TO SAF", user);
 	(void)snprintf(o.name, sizeof(o.name), "%s", upper);
@@ -124,11 +146,13 @@ bool owner_of(struct racd *r, const struct arg *list, const struct owner *dflt, 
 {
 	bool auth = find(list, "CERTAUTH"), site = find(list, "SITE"), id = find(list, "ID");
 	if (auth + site + id > 1) {
-		say(r, RACF_SYNTAX, "IKJ56702I ID, CERTAUTH and SITE exclude each other: %s", r->function->usage);
+		say(r, RACF_SYNTAX, "IKJ56702I ID, CERTAUTH and SITE exclude each other: %s",
+			r->function->usage);
 		return false;
 	}
 	if (auth || site) {
-		*ret = (struct owner){.kind = auth ? KEYRING_CERTAUTH : KEYRING_SITE, .uid = geteuid()};
+		*ret = (struct owner){
+			.kind = auth ? KEYRING_CERTAUTH : KEYRING_SITE, .uid = geteuid()};
 		(void)snprintf(ret->name, sizeof(ret->name), "%s", auth ? DIR_CERTAUTH : DIR_SITE);
 		return true;
 	}
@@ -142,7 +166,8 @@ bool owner_of(struct racd *r, const struct arg *list, const struct owner *dflt, 
 	}
 	if (r->env->user[0])
 		return user_owner(r, r->env->user, ret);
-	say(r, RACF_SYNTAX, "IKJ56701I MISSING ID(user), CERTAUTH or SITE: the caller is no SAF user");
+	say(r, RACF_SYNTAX,
+		"IKJ56701I MISSING ID(user), CERTAUTH or SITE: the caller is no SAF user");
 	return false;
 }
 
@@ -163,16 +188,20 @@ bool may(struct racd *r, const char *function, enum saf_level level)
 	if (r->env->may_administer)
 		return true;
 	(void)snprintf(resource, sizeof(resource), "IRR.DIGTCERT.%s", function);
-	bool known = r->env->user[0] && saf_open(NULL, &saf, NULL) == 0 && saf_user_by_name(saf, r->env->user, &who, &revoked) == 0 && !revoked;
-	bool allowed = known && saf_check(saf, &who, "FACILITY", resource, level, &d) == SAF_ALLOWED;
+	bool known = r->env->user[0] && saf_open(NULL, &saf, NULL) == 0 &&
+		     saf_user_by_name(saf, r->env->user, &who, &revoked) == 0 && !revoked;
+	bool allowed =
+		known && saf_check(saf, &who, "FACILITY", resource, level, &d) == SAF_ALLOWED;
 	if (known && !allowed && d.rc == SAF_REFUSED)
 		say(r, RACF_REFUSED, "%s", saf_reason(saf, &who, "FACILITY", resource, &d, why));
 	else if (!allowed)
-		say(r, RACF_REFUSED, "ICH408I USER(%s) %s CL(FACILITY): NO PROFILE GIVES ACCESS INTENT(%s)", known ? r->env->user : "UNDEFINED", resource,
-			saf_level_text(level));
+		say(r, RACF_REFUSED,
+			"ICH408I USER(%s) %s CL(FACILITY): NO PROFILE GIVES ACCESS INTENT(%s)",
+			known ? r->env->user : "UNDEFINED", resource, saf_level_text(level));
 	r->env->refused = r->env->refused || !allowed;
 	if (!allowed)
-		say(r, RACF_REFUSED, "IRRD101I You are not authorized to issue the RACDCERT command");
+		say(r, RACF_REFUSED,
+			"IRRD101I You are not authorized to issue the RACDCERT command");
 	saf_close(saf);
 	return allowed;
 }
@@ -181,7 +210,8 @@ bool racdcert_is(const char *command)
 {
 	command += strspn(command, " \t");
 	size_t n = strcspn(command, " \t\r\n(");
-	return (n == 8 && strncasecmp(command, "RACDCERT", 8) == 0) || (n == 5 && strncasecmp(command, "RACDC", 5) == 0);
+	return (n == 8 && strncasecmp(command, "RACDCERT", 8) == 0) ||
+	       (n == 5 && strncasecmp(command, "RACDC", 5) == 0);
 }
 
 static const struct function *function_of(const struct arg *a)
@@ -212,13 +242,18 @@ static void check(struct racd *r)
 		r->operand = a->list;
 	}
 	if (!r->function) {
-		say(r, RACF_SYNTAX, "IKJ56701I MISSING FUNCTION: ADDRING, DELRING, LISTRING, ADDCRL, ADD, GENCERT, GENREQ, LIST, ALTER, CONNECT, REMOVE, DELETE or "
-				    "EXPORT");
+		say(r, RACF_SYNTAX,
+			"IKJ56701I MISSING FUNCTION: ADDRING, DELRING, LISTRING, ADDCRL, ADD, "
+			"GENCERT, GENREQ, LIST, ALTER, CONNECT, REMOVE, DELETE or "
+			"EXPORT");
 		return;
 	}
 	for (const struct arg *a = r->args; a; a = a->next)
-		if (a->quoted || !(is_one_of("ID CERTAUTH SITE", a->text) || function_of(a) == r->function || is_one_of(r->function->keywords, a->text)))
-			say(r, RACF_SYNTAX, "IKJ56712I INVALID KEYWORD, %.40s: %s", a->text[0] ? a->text : "(", r->function->usage);
+		if (a->quoted ||
+			!(is_one_of("ID CERTAUTH SITE", a->text) || function_of(a) == r->function ||
+				is_one_of(r->function->keywords, a->text)))
+			say(r, RACF_SYNTAX, "IKJ56712I INVALID KEYWORD, %.40s: %s",
+				a->text[0] ? a->text : "(", r->function->usage);
 }
 
 static void audit(const struct racd *r)
@@ -226,7 +261,9 @@ static void audit(const struct racd *r)
 	if (!r->env->audit || !r->function || (r->function->lists && r->rc <= RACF_WARNED))
 		return;
 	const struct arg *label = find(r->operand, "LABEL"), *with = find(r->args, "WITHLABEL");
-	const struct arg *named = label && label->list ? label->list : with && with->list ? with->list : r->operand;
+	const struct arg *named = label && label->list ? label->list
+				  : with && with->list ? with->list
+						       : r->operand;
 	struct json *j = audit_begin(r->env->audit, AUDIT_RACF, 66, r->rc > RACF_WARNED);
 	json_kv_str(j, "user", r->env->user);
 	json_kv_str(j, "command", "RACDCERT");

@@ -1,5 +1,6 @@
-/* The folders as RACDCERT writes them. A certificate is written whole into a hidden folder beside its place, fsynced, and put there by one
- * rename (or exchange); what a killed safctl left hidden is swept away by the next. */
+/* The folders as RACDCERT writes them. A certificate is written whole into a hidden folder beside
+ * its place, fsynced, and put there by one rename (or exchange); what a killed safctl left hidden
+ * is swept away by the next. */
 #include "lib/base/path.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
@@ -28,11 +29,12 @@ static bool io_failed(struct racd *r, const char *path, int err)
 	return false;
 }
 
-static bool open_top(struct racd *r, bool create, struct dir *ret)
+bool open_top(struct racd *r, bool create, struct dir *ret)
 {
 	char standard[PATH_TEXT_MAX], part[PATH_TEXT_MAX];
 	struct errbuf e;
-	const char *path = r->env->dir ? r->env->dir : path_make(standard, "/var/lib/ravelin/keyring");
+	const char *path =
+		r->env->dir ? r->env->dir : path_make(standard, "/var/lib/ravelin/keyring");
 	for (const char *p = path; create && (p = strchr(p + 1, '/'));) {
 		(void)snprintf(part, sizeof(part), "%.*s", (int)(p - path), path);
 		(void)mkdir(part, 0755);
@@ -46,7 +48,8 @@ static bool open_top(struct racd *r, bool create, struct dir *ret)
 }
 
 /* 0, -ENOENT without a message, or another after one. */
-static int open_below(struct racd *r, const struct dir *up, const char *name, bool create, struct dir *ret)
+int open_below(
+	struct racd *r, const struct dir *up, const char *name, bool create, struct dir *ret)
 {
 	struct errbuf e;
 	if (create && mkdirat(up->fd, name, 0755) == 0)
@@ -76,7 +79,8 @@ bool open_store(struct racd *r, const struct owner *o, bool create, struct dir *
 		dir_close(&user);
 	}
 	if (rc == -ENOENT)
-		say(r, RACF_REFUSED, "IRRD107I No matching certificate was found for %s", owner_text(o));
+		say(r, RACF_REFUSED, "IRRD107I No matching certificate was found for %s",
+			owner_text(o));
 	return !rc;
 }
 
@@ -85,7 +89,8 @@ bool open_ring(struct racd *r, const struct owner *o, const char *ring, struct d
 	char file[DIR_NAME_MAX];
 	struct dir user;
 	if (dir_encode(ring, KEYRING_RING_MAX - 1, file)) {
-		say(r, RACF_SYNTAX, "IKJ56702I INVALID RING: 1 to %d characters", KEYRING_RING_MAX - 1);
+		say(r, RACF_SYNTAX, "IKJ56702I INVALID RING: 1 to %d characters",
+			KEYRING_RING_MAX - 1);
 		return false;
 	}
 	int rc = open_owner(r, o, false, &user);
@@ -106,13 +111,17 @@ bool make_ring(struct racd *r, const struct owner *o, const char *ring)
 	struct dir user;
 	bool made = false;
 	if (strchr(ring, '/') || dir_encode(ring, KEYRING_RING_MAX - 1, file)) {
-		say(r, RACF_SYNTAX, "IKJ56702I INVALID RING: 1 to %d characters, no /", KEYRING_RING_MAX - 1);
+		say(r, RACF_SYNTAX, "IKJ56702I INVALID RING: 1 to %d characters, no /",
+			KEYRING_RING_MAX - 1);
 		return false;
 	}
 	if (open_owner(r, o, true, &user))
 		return false;
 	if (mkdirat(user.fd, file, 0755))
-		say(r, RACF_REFUSED, errno == EEXIST ? "IRRD115I Ring %s already exists for %s" : "IRRD103I Ring %s cannot be made for %s", ring, owner_text(o));
+		say(r, RACF_REFUSED,
+			errno == EEXIST ? "IRRD115I Ring %s already exists for %s"
+					: "IRRD103I Ring %s cannot be made for %s",
+			ring, owner_text(o));
 	else
 		made = fsync(user.fd) == 0;
 	dir_close(&user);
@@ -130,7 +139,8 @@ static bool sweep(int parent, const char *file, int depth)
 	for (const struct dirent *x; d && (x = readdir(d));) {
 		if (strcmp(x->d_name, ".") == 0 || strcmp(x->d_name, "..") == 0)
 			continue;
-		if (unlinkat(dirfd(d), x->d_name, 0) && (!depth || !sweep(dirfd(d), x->d_name, depth - 1)))
+		if (unlinkat(dirfd(d), x->d_name, 0) &&
+			(!depth || !sweep(dirfd(d), x->d_name, depth - 1)))
 			good = false;
 	}
 	if (!d)
@@ -146,14 +156,17 @@ bool drop_folder(struct racd *r, const struct dir *parent, const char *file)
 	if (renameat(parent->fd, file, parent->fd, NEW_FOLDER) || fsync(parent->fd))
 		return io_failed(r, parent->path, errno);
 	if (!sweep(parent->fd, NEW_FOLDER, 2))
-		say(r, RACF_WARNED, "IRRD103I %s: what was removed cannot be deleted: %s", parent->path, strerror(errno));
+		say(r, RACF_WARNED, "IRRD103I %s: what was removed cannot be deleted: %s",
+			parent->path, strerror(errno));
 	return true;
 }
 
-static bool put_file(int dir, const char *name, const void *data, size_t len, mode_t mode, int64_t uid)
+static bool put_file(
+	int dir, const char *name, const void *data, size_t len, mode_t mode, int64_t uid)
 {
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	bool good = fd >= 0 && write(fd, data, len) == (ssize_t)len && (uid < 0 || geteuid() != 0 || fchown(fd, (uid_t)uid, (gid_t)-1) == 0) &&
+	bool good = fd >= 0 && write(fd, data, len) == (ssize_t)len &&
+		    (uid < 0 || geteuid() != 0 || fchown(fd, (uid_t)uid, (gid_t)-1) == 0) &&
 		    fchmod(fd, mode) == 0 && fsync(fd) == 0;
 	int err = errno;
 	if (fd >= 0)
@@ -194,10 +207,12 @@ static bool fill(int dir, const struct material *m, uid_t key_uid)
 {
 	char info[64];
 	ring_info_text(&m->info, info);
-	return put_certs(dir, m) && (!m->key || put_key(dir, m->key, key_uid)) && put_file(dir, "info", info, strlen(info), 0644, -1) && fsync(dir) == 0;
+	return put_certs(dir, m) && (!m->key || put_key(dir, m->key, key_uid)) &&
+	       put_file(dir, "info", info, strlen(info), 0644, -1) && fsync(dir) == 0;
 }
 
-bool save(struct racd *r, const struct dir *parent, const char *label, const struct material *m, uid_t key_uid)
+bool save(struct racd *r, const struct dir *parent, const char *label, const struct material *m,
+	uid_t key_uid)
 {
 	char file[DIR_NAME_MAX];
 	if (dir_encode(label, KEYRING_LABEL_MAX - 1, file))
@@ -207,7 +222,8 @@ bool save(struct racd *r, const struct dir *parent, const char *label, const str
 		return io_failed(r, parent->path, errno);
 	int fd = openat(parent->fd, NEW_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	bool good = fd >= 0 && fill(fd, m, key_uid);
-	if (good && renameat2(parent->fd, NEW_FOLDER, parent->fd, file, RENAME_NOREPLACE) && errno == EEXIST)
+	if (good && renameat2(parent->fd, NEW_FOLDER, parent->fd, file, RENAME_NOREPLACE) &&
+		errno == EEXIST)
 		good = renameat2(parent->fd, NEW_FOLDER, parent->fd, file, RENAME_EXCHANGE) == 0;
 	else
 		good = good && faccessat(parent->fd, file, F_OK, 0) == 0;
@@ -222,7 +238,8 @@ bool save(struct racd *r, const struct dir *parent, const char *label, const str
 bool has_entry(const struct dir *parent, const char *label)
 {
 	char file[DIR_NAME_MAX];
-	return dir_encode(label, KEYRING_LABEL_MAX - 1, file) == 0 && faccessat(parent->fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return dir_encode(label, KEYRING_LABEL_MAX - 1, file) == 0 &&
+	       faccessat(parent->fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool read_info(const struct dir *parent, const char *label, struct ring_info *ret)
@@ -233,22 +250,25 @@ bool read_info(const struct dir *parent, const char *label, struct ring_info *re
 	size_t len = 0;
 	if (dir_encode(label, KEYRING_LABEL_MAX - 1, file) || dir_open_sub(parent, file, &d, NULL))
 		return false;
-	bool good = dir_read(&d, "info", DIR_PUBLIC, 128, &text, &len, NULL) == 0 && strlen((char *)text) == len &&
-		    ring_info_parse((char *)text, ret) == 0;
+	bool good = dir_read(&d, "info", DIR_PUBLIC, 128, &text, &len, NULL) == 0 &&
+		    strlen((char *)text) == len && ring_info_parse((char *)text, ret) == 0;
 	free(text);
 	dir_close(&d);
 	return good;
 }
 
-bool set_info(struct racd *r, const struct dir *parent, const char *label, const struct ring_info *info)
+bool set_info(
+	struct racd *r, const struct dir *parent, const char *label, const struct ring_info *info)
 {
 	char file[DIR_NAME_MAX], text[64];
 	struct dir d;
 	ring_info_text(info, text);
-	if (dir_encode(label, KEYRING_LABEL_MAX - 1, file) || open_below(r, parent, file, false, &d))
+	if (dir_encode(label, KEYRING_LABEL_MAX - 1, file) ||
+		open_below(r, parent, file, false, &d))
 		return false;
 	(void)unlinkat(d.fd, NEW_FOLDER, 0);
-	bool good = put_file(d.fd, NEW_FOLDER, text, strlen(text), 0644, -1) && renameat(d.fd, NEW_FOLDER, d.fd, "info") == 0 && fsync(d.fd) == 0;
+	bool good = put_file(d.fd, NEW_FOLDER, text, strlen(text), 0644, -1) &&
+		    renameat(d.fd, NEW_FOLDER, d.fd, "info") == 0 && fsync(d.fd) == 0;
 	int err = errno;
 	dir_close(&d);
 	return good || io_failed(r, parent->path, err);
@@ -260,7 +280,8 @@ bool put_crl(struct racd *r, const struct dir *ring, const char *name, const voi
 	if (open_below(r, ring, DIR_CRLS, true, &d))
 		return false;
 	(void)unlinkat(d.fd, NEW_FOLDER, 0);
-	bool good = put_file(d.fd, NEW_FOLDER, der, len, 0644, -1) && renameat(d.fd, NEW_FOLDER, d.fd, name) == 0 && fsync(d.fd) == 0;
+	bool good = put_file(d.fd, NEW_FOLDER, der, len, 0644, -1) &&
+		    renameat(d.fd, NEW_FOLDER, d.fd, name) == 0 && fsync(d.fd) == 0;
 	int err = errno;
 	dir_close(&d);
 	return good || io_failed(r, ring->path, err);
@@ -283,7 +304,8 @@ static int load_from(const struct dir *d, bool with_key, struct material *m, str
 	return rc == -ENOENT ? 0 : rc;
 }
 
-bool load(struct racd *r, const struct owner *o, const char *label, bool with_key, struct material *ret)
+bool load(struct racd *r, const struct owner *o, const char *label, bool with_key,
+	struct material *ret)
 {
 	char file[DIR_NAME_MAX];
 	struct dir store, d;
@@ -291,7 +313,9 @@ bool load(struct racd *r, const struct owner *o, const char *label, bool with_ke
 	struct material m = {.n = 0};
 	if (!open_store(r, o, false, &store))
 		return false;
-	int rc = dir_encode(label, KEYRING_LABEL_MAX - 1, file) ? -ENOENT : dir_open_sub(&store, file, &d, &e);
+	int rc = dir_encode(label, KEYRING_LABEL_MAX - 1, file)
+			 ? -ENOENT
+			 : dir_open_sub(&store, file, &d, &e);
 	if (!rc) {
 		rc = load_from(&d, with_key, &m, &e);
 		dir_close(&d);
@@ -305,88 +329,9 @@ bool load(struct racd *r, const struct owner *o, const char *label, bool with_ke
 	}
 	material_fini(&m);
 	if (rc == -ENOENT)
-		say(r, RACF_REFUSED, "IRRD107I No matching certificate was found for %s: LABEL(%s)", owner_text(o), label);
+		say(r, RACF_REFUSED, "IRRD107I No matching certificate was found for %s: LABEL(%s)",
+			owner_text(o), label);
 	else
 		say(r, RACF_REFUSED, "IRRD103I %s", e.text);
 	return false;
-}
-
-static bool each_ring_of(struct racd *r, const struct dir *user, const char *name, ring_fn fn, void *arg)
-{
-	char **rings = NULL, ring[KEYRING_RING_MAX];
-	size_t n = 0;
-	struct errbuf e;
-	bool go_on = true;
-	if (dir_list(user, KEYRING_CERTS_MAX, &rings, &n, &e)) {
-		say(r, RACF_REFUSED, "IRRD103I %s", e.text);
-		return false;
-	}
-	for (size_t i = 0; go_on && i < n; i++) {
-		struct dir d;
-		if (dir_decode(rings[i], ring, sizeof(ring)) || open_below(r, user, rings[i], false, &d))
-			continue;
-		go_on = fn(arg, r, name, ring, &d);
-		dir_close(&d);
-	}
-	dir_list_free(rings, n);
-	return go_on;
-}
-
-bool each_ring(struct racd *r, ring_fn fn, void *arg)
-{
-	char **users = NULL;
-	size_t n = 0;
-	struct dir top;
-	struct errbuf e;
-	bool go_on = true;
-	if (!open_top(r, false, &top))
-		return false;
-	if (dir_list(&top, 100000, &users, &n, &e)) {
-		say(r, RACF_REFUSED, "IRRD103I %s", e.text);
-		go_on = false;
-	}
-	for (size_t i = 0; go_on && i < n; i++) {
-		struct dir d;
-		if (open_below(r, &top, users[i], false, &d))
-			continue;
-		go_on = each_ring_of(r, &d, users[i], fn, arg);
-		dir_close(&d);
-	}
-	dir_list_free(users, n);
-	dir_close(&top);
-	return go_on;
-}
-
-struct refresh {
-	const struct owner *owner;
-	const char *label;
-	const struct material *m;
-};
-
-static bool refresh_one(void *arg, struct racd *r, const char *user, const char *ring, const struct dir *d)
-{
-	const struct refresh *f = arg;
-	struct ring_info info;
-	char file[DIR_NAME_MAX], key[DIR_NAME_MAX + 16];
-	(void)ring;
-	if (!read_info(d, f->label, &info) || strcmp(info.owner, f->owner->name) != 0 || dir_encode(f->label, KEYRING_LABEL_MAX - 1, file))
-		return true;
-	if (!f->m)
-		return drop_folder(r, d, file);
-	struct stat st;
-	struct material m = *f->m;
-	(void)snprintf(key, sizeof(key), "%s/key.pem", file);
-	bool has_key = fstatat(d->fd, key, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	uid_t uid = has_key ? st.st_uid : geteuid();
-	(void)registry_user_uid(r->env->registry, user, &uid);
-	m.key = has_key ? m.key : NULL;
-	m.info.usage = info.usage;
-	m.info.is_default = info.is_default;
-	return save(r, d, f->label, &m, uid);
-}
-
-bool refresh_rings(struct racd *r, const struct owner *o, const char *label, const struct material *m)
-{
-	struct refresh f = {o, label, m};
-	return each_ring(r, refresh_one, &f);
 }

@@ -24,9 +24,10 @@ struct make {
 	const struct made *issuer; /* NULL: itself */
 	bool ca;
 	const char *san, *key_usage, *eku; /* OpenSSL configuration syntax; NULL none */
-	int64_t from, to;		   /* relative to NOW, seconds; 0 0: a day before, a year after */
-	unsigned bits;			   /* 0: 2048; 256: P-256 */
-	const char *md;			   /* NULL: SHA256 */
+	/* relative to NOW, seconds; 0 0: a day before, a year after */
+	int64_t from, to;
+	unsigned bits;	/* 0: 2048; 256: P-256 */
+	const char *md; /* NULL: SHA256 */
 };
 
 static inline void make_ext(X509 *x, X509 *issuer, int nid, const char *value)
@@ -58,10 +59,13 @@ static inline struct made make_cert(const struct make *w)
 	X509_set_version(m.x509, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(m.x509), serial++);
 	X509_NAME_add_entry_by_txt(name, "C", MBSTRING_ASC, (const unsigned char *)"US", -1, -1, 0);
-	X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *)"Example", -1, -1, 0);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)w->cn, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(
+		name, "O", MBSTRING_ASC, (const unsigned char *)"Example", -1, -1, 0);
+	X509_NAME_add_entry_by_txt(
+		name, "CN", MBSTRING_ASC, (const unsigned char *)w->cn, -1, -1, 0);
 	X509_set_issuer_name(m.x509, X509_get_subject_name(issuer));
-	int64_t from = w->from || w->to ? w->from : -86400, to = w->from || w->to ? w->to : 365 * 86400;
+	int64_t from = w->from || w->to ? w->from : -86400,
+		to = w->from || w->to ? w->to : 365 * 86400;
 	ASN1_TIME_set(X509_getm_notBefore(m.x509), (time_t)(NOW + from));
 	ASN1_TIME_set(X509_getm_notAfter(m.x509), (time_t)(NOW + to));
 	X509_set_pubkey(m.x509, m.key);
@@ -73,7 +77,9 @@ static inline struct made make_cert(const struct make *w)
 		make_ext(m.x509, issuer, NID_ext_key_usage, w->eku);
 	if (w->san)
 		make_ext(m.x509, issuer, NID_subject_alt_name, w->san);
-	ck_assert_int_gt(X509_sign(m.x509, w->issuer ? w->issuer->key : m.key, EVP_get_digestbyname(w->md ? w->md : "SHA256")), 0);
+	ck_assert_int_gt(X509_sign(m.x509, w->issuer ? w->issuer->key : m.key,
+				 EVP_get_digestbyname(w->md ? w->md : "SHA256")),
+		0);
 	made_der(&m);
 	return m;
 }
@@ -87,8 +93,8 @@ static inline void made_free(struct made *m)
 }
 
 /* A CRL of @ca that lists @revoked (NULL: nothing), valid @from..@to relative to NOW. */
-static inline size_t make_crl(const struct made *ca, const struct made *signer, const struct made *revoked, int64_t from, int64_t to,
-	uint8_t **ret)
+static inline size_t make_crl(const struct made *ca, const struct made *signer,
+	const struct made *revoked, int64_t from, int64_t to, uint8_t **ret)
 {
 	X509_CRL *crl = X509_CRL_new();
 	ASN1_TIME *t = ASN1_TIME_set(NULL, (time_t)(NOW + from));
@@ -168,7 +174,8 @@ static inline void ring_text(const char *rest, const char *text, mode_t mode)
 }
 
 /* RING/LABEL (encoded) with cert.pem, key.pem when @with_key, and info unless NULL. */
-static inline void ring_add(const char *where, const struct made *m, bool with_key, const char *info)
+static inline void ring_add(
+	const char *where, const struct made *m, bool with_key, const char *info)
 {
 	char path[256];
 	ring_mkdir(where);
@@ -192,7 +199,8 @@ static inline void ring_add(const char *where, const struct made *m, bool with_k
 
 static inline int ring_open(const char *name, struct keyring **ret, struct errbuf *e)
 {
-	struct keyring_spec spec = {.name = name, .user = "IKED", .dir = ring_top, .uid = (uid_t)-1};
+	struct keyring_spec spec = {
+		.name = name, .user = "IKED", .dir = ring_top, .uid = (uid_t)-1};
 	e->text[0] = 0;
 	return keyring_open(&spec, ret, e);
 }

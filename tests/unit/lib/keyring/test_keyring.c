@@ -11,8 +11,14 @@ static void setup_once(void)
 {
 	ca = make_cert(&(struct make){.cn = "CA", .ca = true, .bits = 256});
 	sub = make_cert(&(struct make){.cn = "sub", .ca = true, .issuer = &ca, .bits = 256});
-	host = make_cert(&(struct make){.cn = "host", .issuer = &sub, .san = "DNS:gw.example.com", .bits = 256});
-	host2 = make_cert(&(struct make){.cn = "host2", .issuer = &ca, .san = "DNS:gw.example.com", .bits = 256, .from = -5, .to = 1000});
+	host = make_cert(&(struct make){
+		.cn = "host", .issuer = &sub, .san = "DNS:gw.example.com", .bits = 256});
+	host2 = make_cert(&(struct make){.cn = "host2",
+		.issuer = &ca,
+		.san = "DNS:gw.example.com",
+		.bits = 256,
+		.from = -5,
+		.to = 1000});
 }
 
 static void teardown_once(void)
@@ -39,20 +45,22 @@ static struct keyring *opened(const char *name)
 	return k;
 }
 
-#define refuses(wanted, why)                                                                                  \
-	do {                                                                                                  \
-		struct keyring *k_ = NULL;                                                                    \
-		ck_assert_int_eq(ring_open("iked/keyring", &k_, &e), (wanted));                               \
-		ck_assert_msg(strstr(e.text, why) != NULL, "%s", e.text);                                     \
-		ck_assert_ptr_null(k_);                                                                       \
+#define refuses(wanted, why)                                                                       \
+	do {                                                                                       \
+		struct keyring *k_ = NULL;                                                         \
+		ck_assert_int_eq(ring_open("iked/keyring", &k_, &e), (wanted));                    \
+		ck_assert_msg(strstr(e.text, why) != NULL, "%s", e.text);                          \
+		ck_assert_ptr_null(k_);                                                            \
 	} while (0)
 
 START_TEST(names)
 {
 	char user[KEYRING_USER_MAX], ring[KEYRING_RING_MAX];
-	static const char *const bad[] = {"", "/", "a/", "/ring", "ninechars/ring", "a.b/ring", "a/b/c", "../ring", "*TOKEN*/x"};
+	static const char *const bad[] = {"", "/", "a/", "/ring", "ninechars/ring", "a.b/ring",
+		"a/b/c", "../ring", "*TOKEN*/x"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_msg(keyring_parse_name(bad[i], NULL, user, ring, &e) == -EINVAL, "%s", bad[i]);
+		ck_assert_msg(
+			keyring_parse_name(bad[i], NULL, user, ring, &e) == -EINVAL, "%s", bad[i]);
 	ck_assert_int_eq(keyring_parse_name("ring", NULL, user, ring, &e), -EINVAL);
 	ck_assert_int_eq(keyring_parse_name("iked/KeyRing", NULL, user, ring, &e), 0);
 	ck_assert_str_eq(user, "IKED");
@@ -66,7 +74,8 @@ END_TEST
 START_TEST(file_names)
 {
 	char file[DIR_NAME_MAX], back[KEYRING_RING_MAX];
-	static const char *const texts[][2] = {{"a", "a"}, {"Gw cert", "Gw%20cert"}, {"..", "%2E."}, {".x", "%2Ex"}, {"a/b", "a%2Fb"}, {"100%", "100%25"}, {"\xc3\xa4", "%C3%A4"}};
+	static const char *const texts[][2] = {{"a", "a"}, {"Gw cert", "Gw%20cert"}, {"..", "%2E."},
+		{".x", "%2Ex"}, {"a/b", "a%2Fb"}, {"100%", "100%25"}, {"\xc3\xa4", "%C3%A4"}};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		ck_assert_int_eq(dir_encode(texts[i][0], 32, file), 0);
 		ck_assert_str_eq(file, texts[i][1]);
@@ -138,7 +147,8 @@ END_TEST
 
 START_TEST(other_permissions)
 {
-	static const char *const parts[] = {"", "IKED", "IKED/keyring", "IKED/keyring/CA", "IKED/keyring/CA/cert.pem", "IKED/keyring/CA/info"};
+	static const char *const parts[] = {"", "IKED", "IKED/keyring", "IKED/keyring/CA",
+		"IKED/keyring/CA/cert.pem", "IKED/keyring/CA/info"};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		mode_t good = i < 4 ? 0755 : 0644;
 		ck_assert_int_eq(chmod(ring_path(parts[i]), good | 020), 0);
@@ -167,7 +177,8 @@ START_TEST(wrong_owners)
 	keyring_unref(k);
 	spec.uid = 4712;
 	ck_assert_int_eq(keyring_open(&spec, &k, &e), -EPERM);
-	ck_assert_ptr_nonnull(strstr(e.text, "a private key of uid 4711: it must belong to uid 4712"));
+	ck_assert_ptr_nonnull(
+		strstr(e.text, "a private key of uid 4711: it must belong to uid 4712"));
 	ck_assert_int_eq(chmod(ring_path("IKED/keyring/host%20one/key.pem"), 0640), 0);
 	refuses(-EPERM, "it must be 0600"); /* for root too */
 	ck_assert_int_eq(chmod(ring_path("IKED/keyring/host%20one/key.pem"), 0600), 0);
@@ -186,7 +197,8 @@ START_TEST(bad_contents)
 	ring_text("IKED/keyring/CA/info", "CERTAUTH irrcerta\n", 0644);
 	ring_text("IKED/keyring/CA/cert.pem", "no certificate", 0644);
 	refuses(-EINVAL, "no certificate in it");
-	ring_text("IKED/keyring/CA/cert.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0644);
+	ring_text("IKED/keyring/CA/cert.pem",
+		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0644);
 	refuses(-EINVAL, "certificate 1 cannot be read");
 	FILE *f = fopen(ring_path("IKED/keyring/CA/cert.pem"), "we");
 	for (int i = 0; i <= KEYRING_FILE_MAX; i++)
@@ -232,8 +244,10 @@ START_TEST(chooses)
 	ck_assert_str_eq(c->label, "host one"); /* the default */
 	ck_assert_int_eq(keyring_choose(k, NULL, NULL, 0, NOW, &c, &e), 0);
 	ck_assert_str_eq(c->label, "host one");
-	struct verify_blob cas[2] = {keyring_find(k, "CA")->subject, keyring_find(k, "sub")->subject};
-	ck_assert_int_eq(keyring_choose(k, &id, &cas[0], 1, NOW, &c, &e), 0); /* the root stands above both */
+	struct verify_blob cas[2] = {
+		keyring_find(k, "CA")->subject, keyring_find(k, "sub")->subject};
+	ck_assert_int_eq(keyring_choose(k, &id, &cas[0], 1, NOW, &c, &e),
+		0); /* the root stands above both */
 	ck_assert_str_eq(c->label, "host one");
 	ck_assert_int_eq(keyring_choose(k, &id, &cas[1], 1, NOW, &c, &e), 0);
 	ck_assert_str_eq(c->label, "host one");
@@ -291,7 +305,8 @@ START_TEST(trusts)
 {
 	struct verify_trust *t = NULL;
 	struct keyring *k = opened("iked/keyring");
-	static const char *const sub_only[] = {"sub"}, *const missing[] = {"CA", "none"}, *const personal[] = {"host one"};
+	static const char *const sub_only[] = {"sub"}, *const missing[] = {"CA", "none"},
+				 *const personal[] = {"host one"};
 	ck_assert_int_eq(keyring_trust(k, missing, 2, &t, &e), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(e.text, "no certificate labelled none"));
 	ck_assert_int_eq(keyring_trust(k, personal, 1, &t, &e), -ENOENT);
@@ -300,9 +315,13 @@ START_TEST(trusts)
 	verify_trust_free(t);
 	ck_assert_int_eq(keyring_trust(k, sub_only, 1, &t, &e), 0);
 	ck_assert_uint_eq(verify_trust_cas(t), 1);
-	struct verify_peer p = {.certs = {{host2.der, host2.len}}, .n_certs = 1, .now = NOW, .flags = VERIFY_NO_IDENTITY};
+	struct verify_peer p = {.certs = {{host2.der, host2.len}},
+		.n_certs = 1,
+		.now = NOW,
+		.flags = VERIFY_NO_IDENTITY};
 	struct peer_key *key = NULL;
-	ck_assert_int_eq(verify_peer(t, &p, &key, &e), VERIFY_UNTRUSTED); /* of the root, which this rule does not name */
+	ck_assert_int_eq(verify_peer(t, &p, &key, &e),
+		VERIFY_UNTRUSTED); /* of the root, which this rule does not name */
 	p.certs[0] = (struct verify_blob){host.der, host.len};
 	ck_assert_int_eq(verify_peer(t, &p, &key, &e), VERIFY_OK);
 	peer_key_free(key);
@@ -330,7 +349,10 @@ START_TEST(crls)
 	OPENSSL_free(der);
 	struct keyring *k = opened("iked/keyring");
 	ck_assert_int_eq(keyring_trust(k, NULL, 0, &t, &e), 0);
-	struct verify_peer p = {.certs = {{host2.der, host2.len}}, .n_certs = 1, .now = NOW, .flags = VERIFY_NO_IDENTITY};
+	struct verify_peer p = {.certs = {{host2.der, host2.len}},
+		.n_certs = 1,
+		.now = NOW,
+		.flags = VERIFY_NO_IDENTITY};
 	ck_assert_int_eq(verify_peer(t, &p, &key, &e), VERIFY_REVOKED);
 	verify_trust_free(t);
 	keyring_unref(k);

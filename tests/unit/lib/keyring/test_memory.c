@@ -1,4 +1,5 @@
-/* The signer that other tests use keeps the contract of lib/keyring/signer.h; two peers that verify each other through it. */
+/* The signer that other tests use keeps the contract of lib/keyring/signer.h; two peers that verify
+ * each other through it. */
 #include "tests/support/memory_signer.h"
 #include "tests/unit/lib/keyring/fixture.h"
 
@@ -8,7 +9,8 @@ static struct signer *s;
 static void setup(void)
 {
 	ca = make_cert(&(struct make){.cn = "CA", .ca = true, .bits = 256});
-	host = make_cert(&(struct make){.cn = "host", .issuer = &ca, .san = "DNS:gw.example.com", .bits = 1024});
+	host = make_cert(&(struct make){
+		.cn = "host", .issuer = &ca, .san = "DNS:gw.example.com", .bits = 1024});
 	s = memory_signer_new();
 	memory_signer_add(s, "CA", ca.x509, NULL, NULL);
 	memory_signer_add(s, "host", host.x509, host.key, NULL);
@@ -80,7 +82,8 @@ START_TEST(refuses_and_fails)
 	signer_cancel(s, signer_sign(s, key, SIGN_RSA_PKCS1_RAW, hash, 20, on_sign, &p));
 	ck_assert_uint_eq(memory_signer_run(s), 1);
 	ck_assert_int_eq(p.rc, -ENOENT);
-	(void)signer_sign(s, key, SIGN_ECDSA, hash, 20, on_sign, &p); /* freed with the signer, unanswered */
+	(void)signer_sign(
+		s, key, SIGN_ECDSA, hash, 20, on_sign, &p); /* freed with the signer, unanswered */
 }
 END_TEST
 
@@ -99,7 +102,8 @@ START_TEST(one_peer_to_another)
 	(void)signer_sign(s, p.key, SIGN_RSA_PKCS1_RAW, hash, 20, on_sign, &p);
 	ck_assert_uint_eq(memory_signer_run(s), 1);
 	ck_assert_int_eq(p.rc, 0);
-	struct verify_peer v = {.certs = {{p.cert, p.cert_len}}, .n_certs = 1, .id = &id, .now = NOW};
+	struct verify_peer v = {
+		.certs = {{p.cert, p.cert_len}}, .n_certs = 1, .id = &id, .now = NOW};
 	struct peer_key *k = NULL;
 	ck_assert_msg(verify_peer(p.trust, &v, &k, &e) == VERIFY_OK, "%s", e.text);
 	ck_assert_int_eq(peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, 20, p.sig, p.len), 0);

@@ -1,4 +1,5 @@
-/* RACDCERT: who may what, and what its operands refuse. Files as the commands leave them are looked at by tests/system/60-racdcert.py. */
+/* RACDCERT: who may what, and what its operands refuse. Files as the commands leave them are looked
+ * at by tests/system/60-racdcert.py. */
 #include "lib/keyring/racdcert/racdcert.h"
 #include "lib/base/path.h"
 #include "lib/keyring/keyring.h"
@@ -75,15 +76,21 @@ END_TEST
 
 START_TEST(nobody_without_a_profile)
 {
-	static const char *const commands[] = {"RACDCERT ADDRING(r)", "RACDCERT DELRING(r)", "RACDCERT LISTRING(*)", "RACDCERT LIST",
-		"RACDCERT ADD('/etc/hostname') WITHLABEL('x')", "RACDCERT GENCERT SUBJECTSDN(CN('x')) WITHLABEL('x')", "RACDCERT GENREQ(LABEL('x')) DSN('/x')",
-		"RACDCERT ALTER(LABEL('x')) TRUST", "RACDCERT CONNECT(LABEL('x') RING(r))", "RACDCERT REMOVE(LABEL('x') RING(r))",
-		"RACDCERT DELETE(LABEL('x'))", "RACDCERT EXPORT(LABEL('x')) DSN('/x')", "RACDCERT ADDCRL(r) DSN('/x')"};
+	static const char *const commands[] = {"RACDCERT ADDRING(r)", "RACDCERT DELRING(r)",
+		"RACDCERT LISTRING(*)", "RACDCERT LIST",
+		"RACDCERT ADD('/etc/hostname') WITHLABEL('x')",
+		"RACDCERT GENCERT SUBJECTSDN(CN('x')) WITHLABEL('x')",
+		"RACDCERT GENREQ(LABEL('x')) DSN('/x')", "RACDCERT ALTER(LABEL('x')) TRUST",
+		"RACDCERT CONNECT(LABEL('x') RING(r))", "RACDCERT REMOVE(LABEL('x') RING(r))",
+		"RACDCERT DELETE(LABEL('x'))", "RACDCERT EXPORT(LABEL('x')) DSN('/x')",
+		"RACDCERT ADDCRL(r) DSN('/x')"};
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		ck_assert_msg(run_as("ANNA", false, commands[i]) == -EACCES, "%s: %s", commands[i], said);
+		ck_assert_msg(
+			run_as("ANNA", false, commands[i]) == -EACCES, "%s: %s", commands[i], said);
 		ck_assert_ptr_nonnull(strstr(said, "IRRD101I"));
 	}
-	ck_assert_int_eq(run_as("", false, "RACDCERT CERTAUTH LIST"), -EACCES); /* no SAF user at all */
+	ck_assert_int_eq(
+		run_as("", false, "RACDCERT CERTAUTH LIST"), -EACCES); /* no SAF user at all */
 	ck_assert_int_eq(run_as("NOBODY", false, "RACDCERT CERTAUTH LIST"), -EACCES);
 }
 END_TEST
@@ -93,16 +100,25 @@ START_TEST(levels)
 	saf("RDEFINE FACILITY IRR.DIGTCERT.* UACC(NONE)");
 	saf("PERMIT IRR.DIGTCERT.* CLASS(FACILITY) ID(ANNA) ACCESS(READ)");
 	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT ADDRING(own)"), 0);
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('a') NISTECC"), 0);
+	ck_assert_int_eq(
+		run_as("ANNA", false,
+			"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('a') NISTECC"),
+		0);
 	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT ID(BOB) ADDRING(other)"), -EACCES);
 	ck_assert_ptr_nonnull(strstr(said, "ACCESS INTENT(UPDATE)"));
 	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT CERTAUTH LIST"), -EACCES);
 	ck_assert_ptr_nonnull(strstr(said, "ACCESS INTENT(CONTROL)"));
 	saf("PERMIT IRR.DIGTCERT.* CLASS(FACILITY) ID(ANNA) ACCESS(UPDATE)");
 	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT ID(BOB) ADDRING(other)"), 0);
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT SITE GENCERT SUBJECTSDN(CN('s')) WITHLABEL('s') NISTECC"), -EACCES);
+	ck_assert_int_eq(
+		run_as("ANNA", false,
+			"RACDCERT SITE GENCERT SUBJECTSDN(CN('s')) WITHLABEL('s') NISTECC"),
+		-EACCES);
 	saf("PERMIT IRR.DIGTCERT.* CLASS(FACILITY) ID(ANNA) ACCESS(CONTROL)");
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT SITE GENCERT SUBJECTSDN(CN('s')) WITHLABEL('s') NISTECC"), 0);
+	ck_assert_int_eq(
+		run_as("ANNA", false,
+			"RACDCERT SITE GENCERT SUBJECTSDN(CN('s')) WITHLABEL('s') NISTECC"),
+		0);
 	ck_assert_int_eq(run_as("BOB", false, "RACDCERT LISTRING(*)"), -EACCES);
 }
 END_TEST
@@ -110,15 +126,24 @@ END_TEST
 START_TEST(signing_and_connecting_need_the_right_over_both)
 {
 	admin("RACDCERT CERTAUTH GENCERT SUBJECTSDN(CN('CA')) WITHLABEL('CA') NISTECC");
-	admin("RACDCERT ID(BOB) GENCERT SUBJECTSDN(CN('b')) WITHLABEL('b') NISTECC SIGNWITH(CERTAUTH LABEL('CA'))");
+	admin("RACDCERT ID(BOB) GENCERT SUBJECTSDN(CN('b')) WITHLABEL('b') NISTECC "
+	      "SIGNWITH(CERTAUTH LABEL('CA'))");
 	admin("RACDCERT SITE GENCERT SUBJECTSDN(CN('s')) WITHLABEL('s') NISTECC");
 	saf("RDEFINE FACILITY IRR.DIGTCERT.* UACC(READ)");
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT GENCERT SUBJECTSDN(CN('a')) WITHLABEL('a') NISTECC SIGNWITH(CERTAUTH LABEL('CA'))"), -EACCES);
+	ck_assert_int_eq(run_as("ANNA", false,
+				 "RACDCERT GENCERT SUBJECTSDN(CN('a')) WITHLABEL('a') NISTECC "
+				 "SIGNWITH(CERTAUTH LABEL('CA'))"),
+		-EACCES);
 	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT ADDRING(r)"), 0);
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT CONNECT(CERTAUTH LABEL('CA') RING(r))"), 0); /* public */
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT CONNECT(CERTAUTH LABEL('CA') RING(r) USAGE(PERSONAL))"), -EACCES); /* its key would follow */
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT CONNECT(SITE LABEL('s') RING(r))"), -EACCES);
-	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT CONNECT(ID(BOB) LABEL('b') RING(r))"), -EACCES);
+	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT CONNECT(CERTAUTH LABEL('CA') RING(r))"),
+		0); /* public */
+	ck_assert_int_eq(run_as("ANNA", false,
+				 "RACDCERT CONNECT(CERTAUTH LABEL('CA') RING(r) USAGE(PERSONAL))"),
+		-EACCES); /* its key would follow */
+	ck_assert_int_eq(
+		run_as("ANNA", false, "RACDCERT CONNECT(SITE LABEL('s') RING(r))"), -EACCES);
+	ck_assert_int_eq(
+		run_as("ANNA", false, "RACDCERT CONNECT(ID(BOB) LABEL('b') RING(r))"), -EACCES);
 	saf("PERMIT IRR.DIGTCERT.* CLASS(FACILITY) ID(ANNA) ACCESS(UPDATE)");
 	ck_assert_int_eq(run_as("ANNA", false, "RACDCERT CONNECT(ID(BOB) LABEL('b') RING(r))"), 0);
 	struct keyring *k = NULL;
@@ -146,17 +171,30 @@ START_TEST(operands)
 		{"RACDCERT ID(ANNA) CONNECT(LABEL('x') RING(r) COLOUR)", "INVALID KEYWORD"},
 		{"RACDCERT ID(ANNA) ALTER(LABEL('x'))", "TRUST or NOTRUST"},
 		{"RACDCERT ID(ANNA) ALTER(LABEL('x')) TRUST NOTRUST", "TRUST or NOTRUST"},
-		{"RACDCERT ID(ANNA) EXPORT(LABEL('x')) DSN('/x') FORMAT(PKCS7DER)", "INVALID FORMAT"},
+		{"RACDCERT ID(ANNA) EXPORT(LABEL('x')) DSN('/x') FORMAT(PKCS7DER)",
+			"INVALID FORMAT"},
 		{"RACDCERT ID(ANNA) EXPORT(LABEL('x'))", "MISSING DSN"},
 		{"RACDCERT ID(ANNA) ADD", "MISSING FILE NAME"},
-		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(XX('a')) WITHLABEL('x')", "INVALID SUBJECTSDN"},
-		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(C('USA')) WITHLABEL('x') NISTECC", "INVALID C"},
-		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NISTECC SIZE(512)", "INVALID SIZE"},
-		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NISTECC KEYUSAGE(ALL)", "INVALID KEYUSAGE"},
-		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NISTECC ALTNAME(EMAIL('x'))", "INVALID EMAIL"},
-		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NOTBEFORE(DATE(1)) NISTECC", "INVALID NOTBEFORE"},
-		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NOTBEFORE(DATE(2030-01-01)) NOTAFTER(DATE(2029-01-01))", "expire before"},
-		{"RACDCERT ID(ANNA) GENCERT('/x') SUBJECTSDN(CN('a')) WITHLABEL('x')", "MISSING SIGNWITH"},
+		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(XX('a')) WITHLABEL('x')",
+			"INVALID SUBJECTSDN"},
+		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(C('USA')) WITHLABEL('x') NISTECC",
+			"INVALID C"},
+		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NISTECC SIZE(512)",
+			"INVALID SIZE"},
+		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NISTECC "
+		 "KEYUSAGE(ALL)",
+			"INVALID KEYUSAGE"},
+		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NISTECC "
+		 "ALTNAME(EMAIL('x'))",
+			"INVALID EMAIL"},
+		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') NOTBEFORE(DATE(1)) "
+		 "NISTECC",
+			"INVALID NOTBEFORE"},
+		{"RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('x') "
+		 "NOTBEFORE(DATE(2030-01-01)) NOTAFTER(DATE(2029-01-01))",
+			"expire before"},
+		{"RACDCERT ID(ANNA) GENCERT('/x') SUBJECTSDN(CN('a')) WITHLABEL('x')",
+			"MISSING SIGNWITH"},
 		{"RACDCERT ID(ANNA", "missing ')'"},
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -173,8 +211,10 @@ END_TEST
 
 START_TEST(what_outlives_its_signer_is_not_trusted)
 {
-	admin("RACDCERT CERTAUTH GENCERT SUBJECTSDN(CN('CA')) WITHLABEL('CA') NISTECC NOTAFTER(DATE(2030-01-01))");
-	admin("RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('a') NISTECC NOTAFTER(DATE(2031-01-01)) SIGNWITH(CERTAUTH LABEL('CA'))");
+	admin("RACDCERT CERTAUTH GENCERT SUBJECTSDN(CN('CA')) WITHLABEL('CA') NISTECC "
+	      "NOTAFTER(DATE(2030-01-01))");
+	admin("RACDCERT ID(ANNA) GENCERT SUBJECTSDN(CN('a')) WITHLABEL('a') NISTECC "
+	      "NOTAFTER(DATE(2031-01-01)) SIGNWITH(CERTAUTH LABEL('CA'))");
 	ck_assert_ptr_nonnull(strstr(said, "IRRD113I"));
 	admin("RACDCERT ID(ANNA) LIST(LABEL('a'))");
 	ck_assert_ptr_nonnull(strstr(said, "Status: NOTRUST"));

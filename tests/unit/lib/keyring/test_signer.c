@@ -1,4 +1,5 @@
-/* The signer process: it signs what the verifier accepts, it can do nothing else, and its death is survived. */
+/* The signer process: it signs what the verifier accepts, it can do nothing else, and its death is
+ * survived. */
 #include "lib/keyring/signer_local.h"
 #include "lib/loop/loop.h"
 #include "tests/unit/lib/keyring/fixture.h"
@@ -14,7 +15,8 @@ static struct keyring_spec ring;
 static void setup_once(void)
 {
 	ca = make_cert(&(struct make){.cn = "CA", .ca = true, .bits = 256});
-	host = make_cert(&(struct make){.cn = "host", .issuer = &ca, .san = "DNS:gw.example.com,IP:192.0.2.1"});
+	host = make_cert(&(struct make){
+		.cn = "host", .issuer = &ca, .san = "DNS:gw.example.com,IP:192.0.2.1"});
 }
 
 static void teardown_once(void)
@@ -106,7 +108,8 @@ static struct peer_key *verified(void)
 	struct ident id;
 	ck_assert_int_eq(ident_from_text("Fqdn", "gw.example.com", &id, &e), 0);
 	ck_assert_int_eq(keyring_trust(signer_local_ring(sig), NULL, 0, &t, &e), 0);
-	struct verify_peer p = {.certs = {{host.der, host.len}}, .n_certs = 1, .id = &id, .now = NOW};
+	struct verify_peer p = {
+		.certs = {{host.der, host.len}}, .n_certs = 1, .id = &id, .now = NOW};
 	ck_assert_int_eq(verify_peer(t, &p, &k, &e), VERIFY_OK);
 	verify_trust_free(t);
 	return k;
@@ -146,25 +149,34 @@ START_TEST(signatures_verify)
 	static const struct {
 		enum sign_mech mech;
 		size_t len;
-	} cases[] = {{SIGN_RSA_PKCS1_RAW, 16}, {SIGN_RSA_PKCS1_RAW, 20}, {SIGN_RSA_PKCS1_RAW, 32}, {SIGN_RSA_PKCS1_SHA1, 20},
-		{SIGN_RSA_PKCS1_SHA256, 32}, {SIGN_RSA_PKCS1_SHA384, 48}, {SIGN_RSA_PKCS1_SHA512, 64}, {SIGN_RSA_PSS_SHA256, 32},
-		{SIGN_RSA_PSS_SHA384, 48}, {SIGN_RSA_PSS_SHA512, 64}};
+	} cases[] = {{SIGN_RSA_PKCS1_RAW, 16}, {SIGN_RSA_PKCS1_RAW, 20}, {SIGN_RSA_PKCS1_RAW, 32},
+		{SIGN_RSA_PKCS1_SHA1, 20}, {SIGN_RSA_PKCS1_SHA256, 32}, {SIGN_RSA_PKCS1_SHA384, 48},
+		{SIGN_RSA_PKCS1_SHA512, 64}, {SIGN_RSA_PSS_SHA256, 32}, {SIGN_RSA_PSS_SHA384, 48},
+		{SIGN_RSA_PSS_SHA512, 64}};
 	struct peer_key *k = verified();
 	uint8_t key[KEYRING_KEY_ID], hash[64] = {7, 8, 9};
 	struct answer a = {0};
 	key_of_host(key);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		ck_assert_ptr_nonnull(signer_sign(sig, key, cases[i].mech, hash, cases[i].len, on_sign, &a));
+		ck_assert_ptr_nonnull(
+			signer_sign(sig, key, cases[i].mech, hash, cases[i].len, on_sign, &a));
 		ck_assert_int_eq(a.n, (int)i); /* never from inside the call */
 		run_until(&a.n, (int)i + 1);
 		ck_assert_int_eq(a.rc, 0);
-		ck_assert_int_eq(peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len), 0);
+		ck_assert_int_eq(
+			peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len), 0);
 		hash[0] ^= 1;
-		ck_assert_int_eq(peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len), -EBADMSG);
+		ck_assert_int_eq(
+			peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len),
+			-EBADMSG);
 		hash[0] ^= 1;
 		a.sig[a.len / 2] ^= 1;
-		ck_assert_int_eq(peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len), -EBADMSG);
-		ck_assert_int_eq(peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len - 1), -EBADMSG);
+		ck_assert_int_eq(
+			peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len),
+			-EBADMSG);
+		ck_assert_int_eq(
+			peer_key_verify(k, cases[i].mech, hash, cases[i].len, a.sig, a.len - 1),
+			-EBADMSG);
 	}
 	peer_key_free(k);
 }
@@ -261,12 +273,16 @@ START_TEST(trust_comes_with_its_crls)
 	ck_assert_uint_eq(fwrite(der, 1, len, f), len);
 	(void)fclose(f);
 	OPENSSL_free(der);
-	struct verify_peer p = {.certs = {{host.der, host.len}}, .n_certs = 1, .now = NOW, .flags = VERIFY_NO_IDENTITY};
+	struct verify_peer p = {.certs = {{host.der, host.len}},
+		.n_certs = 1,
+		.now = NOW,
+		.flags = VERIFY_NO_IDENTITY};
 	for (int i = 0; i < 2; i++) {
 		ck_assert_ptr_nonnull(signer_list_cas(sig, on_cas_trust, &done));
 		run_until(&done, i + 1);
 		ck_assert_int_eq(trust_rc, -ENOENT);
-		ck_assert_int_eq(verify_peer(trust_made, &p, &k, &e), i ? VERIFY_REVOKED : VERIFY_OK);
+		ck_assert_int_eq(
+			verify_peer(trust_made, &p, &k, &e), i ? VERIFY_REVOKED : VERIFY_OK);
 		verify_trust_free(trust_made);
 		peer_key_free(k);
 		k = NULL;
@@ -282,7 +298,8 @@ START_TEST(hundreds_outstanding_and_a_full_table)
 	total = 0;
 	key_of_host(key);
 	for (int i = 0; i < SIGNER_OUTSTANDING_MAX; i++)
-		ck_assert_ptr_nonnull(signer_sign(sig, key, i < 600 ? SIGN_RSA_PKCS1_RAW : SIGN_ECDSA, hash, 32, on_count, codes));
+		ck_assert_ptr_nonnull(signer_sign(sig, key,
+			i < 600 ? SIGN_RSA_PKCS1_RAW : SIGN_ECDSA, hash, 32, on_count, codes));
 	struct answer a = {0};
 	ck_assert_ptr_nonnull(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_sign, &a));
 	ck_assert_ptr_nonnull(signer_list_cas(sig, on_cas, &a));
@@ -324,7 +341,8 @@ START_TEST(a_killed_signer_is_replaced)
 	total = 0;
 	key_of_host(key);
 	for (int i = 0; i < 200; i++)
-		ck_assert_ptr_nonnull(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_count, codes));
+		ck_assert_ptr_nonnull(
+			signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_count, codes));
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	run_until(&total, 200);
 	ck_assert_int_gt(codes[1], 0); /* those that were in it, and said so */
@@ -346,7 +364,8 @@ START_TEST(reload_takes_new_keys_and_refuses_bad_ones)
 	total = 0;
 	key_of_host(key);
 	for (int i = 0; i < 100; i++)
-		ck_assert_ptr_nonnull(signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_count, codes));
+		ck_assert_ptr_nonnull(
+			signer_sign(sig, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_count, codes));
 	struct made ec = make_cert(&(struct make){.cn = "ec", .issuer = &ca, .bits = 256});
 	ring_add("IKED/keyring/ec", &ec, true, "PERSONAL IKED\n");
 	ck_assert_int_eq(chmod(ring_path("IKED/keyring/ec/key.pem"), 0644), 0);
@@ -373,7 +392,9 @@ START_TEST(a_wrong_key_stops_the_start)
 	FILE *f = fopen(ring_path("IKED/keyring/host/key.pem"), "we");
 	ck_assert_int_eq(PEM_write_PrivateKey(f, stranger.key, NULL, NULL, 0, NULL, NULL), 1);
 	(void)fclose(f);
-	ck_assert_int_eq(signer_local_new(loop, &(struct signer_local_spec){.ring = ring}, &other, &e), -EINVAL);
+	ck_assert_int_eq(
+		signer_local_new(loop, &(struct signer_local_spec){.ring = ring}, &other, &e),
+		-EINVAL);
 	ck_assert_ptr_nonnull(strstr(e.text, "the private key is not that of the certificate"));
 	made_free(&stranger);
 	struct signer_local_spec none = {.ring = ring, .program = "/nonexistent/ravelin-signer"};

@@ -11,7 +11,9 @@ static void setup_once(void)
 	root = make_cert(&(struct make){.cn = "root", .ca = true, .bits = 256});
 	other_root = make_cert(&(struct make){.cn = "other root", .ca = true, .bits = 256});
 	sub = make_cert(&(struct make){.cn = "sub", .ca = true, .issuer = &root, .bits = 256});
-	leaf = make_cert(&(struct make){.cn = "gw", .issuer = &sub, .san = "DNS:gw.example.com,IP:192.0.2.1,IP:2001:db8::1,email:anna@example.com"});
+	leaf = make_cert(&(struct make){.cn = "gw",
+		.issuer = &sub,
+		.san = "DNS:gw.example.com,IP:192.0.2.1,IP:2001:db8::1,email:anna@example.com"});
 }
 
 static void teardown_once(void)
@@ -37,7 +39,10 @@ static void teardown(void)
 /* The leaf with its sub CA, unless @p says otherwise. */
 static struct verify_peer peer_of(const struct made *m)
 {
-	return (struct verify_peer){.certs = {{m->der, m->len}, {sub.der, sub.len}}, .n_certs = 2, .id = &name, .now = NOW};
+	return (struct verify_peer){.certs = {{m->der, m->len}, {sub.der, sub.len}},
+		.n_certs = 2,
+		.id = &name,
+		.now = NOW};
 }
 
 static enum verify_outcome outcome(const struct verify_peer *p)
@@ -51,11 +56,11 @@ static enum verify_outcome outcome(const struct verify_peer *p)
 	return o;
 }
 
-#define refused(p, wanted, why)                                                                               \
-	do {                                                                                                  \
-		enum verify_outcome o_ = outcome(p);                                                          \
-		ck_assert_msg(o_ == (wanted), "%s: %s", verify_outcome_text(o_), e.text);                     \
-		ck_assert_msg(strstr(e.text, why) != NULL, "%s", e.text);                                     \
+#define refused(p, wanted, why)                                                                    \
+	do {                                                                                       \
+		enum verify_outcome o_ = outcome(p);                                               \
+		ck_assert_msg(o_ == (wanted), "%s: %s", verify_outcome_text(o_), e.text);          \
+		ck_assert_msg(strstr(e.text, why) != NULL, "%s", e.text);                          \
 	} while (0)
 
 /* A certificate made as @w says, with the outcome; issuer sub. */
@@ -139,8 +144,10 @@ START_TEST(chains)
 	p.n_certs = 1; /* the sub CA is missing */
 	refused(&p, VERIFY_UNTRUSTED, "CN=gw");
 	try_made((struct make){.issuer = &other_root}, VERIFY_UNTRUSTED, "CN=gw", 0);
-	try_made((struct make){.issuer = &leaf}, VERIFY_UNTRUSTED, "", 0); /* a host that plays CA */
-	struct made self = make_cert(&(struct make){.cn = "gw", .bits = 256, .san = "DNS:gw.example.com"});
+	try_made(
+		(struct make){.issuer = &leaf}, VERIFY_UNTRUSTED, "", 0); /* a host that plays CA */
+	struct made self =
+		make_cert(&(struct make){.cn = "gw", .bits = 256, .san = "DNS:gw.example.com"});
 	p = peer_of(&self);
 	p.n_certs = 1;
 	refused(&p, VERIFY_UNTRUSTED, "self");
@@ -155,7 +162,8 @@ START_TEST(chains)
 	ck_assert_int_eq(verify_trust_add_intermediate(none, root.der, root.len, &e), 0);
 	trust = none;
 	ck_assert_int_eq(outcome(&p), VERIFY_UNTRUSTED);
-	ck_assert_int_eq(verify_trust_add_ca(none, sub.der, sub.len, &e), 0); /* CaLabel of an intermediate CA */
+	ck_assert_int_eq(verify_trust_add_ca(none, sub.der, sub.len, &e),
+		0); /* CaLabel of an intermediate CA */
 	ck_assert_int_eq(outcome(&p), VERIFY_OK);
 	trust = kept;
 	verify_trust_free(none);
@@ -190,10 +198,12 @@ END_TEST
 
 START_TEST(purposes)
 {
-	try_made((struct make){.key_usage = "keyEncipherment"}, VERIFY_PURPOSE, "neither digitalSignature", 0);
+	try_made((struct make){.key_usage = "keyEncipherment"}, VERIFY_PURPOSE,
+		"neither digitalSignature", 0);
 	try_made((struct make){.key_usage = "digitalSignature"}, VERIFY_OK, "", 0);
 	try_made((struct make){.key_usage = "critical,nonRepudiation"}, VERIFY_OK, "", 0);
-	try_made((struct make){.eku = "serverAuth,clientAuth"}, VERIFY_PURPOSE, "extended key usage", 0);
+	try_made((struct make){.eku = "serverAuth,clientAuth"}, VERIFY_PURPOSE,
+		"extended key usage", 0);
 	try_made((struct make){.eku = "serverAuth"}, VERIFY_OK, "", VERIFY_ANY_EKU);
 	try_made((struct make){.eku = "serverAuth,1.3.6.1.5.5.8.2.2"}, VERIFY_OK, "", 0);
 	try_made((struct make){.eku = "1.3.6.1.5.5.7.3.17"}, VERIFY_OK, "", 0);
@@ -208,7 +218,8 @@ START_TEST(weak_ones)
 	try_made((struct make){.md = "SHA1"}, VERIFY_OK, "", VERIFY_ALLOW_SHA1);
 	struct made rsa_ca = make_cert(&(struct make){.cn = "rsa ca", .ca = true});
 	ck_assert_int_eq(verify_trust_add_ca(trust, rsa_ca.der, rsa_ca.len, &e), 0);
-	try_made((struct make){.issuer = &rsa_ca, .md = "MD5"}, VERIFY_WEAK, "MD5", VERIFY_ALLOW_SHA1);
+	try_made((struct make){.issuer = &rsa_ca, .md = "MD5"}, VERIFY_WEAK, "MD5",
+		VERIFY_ALLOW_SHA1);
 	made_free(&rsa_ca);
 }
 END_TEST
@@ -219,15 +230,24 @@ START_TEST(identities)
 		const char *keyword, *value;
 		bool good;
 	} cases[] = {
-		{"Fqdn", "GW.example.com", true}, {"Fqdn", "example.com", false}, {"Fqdn", "gw", false}, {"IpAddr", "192.0.2.1", true},
-		{"IpAddr", "192.0.2.2", false}, {"IpAddr", "2001:db8::1", true}, {"IpAddr", "2001:db8::2", false},
-		{"UserAtFqdn", "anna@example.com", true}, {"UserAtFqdn", "bob@example.com", false},
-		{"X500dn", "CN=gw,O=Example,C=US", true}, {"X500dn", "CN=gw,O=Example", false}, {"X500dn", "CN=sub,O=Example,C=US", false},
+		{"Fqdn", "GW.example.com", true},
+		{"Fqdn", "example.com", false},
+		{"Fqdn", "gw", false},
+		{"IpAddr", "192.0.2.1", true},
+		{"IpAddr", "192.0.2.2", false},
+		{"IpAddr", "2001:db8::1", true},
+		{"IpAddr", "2001:db8::2", false},
+		{"UserAtFqdn", "anna@example.com", true},
+		{"UserAtFqdn", "bob@example.com", false},
+		{"X500dn", "CN=gw,O=Example,C=US", true},
+		{"X500dn", "CN=gw,O=Example", false},
+		{"X500dn", "CN=sub,O=Example,C=US", false},
 	};
 	struct verify_peer p = peer_of(&leaf);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ck_assert_int_eq(ident_from_text(cases[i].keyword, cases[i].value, &name, &e), 0);
-		ck_assert_msg(outcome(&p) == (cases[i].good ? VERIFY_OK : VERIFY_IDENTITY), "%s %s: %s", cases[i].keyword, cases[i].value, e.text);
+		ck_assert_msg(outcome(&p) == (cases[i].good ? VERIFY_OK : VERIFY_IDENTITY),
+			"%s %s: %s", cases[i].keyword, cases[i].value, e.text);
 		ck_assert(verify_identity(leaf.der, leaf.len, &name, &e) == cases[i].good);
 	}
 	p.id = NULL;
@@ -242,7 +262,8 @@ START_TEST(identities)
 }
 END_TEST
 
-static int add_crl(const struct made *ca, const struct made *signer, const struct made *revoked, int64_t from, int64_t to)
+static int add_crl(const struct made *ca, const struct made *signer, const struct made *revoked,
+	int64_t from, int64_t to)
 {
 	uint8_t *der;
 	size_t len = make_crl(ca, signer, revoked, from, to, &der);
@@ -254,7 +275,8 @@ static int add_crl(const struct made *ca, const struct made *signer, const struc
 START_TEST(crls_of_the_ring)
 {
 	struct verify_peer p = peer_of(&leaf);
-	ck_assert_int_eq(add_crl(&root, &other_root, NULL, -100, 100), -EINVAL); /* not the CA's signature */
+	ck_assert_int_eq(
+		add_crl(&root, &other_root, NULL, -100, 100), -EINVAL); /* not the CA's signature */
 	ck_assert_ptr_nonnull(strstr(e.text, "not that of the CA"));
 	ck_assert_int_eq(verify_trust_add_crl(trust, "x", 1, &e), -EINVAL);
 	ck_assert_int_eq(add_crl(&root, &root, NULL, -100, 100), 0);
@@ -291,11 +313,13 @@ START_TEST(crls_of_the_peer_only_take_away)
 	p.n_crls = 1;
 	refused(&p, VERIFY_REVOKED, "CN=gw");
 	OPENSSL_free(der);
-	len = make_crl(&sub, &other_root, &leaf, -100, 100, &der); /* forged by somebody to shut us out */
+	len = make_crl(
+		&sub, &other_root, &leaf, -100, 100, &der); /* forged by somebody to shut us out */
 	p.crls[0] = (struct verify_blob){der, len};
 	ck_assert_int_eq(outcome(&p), VERIFY_OK);
 	OPENSSL_free(der);
-	len = make_crl(&sub, &sub, NULL, -100, 100, &der); /* cannot heal an outdated one of the ring */
+	len = make_crl(
+		&sub, &sub, NULL, -100, 100, &der); /* cannot heal an outdated one of the ring */
 	p.crls[0] = (struct verify_blob){der, len};
 	ck_assert_int_eq(add_crl(&sub, &sub, NULL, -200, -100), 0);
 	refused(&p, VERIFY_REVOKED, "out of date");
@@ -316,7 +340,8 @@ START_TEST(facts_and_signature)
 	ck_assert_int_eq(peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, 20, sig, 256), -EBADMSG);
 	ck_assert_int_eq(peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, 20, sig, 0), -EBADMSG);
 	ck_assert_int_eq(peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, 0, sig, 256), -EINVAL);
-	ck_assert_int_eq(peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), sig, 256), -EINVAL);
+	ck_assert_int_eq(
+		peer_key_verify(k, SIGN_RSA_PKCS1_RAW, hash, sizeof(hash), sig, 256), -EINVAL);
 	ck_assert_int_eq(peer_key_verify(k, SIGN_ECDSA, hash, 32, sig, 256), -EINVAL);
 	ck_assert_int_eq(peer_key_verify(k, (enum sign_mech)99, hash, 32, sig, 256), -EINVAL);
 	/* with a DigestInfo it is another signature: the raw form must not take it */
