@@ -4,7 +4,8 @@
 #pragma once
 #include "lib/keyring/keyring.h"
 
-enum { DIR_NAME_MAX = 3 * KEYRING_RING_MAX };
+/* DIR_TRIES: readings of what may be exchanged meanwhile. */
+enum { DIR_NAME_MAX = 3 * KEYRING_RING_MAX, DIR_TRIES = 3 };
 #define DIR_CERTAUTH "irrcerta"
 #define DIR_SITE "irrsitec"
 #define DIR_STORE ".certs"

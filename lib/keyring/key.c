@@ -117,7 +117,7 @@ static int load_one(
 	return 0;
 }
 
-int key_set_load(const struct keyring_spec *spec, struct key_set *ret, struct errbuf *e)
+static int load_once(const struct keyring_spec *spec, struct key_set *ret, struct errbuf *e)
 {
 	char name[KEYRING_USER_MAX + KEYRING_RING_MAX];
 	enum keyring_usage only;
@@ -139,6 +139,15 @@ int key_set_load(const struct keyring_spec *spec, struct key_set *ret, struct er
 		key_set_fini(&s);
 	else
 		*ret = s;
+	return rc;
+}
+
+/* As keyring_open; and a key may have been exchanged after its certificate was read. */
+int key_set_load(const struct keyring_spec *spec, struct key_set *ret, struct errbuf *e)
+{
+	int rc = -ENOENT;
+	for (int i = 0; i < DIR_TRIES && (rc == -ENOENT || rc == -EINVAL); i++)
+		rc = load_once(spec, ret, e);
 	return rc;
 }
 

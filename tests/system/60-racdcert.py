@@ -353,6 +353,25 @@ def torn():
     rv.check("nothing half made is left", not left, left)
 
 
+def while_it_changes():
+    """Whoever reads a ring while RACDCERT exchanges its folders reads the old or the new."""
+    t = Tool(uid=IKED)
+    stop = time.monotonic() + 3
+    bad, reloads, writer = [], 0, None
+    while time.monotonic() < stop or reloads < 5:
+        if writer is None or writer.poll() is not None:
+            writer = subprocess.Popen([rv.program("safctl"), "RACDCERT ID(IKED) CONNECT(LABEL('gw cert') RING(keyring) DEFAULT)"],
+                                      env=rv.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        answer = t.ask("reload")
+        reloads += 1
+        if answer != "ok":
+            bad.append(answer)
+    writer.wait()
+    rv.check("%d reloads while the ring was written" % reloads, not bad, bad[:3])
+    rv.check("and it signs", openssl_accepts(t.ask("sign gw_cert " + HASH))[0])
+    t.close()
+
+
 def endings():
     good("ID(IKED) REMOVE(LABEL('under sub') RING(keyring))")
     refused("twice", "ID(IKED) REMOVE(LABEL('under sub') RING(keyring))", "IRRD107I")
@@ -387,6 +406,7 @@ def main():
     foreign()
     crl()
     torn()
+    while_it_changes()
     endings()
 
 

@@ -332,6 +332,38 @@ START_TEST(cancelled_calls_say_nothing)
 }
 END_TEST
 
+START_TEST(a_signer_that_does_not_answer)
+{
+	struct errbuf e;
+	struct signer *slow = NULL;
+	uint8_t key[KEYRING_KEY_ID], hash[32] = {3};
+	struct answer late = {0}, next = {0};
+	struct signer_local_spec spec = {.ring = ring, .timeout_ms = 300, .threads = 1};
+	ck_assert_int_eq(signer_local_new(loop, &spec, &slow, &e), 0);
+	key_of_host(key);
+	pid_t pid = signer_local_pid(slow);
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	ck_assert_ptr_nonnull(signer_sign(slow, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_sign, &late));
+	run_until(&late.n, 1);
+	ck_assert_int_eq(late.rc, -ETIMEDOUT);
+	ck_assert_int_eq(kill(pid, SIGCONT), 0);
+	next.rc = -ETIMEDOUT;
+	for (int i = 0; i < 50 && next.rc == -ETIMEDOUT; i++) { /* a busy machine may need some */
+		next.n = 0;
+		ck_assert_ptr_nonnull(
+			signer_sign(slow, key, SIGN_RSA_PKCS1_RAW, hash, 32, on_sign, &next));
+		run_until(&next.n, 1);
+	}
+	ck_assert_int_eq(
+		next.rc, 0); /* the process is the same, and its late answer found nobody */
+	ck_assert_int_eq(late.n, 1);
+	ck_assert_int_eq(signer_local_pid(slow), pid);
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	signer_free(slow); /* also a stopped one goes */
+	ck_assert_int_eq(kill(pid, 0), -1);
+}
+END_TEST
+
 START_TEST(a_killed_signer_is_replaced)
 {
 	uint8_t key[KEYRING_KEY_ID], hash[32] = {3};
@@ -468,6 +500,7 @@ static Suite *suite(void)
 	tcase_add_test(t, trust_comes_with_its_crls);
 	tcase_add_test(t, hundreds_outstanding_and_a_full_table);
 	tcase_add_test(t, cancelled_calls_say_nothing);
+	tcase_add_test(t, a_signer_that_does_not_answer);
 	tcase_add_test(t, a_killed_signer_is_replaced);
 	tcase_add_test(t, reload_takes_new_keys_and_refuses_bad_ones);
 	tcase_add_test(t, the_process_is_confined);
