@@ -7,7 +7,7 @@
 #include "proto/rpcbind.pb-c.h"
 #include <string.h>
 
-enum { TRACE_SECONDS = 60, TRACE_SECONDS_MAX = 86400 };
+enum { TRACE_SECONDS = 60, TRACE_SECONDS_MAX = 3600 };
 
 static int done(ProtobufCMessage *m)
 {
