@@ -2,7 +2,6 @@
  * whoever asks refuses then. The answer for a UDP client is found the other way round than TCP's: as for a packet that comes in to it. */
 #include "daemons/rpcbindD/rpcbind.h"
 #include <errno.h>
-#include <ifaddrs.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -108,24 +107,4 @@ int64_t diag_server(enum netid n, uint16_t port, int64_t uid)
 			return -2;
 	}
 	return s.found;
-}
-
-bool diag_is_ours(const struct addr *a)
-{
-	struct ifaddrs *all = NULL;
-	bool ours = false;
-	if (addr_is_loopback(a))
-		return true;
-	if (getifaddrs(&all))
-		return false;
-	for (const struct ifaddrs *i = all; i && !ours; i = i->ifa_next) {
-		if (!i->ifa_addr)
-			continue;
-		if (a->family == 4 && i->ifa_addr->sa_family == AF_INET)
-			ours = !memcmp(&((struct sockaddr_in *)i->ifa_addr)->sin_addr, a->b, 4);
-		else if (a->family == 6 && i->ifa_addr->sa_family == AF_INET6)
-			ours = !memcmp(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, a->b, 16);
-	}
-	freeifaddrs(all);
-	return ours;
 }

@@ -182,6 +182,8 @@ static bool serve_one(struct rpcbind *rb, struct rb_caller *c, const struct call
 		return h->vers == 2 ? get_port(rb, r, out) : get_addr(rb, c, h->vers, false, r, out);
 	case DUMP:
 		c->tail = registry_dump(rb->registry, h->vers, &c->tail_len);
+		if (netid_is_udp(c->netid) && !c->local && !rb->conf->dump_udp)
+			c->room = CALL_REPLY_HEAD; /* a short question with a long answer, to an address that may be forged */
 		return true;
 	default:
 		return serve_more(rb, c, h, r, out);

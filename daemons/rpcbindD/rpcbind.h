@@ -120,7 +120,7 @@ struct rpcbind {
 	unsigned nconns;
 	struct rb_late *lates;
 	struct loop_timer *tick;
-	unsigned ticks;
+	unsigned ticks, lo_index;
 	uint64_t trace_until_ms;
 	struct log_limit log_refused, log_limited, log_trace;
 	struct rb_stat stat[3];
@@ -168,7 +168,9 @@ bool rb_may_change(struct rpcbind *rb, struct rb_caller *c, uint32_t prog, uint3
 int64_t diag_owner(enum netid n, const struct addr *client, uint16_t client_port, const struct addr *here, uint16_t port);
 /* A socket that listens (TCP) or is bound (UDP) on @port: its owner; -1 none; -2 the kernel does not say. @uid: the one looked for, when several share it. */
 int64_t diag_server(enum netid n, uint16_t port, int64_t uid);
-bool diag_is_ours(const struct addr *a); /* an address of this host */
+
+/* An address and port as the kernel writes them; an IPv4 address inside an IPv6 one becomes IPv4. */
+void rb_take_address(const struct sockaddr_storage *s, struct addr *ret, uint16_t *ret_port);
 
 /* udp.c, tcp.c, listen.c */
 int rb_listen(struct rpcbind *rb, const struct rb_conf *c, struct errbuf *e);

@@ -155,7 +155,21 @@ static void make_root(struct cell *c)
 		(void)snprintf(path, sizeof(path), "%s%s", c->dir, dirs[i]);
 		(void)mkdir(path, 0755);
 	}
-	write_file(c->dir, "etc/ravelin/rpcbind.conf", "RpcbindConfig { SyslogLevel 3 }\n");
+	write_file(c->dir, "etc/ravelin/rpcbind.conf", "RpcbindConfig { RemoteCalls no }\n");
+}
+
+static void make_saf(void)
+{
+	char path[PATH_MAX + 64];
+	int status = 1;
+	(void)snprintf(path, sizeof(path), "%s/cli/safctl", build);
+	pid_t pid = fork();
+	if (!pid) {
+		execl(path, path, "--init", (char *)NULL);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) < 0 || status)
+		_exit(125);
 }
 
 /* In the child: its namespaces, an empty /run, then the server. */
@@ -179,6 +193,7 @@ static void __attribute__((noreturn)) become(struct cell *c, int ready)
 	(void)snprintf(path, sizeof(path), "%s/daemons/rpcbindD/rpcbindD", build);
 	(void)setenv("RAVELIN_ROOT", c->dir, 1);
 	(void)setenv("RAVELIN_SYSNAME", "BENCH", 1);
+	make_saf();
 	execl(path, path, (char *)NULL);
 	_exit(127);
 }
