@@ -1,5 +1,6 @@
 /* The requests of proto/rpcbind.proto. */
 #include "daemons/rpcbindD/rpcbind.h"
+#include "daemons/rpcbindD/service.h"
 #include "lib/base/xalloc.h"
 #include "proto/common.pb-c.h"
 
@@ -28,6 +29,7 @@ static void fill(struct rpcbind *rb, const struct registration *e, struct row *r
 	r->m.address = (char *)(uintptr_t)e->uaddr;
 	r->m.owner_uid = e->owner;
 	r->m.owner = r->owner;
+	r->m.service = (char *)(uintptr_t)service_name(e->prog);
 	r->m.lookups = e->hits[0] + e->hits[1] + e->hits[2];
 	r->m.built_in = e->built_in;
 }
