@@ -41,6 +41,7 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	report_field(r, true, "SourcePort", "%s", text_or(f->source_port, "All"));
 	report_field(r, true, "DestinationAddress", "%s", text_or(f->destination, "All"));
 	report_field(r, true, "DestinationPort", "%s", text_or(f->dest_port, "All"));
+	report_field(r, false, "DiscardAction", "%s", text_or(f->discard_action, "n/a"));
 	report_field(r, false, "FragmentsOnly", "%s", f->fragments_only ? "Yes" : "No");
 	report_field(r, true, "FilterMatches", "%" PRIu64, f->matches);
 	report_field(r, false, "LifetimeExpires", "%s", report_time(f->expires_us, when));

@@ -35,7 +35,7 @@ static int install(struct core *k, const struct stack_conf *c, struct errbuf *e)
 	struct filter_install profile = {.rules = c->profile.rules, .n = c->profile.n, .loaded = true, .logging = c->profile.logging,
 		.log_implicit = c->profile.log_implicit};
 	struct filter_install policy = {.rules = c->policy.rules, .n = c->policy.n, .loaded = c->policy.loaded,
-		.logging = c->policy.logging, .predecap = c->policy.predecap};
+		.logging = c->policy.logging, .predecap = c->policy.predecap, .discard_icmp = c->policy.discard_icmp};
 	int r = filter_install(k->stack->filters, FILTER_PROFILE, &profile, e);
 
 	return r < 0 ? r : filter_install(k->stack->filters, FILTER_POLICY, &policy, e);

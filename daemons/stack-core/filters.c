@@ -95,6 +95,8 @@ static void fill(struct page *page, struct row *row, const struct filter_rule *r
 		row->m.local_start_action = (char *)s->start;
 	if (s->anchor)
 		SET(row->m, on_demand, s->on_demand);
+	if (s->action == FILTER_DENY && filter_rule_kind(r) != FILTER_DEFENSIVE)
+		row->m.discard_action = s->discard_icmp ? (char *)"ICMP" : (char *)"Silent";
 	if (filter_rule_kind(r) == FILTER_DEFENSIVE) {
 		SET(row->m, expires_us, s->expires_us);
 		SET(row->m, loglimit, s->loglimit);

@@ -267,6 +267,8 @@ static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa, bo
 	p->inbound = false;
 	p->secclass = w->stack->links[p->out_link].secclass; /* of the link it leaves by */
 	filter_check(w->filter, p, &v);
+	if (p->drop && filter_tells(&v, p))
+		pipe_error(w, p, ICMP_PROHIBITED, 0);
 	if (p->drop)
 		return false;
 	if (v.action == FILTER_HOLD) {

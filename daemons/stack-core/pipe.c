@@ -195,6 +195,8 @@ static bool filtered_in(struct worker *w, struct pkt *p)
 	p->inbound = true;
 	filter_check(w->filter, p, &v);
 	w->pass[PASS_IN_PERMIT] += !p->drop;
+	if (p->drop && filter_tells(&v, p))
+		pipe_error(w, p, ICMP_PROHIBITED, 0);
 	return !p->drop;
 }
 

@@ -45,6 +45,7 @@ static int filter_policy_build(struct build *b)
 		return conf_file_error(b->file.conf, "found no IpFilterPolicy, expected one");
 	p->filter_logging = build_word(top, "FilterLogging", 1);
 	p->pre_decap = build_word(top, "PreDecap", 0);
+	p->discard_icmp = build_word(top, "ImplicitDiscardAction", 0);
 	p->allow_on_demand = build_word(top, "AllowOnDemand", 0);
 	int rc = vpn_actions_build(b);
 	rc = start_actions_build(b) < 0 ? -EINVAL : rc;

@@ -60,6 +60,7 @@ static int action_of(struct build *b, struct conf_node *rule, struct policy_rule
 		return -EINVAL;
 	r->action = (enum policy_action)build_word(action, "IpFilterAction", 0);
 	r->logging = logging_of(action);
+	r->discard_icmp = build_word(action, "DiscardAction", 0);
 	return tunnel_of(b, rule, r) < 0 ? -EINVAL : rc;
 }
 

@@ -85,6 +85,7 @@ static void rule(struct json *j, const struct policy_rule *r)
 	json_kv_str(j, "group", *r->group ? r->group : NULL);
 	json_kv_str(j, "action", actions[r->action]);
 	json_kv_str(j, "logging", logs[r->logging]);
+	json_kv_bool(j, "discard_icmp", r->discard_icmp);
 	ranges(j, "sources", r->sources, r->n_sources);
 	ranges(j, "destinations", r->dests, r->n_dests);
 	json_key(j, "services");
@@ -222,6 +223,7 @@ void ipsec_policy_json(const struct ipsec_policy *p, struct json *j)
 	json_kv_bool(j, "pre_decap", p->pre_decap);
 	json_kv_bool(j, "filter_logging", p->filter_logging);
 	json_kv_bool(j, "allow_on_demand", p->allow_on_demand);
+	json_kv_bool(j, "implicit_discard_icmp", p->discard_icmp);
 	list(j, "filter_rules");
 	for (size_t i = 0; i < p->n_rules; i++)
 		rule(j, &p->rules[i]);

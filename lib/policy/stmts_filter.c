@@ -2,7 +2,7 @@
 #include "lib/policy/statements.h"
 
 static const struct conf_operand discard_operands[] = {
-	{"discard", CONF_WORD, .words = "Silent", .help = "Denied packets are discarded without an answer."}, {0}};
+	{"discard", CONF_WORD, .words = "Silent|ICMP", .help = "Whether the sender of a denied packet is told (ICMP: prohibited)."}, {0}};
 static const struct conf_operand action_operands[] = {
 	{"action", CONF_WORD, .words = "Permit|Deny|IpSec", .help = "Let it pass, discard it, or protect it."}, {0}};
 static const struct conf_operand logging_operands[] = {

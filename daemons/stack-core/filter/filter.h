@@ -70,6 +70,7 @@ struct filter_spec {
 	bool fragments_only;
 	bool opaque; /* only packets whose upper-layer selectors cannot be seen */
 	bool log;
+	bool discard_icmp; /* the sender of a packet that it denies is told */
 	bool global;	   /* a defence of all stacks (display only) */
 	uint32_t loglimit; /* a defence's messages per five minutes; 0: no limit */
 	uint16_t proto;	   /* 0..255 or FILTER_PROTO_ANY */
@@ -113,6 +114,8 @@ void filter_spec_dest(struct filter_spec *s, const struct prefix *p);
 /* @s seen from the other direction: source and destination, ports swapped. */
 void filter_spec_mirror(const struct filter_spec *s, struct filter_spec *ret);
 int filter_spec_check(const struct filter_spec *s, struct errbuf *err); /* 0 or -EINVAL with text */
+/* @p was denied by a rule that says DiscardAction ICMP. */
+bool filter_tells(const struct filter_verdict *v, const struct pkt *p);
 const struct filter_spec *filter_rule_spec(const struct filter_rule *r);
 enum filter_kind filter_rule_kind(const struct filter_rule *r);
 /* Texts as z/OS prints them: "TCP(6)", "ALL"; "10.0.0.0/8", "10.0.0.1-10.0.0.9"; "25", "1-9",
@@ -158,6 +161,7 @@ struct filter_install {
 	bool loaded;
 	bool logging; /* LOGENable / FilterLogging: without it no rule logs */
 	bool log_implicit;
+	bool discard_icmp; /* ImplicitDiscardAction ICMP */
 	bool predecap; /* ESP and AH packets are filtered too before they are opened; the pipeline
 			  asks filter_predecap */
 };

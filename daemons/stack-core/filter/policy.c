@@ -34,6 +34,7 @@ static void base_of(const struct policy_rule *r, struct filter_spec *f)
 	f->action = actions[r->action];
 	f->log = r->logging == POLICY_LOG_ALL || (r->logging == POLICY_LOG_PERMIT && r->action != POLICY_DENY) ||
 		 (r->logging == POLICY_LOG_DENY && r->action == POLICY_DENY);
+	f->discard_icmp = r->discard_icmp && r->action == POLICY_DENY;
 	(void)snprintf(f->name, sizeof(f->name), "%s", r->name);
 	(void)snprintf(f->group, sizeof(f->group), "%s", r->group);
 	if (r->manual)
@@ -115,7 +116,8 @@ static int build_tunnels(const struct ipsec_policy *p, struct policy *ret)
 
 int policy_build(const struct ipsec_policy *p, struct policy *ret)
 {
-	struct policy made = {.loaded = true, .logging = p->filter_logging, .predecap = p->pre_decap};
+	struct policy made = {.loaded = true, .logging = p->filter_logging, .predecap = p->pre_decap,
+		.discard_icmp = p->discard_icmp};
 	struct specs out = {0};
 	struct errbuf e;
 	int rc = build_tunnels(p, &made);

@@ -30,7 +30,7 @@ void profile_filters_fini(struct profile_filters *f);
 struct policy {
 	struct filter_spec *rules; /* in order of search */
 	size_t n;
-	bool loaded, logging, predecap;
+	bool loaded, logging, predecap, discard_icmp;
 	struct manual_action *tunnels;
 	size_t n_tunnels;
 };

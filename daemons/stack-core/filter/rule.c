@@ -1,5 +1,6 @@
 /* What a simple filter is, whether it makes sense, and whether a packet is meant by it. */
 #include "daemons/stack-core/filter/rule.h"
+#include "daemons/stack-core/drop.h"
 #include <string.h>
 #include <strings.h>
 
@@ -118,6 +119,11 @@ void rule_init(
 	r->spec = *s;
 	r->log_on = s->log || s->action == FILTER_SIMULATE;
 	r->needs_l4 = limits_l4(s);
+}
+
+bool filter_tells(const struct filter_verdict *v, const struct pkt *p)
+{
+	return v->rule && v->rule->spec.discard_icmp && (p->drop == DROP_FILTER_DENY || p->drop == DROP_FILTER_IMPLICIT);
 }
 
 const struct filter_spec *filter_rule_spec(const struct filter_rule *r)

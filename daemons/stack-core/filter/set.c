@@ -62,6 +62,7 @@ static void implicit_init(struct rule_set *s, const struct filter_install *i)
 		filter_spec_init(&spec, side < 2 ? 4 : 6, side & 1);
 		(void)snprintf(spec.name, sizeof(spec.name), "SYSDEFAULTDENYRULE");
 		spec.log = i->log_implicit;
+		spec.discard_icmp = i->discard_icmp;
 		rule_init(&s->implicit[side], &spec, FILTER_IMPLICIT, 1);
 		s->implicit[side].log_on = i->log_implicit && i->logging;
 		filter_slot_take(s->set, &s->implicit[side]);

@@ -142,6 +142,19 @@ START_TEST(a_rule_is_resolved_unsplit)
 }
 END_TEST
 
+START_TEST(denied_in_silence_or_not)
+{
+	struct ipsec_policy *p = accepted("IpGenericFilterAction tell { IpFilterAction Deny\n DiscardAction ICMP }\n"
+		"IpGenericFilterAction mute { IpFilterAction Deny\n IpFilterLogging Deny }\nIpService all { Protocol all }\n"
+		"IpFilterPolicy { ImplicitDiscardAction ICMP\n FilterLogging Off\n AllowOnDemand Yes\n"
+		" IpFilterRule a { IpSourceAddr all\n IpDestAddr all\n IpServiceRef all\n IpGenericFilterActionRef tell }\n"
+		" IpFilterRule b { IpSourceAddr all\n IpDestAddr all\n IpServiceRef all\n IpGenericFilterActionRef mute } }\n");
+	ck_assert(p->discard_icmp && !p->filter_logging && p->allow_on_demand && p->rules[0].discard_icmp && !p->rules[1].discard_icmp);
+	ck_assert(p->rules[0].logging == POLICY_LOG_NONE && p->rules[1].logging == POLICY_LOG_DENY);
+	ipsec_policy_free(p);
+}
+END_TEST
+
 START_TEST(cut_off_anywhere_is_refused)
 {
 	cut_everywhere(good, strlen(good) - 1);
@@ -201,6 +214,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, rules);
 	tcase_add_test(t, too_many_simple_filters);
+	tcase_add_test(t, denied_in_silence_or_not);
 	tcase_add_test(t, cut_off_anywhere_is_refused);
 	tcase_add_test(t, ranges_are_read_and_compared);
 	tcase_add_test(t, a_rule_is_resolved_unsplit);

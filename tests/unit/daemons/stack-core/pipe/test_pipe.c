@@ -320,6 +320,52 @@ START_TEST(test_filters_deny_all)
 }
 END_TEST
 
+START_TEST(test_denied_with_an_answer)
+{
+	uint8_t b[2000];
+	struct errbuf e;
+	struct filter_spec rules[2];
+	struct filter_install i = {.rules = rules, .n = 2, .loaded = true, .discard_icmp = true};
+	struct addr from = addr("192.0.2.9"), to = addr("203.0.113.5");
+
+	filter_spec_init(&rules[0], 4, true); /* datagrams are denied on their way in, and the sender is told */
+	(void)snprintf(rules[0].name, sizeof(rules[0].name), "deny");
+	rules[0].proto = IP_UDP;
+	rules[0].discard_icmp = true;
+	filter_spec_init(&rules[1], 4, false); /* ICMP may leave */
+	(void)snprintf(rules[1].name, sizeof(rules[1].name), "icmp");
+	rules[1].proto = 1;
+	rules[1].action = FILTER_PERMIT;
+	ck_assert_int_eq(filter_install(s->filters, FILTER_POLICY, &i, &e), 0);
+	s->ipsecurity4 = true;
+	arp(0, 1, "192.0.2.9", "192.0.2.1");
+	wires[0].n = 0;
+	uint32_t len = udp(b, "192.0.2.9", "203.0.113.5", 64, 20, false);
+	inject(0, b, len, ETHER_IP4);
+	ck_assert_uint_eq(dropped(DROP_FILTER_DENY), 1);
+	ck_assert_uint_eq(wires[0].n, 1);
+	ck_assert_uint_eq(wires[0].out[0].data[9], 1);
+	ck_assert_uint_eq(wires[0].out[0].data[20], 3); /* destination unreachable, communication prohibited */
+	ck_assert_uint_eq(wires[0].out[0].data[21], 13);
+	ip4_write(b, &from, &to, 47, 64, 0, len, 8, false); /* GRE: no rule, so the implicit deny, which tells too */
+	inject(0, b, len, ETHER_IP4);
+	ck_assert_uint_eq(dropped(DROP_FILTER_IMPLICIT), 1);
+	ck_assert_uint_eq(wires[0].n, 2);
+	i.discard_icmp = false;
+	ck_assert_int_eq(filter_install(s->filters, FILTER_POLICY, &i, &e), 0);
+	inject(0, b, len, ETHER_IP4);
+	ck_assert_uint_eq(dropped(DROP_FILTER_IMPLICIT), 2);
+	ck_assert_uint_eq(wires[0].n, 2);
+	rules[1].action = FILTER_DENY; /* the answer itself may not pass, and there is none about it */
+	rules[1].discard_icmp = true;
+	ck_assert_int_eq(filter_install(s->filters, FILTER_POLICY, &i, &e), 0);
+	(void)udp(b, "192.0.2.9", "203.0.113.5", 64, 20, false);
+	inject(0, b, len, ETHER_IP4);
+	ck_assert_uint_eq(wires[0].n, 2);
+	ck_assert_uint_eq(dropped(DROP_FILTER_DENY), 3);
+}
+END_TEST
+
 START_TEST(test_ipv6_neighbours)
 {
 	uint8_t b[2000];
@@ -369,6 +415,7 @@ static Suite *suite(void)
 	tcase_add_test(c, test_too_big);
 	tcase_add_test(c, test_spoofed_and_waiting);
 	tcase_add_test(c, test_filters_deny_all);
+	tcase_add_test(c, test_denied_with_an_answer);
 	tcase_add_test(c, test_ipv6_neighbours);
 	suite_add_tcase(su, c);
 	return su;
