@@ -43,7 +43,7 @@ int child_program(const char *given, char *out, struct errbuf *e)
 		(void)snprintf(out, 512, "%s", given ? given : env);
 		return access(out, X_OK) == 0
 			       ? 0
-			       : err_set(e, ENOENT, "%.200s: %s", out, strerror(errno));
+			       : err_set(e, ENOEXEC, "%.200s: %s", out, strerror(errno));
 	}
 	(void)exe_dir(dir);
 	(void)snprintf(out, 512, "%s/ravelin-signer", dir);
@@ -55,7 +55,7 @@ int child_program(const char *given, char *out, struct errbuf *e)
 	(void)snprintf(out, 512, "%s/ravelin-signer", RAVELIN_LIBEXEC);
 	if (access(out, X_OK) == 0)
 		return 0;
-	return err_set(e, ENOENT, "ravelin-signer is neither beside the program nor in %s",
+	return err_set(e, ENOEXEC, "ravelin-signer is neither beside the program nor in %s",
 		RAVELIN_LIBEXEC);
 }
 

@@ -183,7 +183,7 @@ int keyring_open(const struct keyring_spec *spec, struct keyring **ret, struct e
 	for (int i = 0; i < DIR_TRIES && rc == -ENOENT && found; i++)
 		rc = open_once(spec, &k, &found, e);
 	if (rc)
-		return rc;
+		return rc == -ENOENT && found ? -EINVAL : rc; /* -ENOENT means: no such ring */
 	ring_complete_chains(k);
 	*ret = k;
 	return 0;

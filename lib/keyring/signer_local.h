@@ -27,6 +27,8 @@ struct signer_local_spec {
 /* Each restart and reload reads the keys with the uid that the daemon has then: they must belong to
  * the one that it keeps. Waits (at most 10 s) until the child has loaded the keys, so that a bad
  * ring stops the daemon at start with the reason. */
+/* Errors of keyring_open, -ENOENT only for a ring that is not there; -ENOEXEC: no program;
+ * -ETIMEDOUT. */
 int signer_local_new(struct loop *l, const struct signer_local_spec *spec, struct signer **ret,
 	struct errbuf *e);
 /* The ring in use: for keyring_trust and reports. Borrowed until the next reload; keyring_ref to

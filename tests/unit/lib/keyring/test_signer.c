@@ -430,7 +430,7 @@ START_TEST(a_wrong_key_stops_the_start)
 	ck_assert_ptr_nonnull(strstr(e.text, "the private key is not that of the certificate"));
 	made_free(&stranger);
 	struct signer_local_spec none = {.ring = ring, .program = "/nonexistent/ravelin-signer"};
-	ck_assert_int_eq(signer_local_new(loop, &none, &other, &e), -ENOENT);
+	ck_assert_int_eq(signer_local_new(loop, &none, &other, &e), -ENOEXEC);
 	none.program = "/bin/true"; /* not a signer: ends without a word */
 	ck_assert_int_eq(signer_local_new(loop, &none, &other, &e), -ECONNRESET);
 	ck_assert_ptr_nonnull(strstr(e.text, "ended with status 0"));
