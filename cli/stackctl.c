@@ -102,6 +102,33 @@ static int run_neighbours(struct cli *c, int argc, char **argv)
 	return stackctl_done(m);
 }
 
+/* netstat -o */
+static int run_ports(struct cli *c, int argc, char **argv)
+{
+	ProtobufCMessage *m = NULL;
+	(void)argc, (void)argv;
+	int rc = ask(c, "stack.Ports", &stack__ports_reply__descriptor, &m);
+	if (rc || !m)
+		return rc;
+	const Stack__PortsReply *r = (const Stack__PortsReply *)m;
+	struct cli_table *t = cli_table_new("PORT#", "PROT", "USER", "FLAGS", "RANGE", "SAF NAME", "BIND", NULL);
+	for (size_t i = 0; i < r->n_ports; i++) {
+		const Stack__Port *p = r->ports[i];
+		char port[16], range[24] = "";
+		(void)snprintf(port, sizeof(port), "%u", p->first);
+		if (p->last != p->first)
+			(void)snprintf(range, sizeof(range), "%u-%u", p->first, p->last);
+		cli_table_row(t, p->unrsv ? "UNRSV" : port, p->protocol, p->user, *p->flags ? p->flags : "-", *range ? range : "-",
+			*p->saf_name ? p->saf_name : "-", p->bind ? p->bind : "-", NULL);
+	}
+	cli_table_end(t);
+	(void)printf("Restrict low ports: TCP %s, UDP %s\n%s; %llu binds checked, %llu refused\n", r->restrict_low_tcp ? "yes" : "no",
+		r->restrict_low_udp ? "yes" : "no",
+		r->enforced ? "Enforced" : r->n_ports ? "NOT ENFORCED: attach with ravelin-portguard" : "Nothing to enforce",
+		(unsigned long long)r->checked, (unsigned long long)r->denied);
+	return stackctl_done(m);
+}
+
 static int run_sas(struct cli *c, int argc, char **argv)
 {
 	ProtobufCMessage *m = NULL;
@@ -231,6 +258,7 @@ static int run_stats(struct cli *c, int argc, char **argv)
 static const struct cli_command commands[] = {
 	{"links", "", "links of the stack, their addresses and packets", 0, 0, run_links},
 	{"routes", "", "routes, and packets that took them", 0, 0, run_routes},
+	{"ports", "", "port reservations and who may use the others (netstat -o)", 0, 0, run_ports},
 	{"neighbours", "", "addresses on the links and their MACs", 0, 0, run_neighbours},
 	{"sas", "", "security associations", 0, 0, run_sas},
 	{"sas activate", "NAME", "let a manual tunnel carry traffic", 1, 1, run_activate},

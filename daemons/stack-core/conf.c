@@ -10,7 +10,7 @@
 
 static const struct conf_operand ports_operands[] = {
 	{"RESTRICTLOWPORTS", CONF_FLAG, CONF_OPTIONAL, "RESTRICTLowports|UNRESTRICTLowports", NULL, 0, 0,
-		"Accepted and without effect: port access is not decided by this release."},
+		"Ports below 1024 that no PORT statement reserves are for uid 0."},
 	{0},
 };
 
@@ -70,6 +70,10 @@ static const struct conf_stmt stmts[] = {
 	{"INTERFACE", interface_operands, NULL, NULL, CONF_ANYNUMBER, "A link of the stack. Its addresses are the stack's (HOME)."},
 	{"BEGINROUTES", NULL, route_children, "ENDROUTES", CONF_BLOCK, "Static routes."},
 	{"IPSEC", profile_ipsec_operands, profile_ipsec_children, "ENDIPSEC", CONF_BLOCK, "Default filters."},
+	{"PORT", port_operands, NULL, NULL, CONF_ENTRIES | CONF_ANYNUMBER, "Reserves a port to a job."},
+	{"PORT UNRSV", port_unrsv_operands, NULL, NULL, CONF_ENTRIES | CONF_ANYNUMBER, "Who may use ports that nobody reserved."},
+	{"PORTRange", portrange_operands, NULL, NULL, CONF_ENTRIES | CONF_ANYNUMBER, "Reserves ports to a job."},
+	{"PORTJOB", portjob_operands, NULL, NULL, CONF_ANYNUMBER, "Job name of an executable, instead of its systemd unit's."},
 	{"WORKERS", workers_operands, NULL, NULL, CONF_ONCE, "Packet threads; one per processor unless given."},
 	{"IPSECPOLICY", policy_operands, NULL, NULL, CONF_ONCE, "Filters and tunnels from a policy file, ravelin-ipsec-policy(5)."},
 	{0},
@@ -202,6 +206,9 @@ static int build_node(struct conf_node *n, struct stack_conf *s)
 			*(name[8] ? &s->ipsecurity6 : &s->ipsecurity4) = true;
 		if (fwd && fwd->given)
 			s->forwarding = !strcasecmp(fwd->s, "DATAGRAMFWD");
+	} else if (!strcmp(name, "TCPCONFIG") || !strcmp(name, "UDPCONFIG")) {
+		const struct conf_value *low = conf_get(n, "RESTRICTLOWPORTS");
+		s->low_ports[name[0] == 'T' ? PORT_TCP : PORT_UDP] = low && low->given && low->u == 0;
 	} else if (!strcmp(name, "WORKERS")) {
 		s->workers = (unsigned)conf_uint(n, "NUMBER");
 	} else if (!strcmp(name, "BEGINROUTES")) {
@@ -231,6 +238,8 @@ int stack_conf_build(struct conf *c, const char *instance, void **ret_built)
 		r = conf_file_error(c, "found no INTERFACE statement, expected at least one");
 	if (profile_filters_build(conf_top(c, "IPSEC"), &s->profile) < 0)
 		r = -EINVAL;
+	if (port_table_build(c, s->low_ports, &s->ports) < 0)
+		r = -EINVAL;
 	if (r < 0) {
 		stack_conf_free(s);
 		return -EINVAL;
@@ -248,6 +257,7 @@ void stack_conf_free(void *built)
 	free(s->routes);
 	profile_filters_fini(&s->profile);
 	policy_fini(&s->policy);
+	port_table_free(s->ports);
 	free(s);
 }
 

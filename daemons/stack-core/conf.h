@@ -1,6 +1,7 @@
 /* conf: the stack's profile (stacks/NAME.profile) and the policy file it names, as a checked description. */
 #pragma once
 #include "daemons/stack-core/filter/policy.h"
+#include "daemons/stack-core/port/table.h"
 #include "daemons/stack-core/stack.h"
 #include "lib/conf/conf.h"
 
@@ -11,9 +12,11 @@ struct stack_conf {
 	unsigned n_links;
 	struct fib_route *routes;
 	unsigned n_routes;
+	bool low_ports[PORT_PROTOCOLS];
 	bool forwarding, ipsecurity4, ipsecurity6;
 	unsigned workers;
 	struct profile_filters profile;
+	struct port_table *ports; /* PORT, PORTRANGE, PORTJOB; NULL: none */
 	struct policy policy; /* .loaded false: no policy file */
 };
 

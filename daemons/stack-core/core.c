@@ -52,6 +52,8 @@ int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e)
 		r = install(k, c, e);
 	if (!r)
 		r = stack_routes(s, c->routes, c->n_routes, e);
+	if (!r)
+		r = ports_apply(k, c->ports, e);
 	if (!r) {
 		s->forwarding = c->forwarding;
 		s->ipsecurity4 = c->ipsecurity4;

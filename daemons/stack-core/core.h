@@ -2,6 +2,7 @@
 #pragma once
 #include "daemons/stack-core/conf.h"
 #include "daemons/stack-core/ipsec/dynamic.h"
+#include "daemons/stack-core/ports.h"
 #include "lib/daemon/daemon.h"
 
 /* At most so many events a second; the others are counted and told with the next. */
@@ -17,6 +18,7 @@ struct core {
 	struct loop_fd *control;
 	struct loop_timer *tick, *second;
 	struct token_bucket wants, unknown; /* events that strangers cause */
+	struct core_ports *ports; /* port access control; NULL: no statements yet */
 	enum filter_source wanted; /* "ipsec -f default" or "reload", remembered over restarts */
 };
 

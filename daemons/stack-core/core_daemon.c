@@ -63,6 +63,7 @@ static void second(void *arg)
 	(void)filter_expire(k->stack->filters, core_now_us());
 	watch_tunnels(k);
 	tunnels_second(k);
+	ports_second(k);
 	loop_timer_set(k->second, SECOND_MS);
 }
 
@@ -128,6 +129,7 @@ static void core_stop(struct daemon *d)
 	loop_fd_free(k->control);
 	loop_timer_free(k->tick);
 	loop_timer_free(k->second);
+	ports_free(k);
 	stack_free(k->stack);
 	stack_conf_free(k->conf);
 	memset(k, 0, sizeof(*k));

@@ -46,6 +46,9 @@ uint64_t saf_generation(struct saf *s); /* changes when the snapshot does; no sy
 int saf_user_by_uid(struct saf *s, uid_t uid, struct saf_subject *ret_subject, bool *ret_revoked);
 int saf_user_by_name(struct saf *s, const char *user, struct saf_subject *ret_subject, bool *ret_revoked);
 
+/* Calls @fn for every uid that a SAF user has, in order, over one generation of the snapshot. */
+void saf_each_uid(struct saf *s, void (*fn)(void *arg, const struct saf_subject *who, bool revoked), void *arg);
+
 /* The one decision function (zos.md section 1, decision order). Returns rc and fills *@ret (NULL allowed). A revoked or
  * undefined user is refused wherever a profile exists. The caller decides what SAF_NO_DECISION means; where it has no
  * better reason it treats it as refused. Never blocks, never allocates. */

@@ -195,6 +195,19 @@ int saf_user_by_uid(struct saf *s, uid_t uid, struct saf_subject *ret_subject, b
 	return -ENOENT;
 }
 
+void saf_each_uid(struct saf *s, void (*fn)(void *arg, const struct saf_subject *who, bool revoked), void *arg)
+{
+	snap_refresh(s);
+	/* @fn may decide, which may change to a newer snapshot: positions are asked anew, and a uid is found by itself. */
+	for (uint32_t i = 0; i < s->h->uids.count; i++) {
+		const struct snap_uid *t = snap_at(s->h, s->h->uids.off);
+		struct saf_subject who;
+		bool revoked = false;
+		if (!saf_user_by_uid(s, t[i].uid, &who, &revoked))
+			fn(arg, &who, revoked);
+	}
+}
+
 int saf_user_by_name(struct saf *s, const char *user, struct saf_subject *ret_subject, bool *ret_revoked)
 {
 	snap_refresh(s);

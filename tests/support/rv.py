@@ -147,7 +147,7 @@ def public(name):
 
 
 def program(name):
-    for where in ("daemons/" + name, "cli", "tests/bench", "cli/" + name):
+    for where in ("daemons/" + name, "daemons/stack-core/port", "cli", "tests/bench", "cli/" + name):
         full = os.path.join(BUILD, where, name)
         if os.path.isfile(full) and os.access(full, os.X_OK):
             return full
