@@ -25,7 +25,7 @@ def installed():
         rv.check("%s starts an installed program" % os.path.basename(u),
                  len(programs) == 1 and os.path.isfile(dest + "/sbin/" + os.path.basename(programs[0])), programs)
         with open(u, "w") as f:
-            f.write(re.sub(r"(?m)^ExecStart=", "ExecStart=%s/sbin/" % dest, text))
+            f.write(re.sub(r"(?m)^(Exec(?:Start|Stop)=)", r"\1%s/sbin/" % dest, text))
     return dest, sorted(units)
 
 
@@ -54,16 +54,16 @@ def tmpfiles(dest):
 
 def main():
     dest, units = installed()
-    rv.check("all units are installed", [os.path.basename(u) for u in units] == sorted(
-        ["defmgrD.service", "stack-core@.service"] + ["ikeD.service"] * os.path.exists(rv.BUILD + "/daemons/ikeD/ikeD")),
-             units)
+    built = {"%s.service" % d for d in ("ikeD", "rpcbindD") if os.path.exists("%s/daemons/%s/%s" % (rv.BUILD, d, d))}
+    rv.check("all units are installed", {os.path.basename(u) for u in units} ==
+             {"defmgrD.service", "stack-core@.service", "ravelin-portguard@.service"} | built, units)
     names = users_exist(dest)
     tmpfiles(dest)
     for u in units:
         base = os.path.basename(u)
         with open(u) as f:
             user = re.search(r"(?m)^User=(\S+)", f.read()).group(1)
-        rv.check("%s runs as an account of its own" % base, user in names, user)
+        rv.check("%s runs as an account of its own" % base, user in names or base == "ravelin-portguard@.service", user)
         p = subprocess.run(["systemd-analyze", "verify", "--man=no", u], capture_output=True, text=True,
                            env=dict(os.environ, SYSTEMD_LOG_LEVEL="warning"))
         said = "\n".join(x for x in p.stderr.splitlines() if "ravelin" in x or base in x or ".service:" in x)
