@@ -329,7 +329,7 @@ void out_host(struct worker *w, struct pkt *p)
 		return;
 	}
 	w->pass[PASS_HOST]++;
-	if (!p->gso_size && p->len > w->stack->links[r->link].mtu) {
+	if (!p->gso_size && !p->whole && p->len > w->stack->links[r->link].mtu) {
 		too_big(w, p, NULL, w->stack->links[r->link].mtu);
 		return;
 	}

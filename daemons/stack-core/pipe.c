@@ -45,18 +45,21 @@ static bool icmp_token(struct worker *w)
 }
 
 /* An address of ours to answer from: of the link the packet came in on, or of any NIC when the host's programs are answered (the
- * TUN's own address would be the host's). */
-static const struct addr *own_address(const struct stack *s, uint16_t link, uint8_t family)
+ * TUN's own address would be the host's, and so is a NIC's that the TUN has too: a host believes no packet that claims to be
+ * from itself. Then the answer comes in the name of where the packet was going). */
+static const struct addr *own_address(const struct worker *w, const struct pkt *bad)
 {
-	const struct link *l = &s->links[link];
+	const struct stack *s = w->stack;
+	const struct link *l = &s->links[bad->in_link];
 	const struct addr *a;
 
-	if (l->type != LINK_TUN)
-		return link_source(l, family);
+	if (l->type != LINK_TUN || bad->sa_in)
+		return link_source(l, bad->family);
 	for (unsigned i = 0; i < s->n_links; i++)
-		if (s->links[i].type != LINK_TUN && (a = link_source(&s->links[i], family)) && !ip_is_link_local6(a))
+		if (s->links[i].type != LINK_TUN && (a = link_source(&s->links[i], bad->family)) && !ip_is_link_local6(a) &&
+			kind_of(w, a) != FIB_HOST)
 			return a;
-	return NULL;
+	return ip_is_multicast(&bad->dst) || is_home(kind_of(w, &bad->dst)) ? NULL : &bad->dst;
 }
 
 /* Path MTU must reach the sender whatever the filters say, or his connections stall (RFC 4301 section 8.2): about a packet that came
@@ -65,7 +68,7 @@ void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint
 {
 	if (!icmp_error_allowed(bad))
 		return;
-	const struct addr *src = own_address(w->stack, bad->in_link, bad->family);
+	const struct addr *src = own_address(w, bad);
 	if (!src) {
 		w->drops[DROP_ICMP_NO_SOURCE]++;
 		return;
@@ -291,6 +294,28 @@ static void clear_push(struct worker *w, struct pkt *p)
 	w->clear[w->n_clear++] = p;
 }
 
+/* Fragments for us, and of the host's programs, are put together before anything is decided: later ones do not show what the
+ * first one was. IPv6 packets of the host stay as they are, for only their sender may fragment them. NULL: it waits, or is lost. */
+static struct pkt *defrag(struct worker *w, struct pkt *p)
+{
+	bool tun = w->stack->links[p->in_link].type == LINK_TUN && !p->sa_in;
+	uint16_t drop;
+
+	if (tun ? p->family == 6 : !is_home(fib_route(w->fib, p->nexthop)->kind))
+		return p;
+	struct pkt *whole = reass_add(w->reass, w->pool, p, w->now_ms, &drop);
+	if (drop)
+		w->drops[drop]++;
+	if (!whole)
+		return NULL;
+	w->pass[PASS_REASSEMBLED]++;
+	if (!ip_parse(whole)) {
+		pipe_drop(w, whole, whole->drop);
+		return NULL;
+	}
+	return whole;
+}
+
 /* Opens what is protected; the inner packets go on in clear. */
 static void esp_flush(struct worker *w)
 {
@@ -309,7 +334,8 @@ static void esp_flush(struct worker *w)
 		p->l2_group = p->encap = false;
 		p->csum_partial = false;
 		p->nexthop = fib_lookup(w->fib, &p->dst);
-		clear_push(w, p);
+		if (!p->fragment || (p = defrag(w, p)))
+			clear_push(w, p);
 	}
 }
 
@@ -393,6 +419,8 @@ static void sort_in(struct worker *w, struct pkt *p)
 		return;
 	}
 	p->nexthop = fib_lookup(w->fib, &p->dst);
+	if (p->fragment && !(p = defrag(w, p)))
+		return;
 	if (l->type != LINK_TUN && is_home(fib_route(w->fib, p->nexthop)->kind)) {
 		if (p->proto == IP_ESP || p->proto == IP_AH) {
 			sealed_in(w, p);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PKT_HEADROOM = 128, PKT_TAILROOM = 64, PKT_SMALL = 2048, PKT_LARGE = 65536 + 512, PKT_BATCH = 256 };
+enum { PKT_HEADROOM = 128, PKT_TAILROOM = 64, PKT_SMALL = 2048, PKT_LARGE = 65536 + 768, PKT_BATCH = 256 };
 
 /* gso_type, as in virtio_net_hdr; PKT_GSO_ECN is or'ed in. */
 enum { PKT_GSO_TCP4 = 1, PKT_GSO_UDP = 3, PKT_GSO_TCP6 = 4, PKT_GSO_UDP_L4 = 5, PKT_GSO_ECN = 0x80 };
@@ -38,6 +38,7 @@ struct pkt {
 	uint16_t csum_start, csum_offset;
 	uint32_t sa_in;		     /* index+1 of the SA that decapsulated it, 0: came in clear */
 	bool encap;			     /* UDP that carries ESP (RFC 3948): set by the pipe, for ipsec_in */
+	bool whole;			     /* put together of fragments: may be longer than the link it came by takes */
 	bool sealed;			     /* a protected packet of ours: no ICMP error about it */
 	bool unfiltered;		     /* the stack's own word about path MTU: see pipe_error */
 	struct addr next_hop;

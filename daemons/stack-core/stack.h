@@ -17,6 +17,7 @@
 	X(ARP, "neighbour", "ARP and neighbour discovery messages handled")             \
 	X(NEIGH_WAIT, "neighbour", "packets that waited for a link address")            \
 	X(HELD, "filter", "packets that waited for a tunnel")                           \
+	X(REASSEMBLED, "ip", "packets put together of fragments")                       \
 	X(KEEPALIVE, "ipsec-in", "NAT keepalives of peers (RFC 3948 2.3)")              \
 	X(DECAP, "ipsec-in", "packets taken out of ESP or AH")                          \
 	X(ENCAP, "ipsec-out", "packets put into ESP or AH")                             \

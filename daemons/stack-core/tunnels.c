@@ -232,6 +232,8 @@ static int protect(struct core *k, struct tunnel *t, struct filter_protect *p, s
 	if (old)
 		filter_dynamic_remove(k->stack->filters, old);
 	t->filters = d;
+	if (t->out)
+		filter_dynamic_ready(k->stack->filters, d);
 	return 0;
 }
 
@@ -261,6 +263,7 @@ static bool make_ready(struct core *k, struct tunnel *t, struct generation *g)
 
 	if (atomic_load(&g->out->expired) || !dynamic_ready(t, g))
 		return false;
+	filter_dynamic_ready(k->stack->filters, t->filters);
 	stack_kick(k->stack); /* packets may be waiting for it */
 	if (first)
 		events_tunnel(k, t, NULL);

@@ -35,7 +35,7 @@ void tunnels_want(void *arg, const struct hold_want *want)
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
 	Stack__Acquire m = STACK__ACQUIRE__INIT;
 
-	if (!may_tell(&k->wants, WANTS_SECOND))
+	if (filter_dynamic_coming(k->stack->filters, &want->src, &want->dst, want->proto) || !may_tell(&k->wants, WANTS_SECOND))
 		return;
 	m.rule = (char *)want->rule;
 	m.vpn_action = (char *)want->vpn;

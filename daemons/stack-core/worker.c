@@ -31,6 +31,7 @@ struct worker *worker_new(struct stack *s, unsigned index)
 	w->ipsec = ipsec_worker_new(s->sadb, index);
 	w->filter = filter_worker_new(s->filters, FILTER_CACHE_DEFAULT);
 	w->hold = hold_new();
+	w->reass = reass_new();
 	w->tx = xcalloc(s->n_links, sizeof(*w->tx));
 	w->route_packets = xcalloc(FIB_ROUTES_MAX + 1, sizeof(uint64_t));
 	w->pending_tail = &w->pending;
@@ -51,6 +52,7 @@ void worker_free(struct worker *w)
 	close(w->epoll_fd);
 	ipsec_worker_free(w->ipsec);
 	hold_free(w->hold);
+	reass_free(w->reass);
 	pkt_pool_free(w->pool);
 	free(w->tx);
 	free(w->route_packets);
@@ -99,6 +101,10 @@ static void waiting(struct worker *w, bool kicked)
 		out_pending(w);
 		out_flush(w);
 	}
+	if (reass_waiting(w->reass) && w->now_ms >= w->reass_checked_ms + SLEEP_HELD_MS) {
+		w->reass_checked_ms = w->now_ms;
+		w->drops[DROP_IP_REASS_TIME] += reass_expire(w->reass, w->pool, w->now_ms);
+	}
 	if (hold_waiting(w->hold) && (kicked || w->now_ms >= w->hold_checked_ms + SLEEP_HELD_MS)) {
 		w->hold_checked_ms = w->now_ms;
 		hold_release(w);
@@ -129,7 +135,7 @@ static void sleep_in_kernel(struct worker *w)
 	uint64_t n;
 
 	rcu_thread_offline();
-	int got = epoll_wait(w->epoll_fd, ev, LINKS_MAX + 1, w->pending ? SLEEP_PENDING_MS : hold_waiting(w->hold) ? SLEEP_HELD_MS : SLEEP_MS);
+	int got = epoll_wait(w->epoll_fd, ev, LINKS_MAX + 1, w->pending ? SLEEP_PENDING_MS : hold_waiting(w->hold) || reass_waiting(w->reass) ? SLEEP_HELD_MS : SLEEP_MS);
 	rcu_thread_online();
 	for (int i = 0; i < got; i++)
 		if (ev[i].data.fd == w->kick_fd && read(w->kick_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)

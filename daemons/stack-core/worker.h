@@ -4,6 +4,7 @@
 #include "daemons/stack-core/hold.h"
 #include "daemons/stack-core/ip/discover.h"
 #include "daemons/stack-core/ip/icmp.h"
+#include "daemons/stack-core/ip/reass.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "daemons/stack-core/stack.h"
 
@@ -57,6 +58,8 @@ struct worker {
 	atomic_bool kicked;
 	struct hold *hold;
 	uint64_t hold_checked_ms;
+	struct reass *reass;
+	uint64_t reass_checked_ms;
 	/* token bucket for ICMP errors */
 	uint64_t icmp_at_ms;
 	unsigned icmp_tokens;

@@ -14,6 +14,7 @@ enum { PLACES_MAX = 32 /* anchors one tunnel stands in front of */ };
 struct filter_dynamic {
 	struct filter_protect p;
 	struct filter_rule *rules; /* by ->sibling */
+	bool ready;
 	struct filter_dynamic *next, **at;
 };
 
@@ -158,6 +159,13 @@ static void put(struct filter_set *fs, struct rule_set *s, struct filter_dynamic
 	}
 }
 
+static void classify(struct filter_set *fs, struct rule_set *s, struct filter_rule *r)
+{
+	r->in = &s->side[filter_side(r->spec.family, r->spec.inbound)];
+	classifier_add(r->in, r);
+	changed(fs, r);
+}
+
 static void place(struct filter_set *fs, struct rule_set *s, struct filter_dynamic *d)
 {
 	unsigned places = 0;
@@ -172,10 +180,39 @@ static void place(struct filter_set *fs, struct rule_set *s, struct filter_dynam
 	/* First what inbound packets are checked against, then what chooses. */
 	atomic_store_explicit(&fs->of_tunnel[d->p.tunnel], d->rules, memory_order_release);
 	for (struct filter_rule *r = d->rules; r; r = r->sibling) {
-		r->in = &s->side[filter_side(r->spec.family, r->spec.inbound)];
-		classifier_add(r->in, r);
-		changed(fs, r);
+		if (r->spec.inbound || d->ready)
+			classify(fs, s, r);
 	}
+}
+
+void filter_dynamic_ready(struct filter_set *fs, struct filter_dynamic *d)
+{
+	if (d->ready)
+		return;
+	d->ready = true;
+	fs->n_unready--;
+	for (struct filter_rule *r = d->rules; r; r = r->sibling)
+		if (!r->in) {
+			struct filter_rule *anchor = (struct filter_rule *)(uintptr_t)r->anchor;
+			list_out(r);
+			list_in(anchor, r);
+			r->prio = anchor->prio + ++anchor->turn;
+			classify(fs, fs->source[FILTER_POLICY], r);
+		}
+}
+
+bool filter_dynamic_coming(const struct filter_set *fs, const struct addr *src, const struct addr *dst, uint8_t proto)
+{
+	struct filter_spec s;
+
+	for (const struct filter_dynamic *d = fs->n_unready ? fs->dynamics : NULL; d; d = d->next) {
+		if (d->ready || d->p.local_lo.family != src->family || (d->p.proto != FILTER_PROTO_ANY && d->p.proto != proto))
+			continue;
+		spec_of(&d->p, false, false, &s);
+		if (overlap(src, src, &s.src_lo, &s.src_hi) && overlap(dst, dst, &s.dst_lo, &s.dst_hi))
+			return true;
+	}
+	return false;
 }
 
 static void rule_free_rcu(struct rcu_head *h)
@@ -218,6 +255,7 @@ int filter_dynamic_add(struct filter_set *fs, const struct filter_protect *p, st
 	if (d->next)
 		d->next->at = &d->next;
 	fs->dynamics = d;
+	fs->n_unready++;
 	*ret = d;
 	return 0;
 }
@@ -232,13 +270,16 @@ void filter_dynamic_remove(struct filter_set *fs, struct filter_dynamic *d)
 	for (struct filter_rule *r = d->rules; r; r = next) {
 		next = r->sibling;
 		list_out(r);
-		classifier_remove(r->in, r);
-		changed(fs, r);
+		if (r->in) {
+			classifier_remove(r->in, r);
+			changed(fs, r);
+		}
 		urcu_qsbr_call_rcu(&r->rcu, rule_free_rcu);
 	}
 	*d->at = d->next;
 	if (d->next)
 		d->next->at = d->at;
+	fs->n_unready -= !d->ready;
 	free(d);
 }
 

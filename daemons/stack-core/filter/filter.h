@@ -181,7 +181,8 @@ unsigned filter_resolve(
 	struct filter_set *fs, uint32_t (*find)(void *arg, const char *vpn), void *arg);
 
 /* Dynamic tunnels. In front of each anchor of rule @rule that meets the selector goes a pair of filters with it, inbound and
- * outbound, which match where the anchor matches too; the newest stands first. With @natt_local and @natt_remote a second
+ * outbound, which match where the anchor matches too; the newest stands first. The outbound one matches nothing before the tunnel
+ * is ready. With @natt_local and @natt_remote a second
  * pair for these addresses: transport mode shows the NAT's address, not the one negotiated. They follow the policy: when it
  * is replaced, they stand in front of the new anchors of that name. Installing one voids what flow caches know of those
  * anchors and nothing else. */
@@ -196,6 +197,10 @@ struct filter_protect {
 struct filter_dynamic;
 /* -EINVAL; -ENOENT: no anchor of that name in the policy meets it. */
 int filter_dynamic_add(struct filter_set *fs, const struct filter_protect *p, struct errbuf *err, struct filter_dynamic **ret);
+/* Its outbound filters begin to match: the tunnel can be used. A tunnel made ready later stands before earlier ones. */
+void filter_dynamic_ready(struct filter_set *fs, struct filter_dynamic *d);
+/* Is a tunnel installed, and not ready yet, that such a packet would use? Then nobody needs to be asked for one. */
+bool filter_dynamic_coming(const struct filter_set *fs, const struct addr *src, const struct addr *dst, uint8_t proto);
 void filter_dynamic_remove(struct filter_set *fs, struct filter_dynamic *d);
 bool filter_dynamic_placed(const struct filter_dynamic *d); /* false: the policy has no anchor for it at present */
 bool filter_dynamic_same(const struct filter_dynamic *d, const struct filter_protect *p);

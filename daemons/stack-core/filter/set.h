@@ -51,6 +51,7 @@ struct filter_set {
 	struct rule_set *source[2];
 	enum filter_source want;
 	struct filter_dynamic *dynamics;
+	unsigned n_unready;
 	uint16_t last_bucket;
 	struct filter_rule *newest, *oldest; /* defences */
 	uint32_t n_defences;

@@ -13,6 +13,8 @@
 	X(IP_VERSION, "parse", "IP version is not the one of the frame")                                  \
 	X(IP_HEADER, "parse", "IPv4 header length or options malformed")                                  \
 	X(IP_CHECKSUM, "parse", "IPv4 header checksum wrong")                                             \
+	X(IP_OVERLAP, "ip", "fragment that overlaps another one of its packet, or came twice")  \
+	X(IP_REASS_TIME, "ip", "packets whose fragments did not all come in time")              \
 	X(IP_FRAGMENT, "parse", "fragment offset or length impossible")                                   \
 	X(IP_TINY_FRAGMENT, "parse", "fragment that hides or overwrites the transport header (RFC 1858)") \
 	X(IP_EXTENSION, "parse", "IPv6 extension header malformed or too many")                           \
