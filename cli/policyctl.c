@@ -24,6 +24,11 @@ static void print_policy(const struct cli *c, const char *file, const struct ips
 	json_fini(&j);
 }
 
+static void print_doubt(void *file, const char *text)
+{
+	(void)fprintf(stderr, "%s: warning: %s\n", (const char *)file, cli_safe(text));
+}
+
 static int check(struct cli *c, int argc, char **argv)
 {
 	struct ipsec_policy *p = NULL;
@@ -36,6 +41,7 @@ static int check(struct cli *c, int argc, char **argv)
 	if (!rc)
 		rc = ipsec_policy_build(file, common, &p);
 	if (!rc) {
+		(void)policy_doubts(p, print_doubt, argv[0]);
 		print_policy(c, argv[0], p);
 		ipsec_policy_free(p);
 		return code;

@@ -208,6 +208,9 @@ int ipsec_policy_build(struct conf *file, struct conf *common, struct ipsec_poli
  * wins. */
 int ipsec_policy_load(const char *path, const char *common_path, struct errbuf *err, struct ipsec_policy **ret);
 void ipsec_policy_free(struct ipsec_policy *p); /* NULL allowed */
+/* What is no mistake and will hardly be meant: rules that nothing can use, algorithms that can be broken. How many. */
+typedef void (*policy_doubt_fn)(void *arg, const char *text);
+size_t policy_doubts(const struct ipsec_policy *p, policy_doubt_fn fn, void *arg);
 struct json;
 void ipsec_policy_json(const struct ipsec_policy *p, struct json *j); /* all of it as one object; never a key */
 

@@ -77,6 +77,10 @@ def tool():
     rules = {r["name"]: r for r in j.get("filter_rules", [])}
     rv.check("--json shows it resolved", rules.get("Branch", {}).get("local_start_action", {}).get("name") == "to-branch" and
              [r["name"] for r in j["key_exchange_rules"]] == ["branch", "laboratory", "partners"], p.stdout[:500] + p.stderr)
+    rv.check("nothing in it is doubtful", p.stderr == "", p.stderr)
+    q = check("check", file("stacks/gate.policy", POLICY), file("common.policy", COMMON))
+    rv.check("anchors that nothing can use are worth warnings", q.returncode == 0 and "no rule permits IKE" in q.stderr and
+             "no KeyExchangeRule" in q.stderr, q.stderr)
     rv.check("and no key", "change-me" not in p.stdout and "00010203" not in p.stdout)
     bad = file("bad.policy", "IpFilterPolicy { IpFilterRuleRef nix }\nKeyExchangePolicy { AllowNat Maybe }\nNonsense\n")
     p = check("check", bad)

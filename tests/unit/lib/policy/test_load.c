@@ -156,6 +156,50 @@ static unsigned undocumented(const struct conf_stmt *s, const char *page, unsign
 	return missing;
 }
 
+static char doubts[2048];
+
+static void note(void *arg, const char *text)
+{
+	(void)arg;
+	(void)strcat(strcat(doubts, text), "\n");
+}
+
+static const char *doubts_of(const char *text)
+{
+	struct ipsec_policy *p = accepted(text);
+	doubts[0] = 0;
+	size_t n = policy_doubts(p, note, NULL);
+	ck_assert_uint_eq(n != 0, doubts[0] != 0);
+	ipsec_policy_free(p);
+	return doubts;
+}
+
+#define TUNNEL                                                                                                          \
+	ACTIONS "IpDynVpnAction v { IpDataOffer { HowToEncap Tunnel\n HowToEncrypt DES\n HowToAuth ESP HMAC_SHA1 } }\n"   \
+		"IpService ike { Protocol udp\n SourcePortRange 500 }\n"                                               \
+		"IpFilterRule t { IpSourceAddr 10.1.0.0/16\n IpDestAddr 10.2.0.0/16\n IpServiceRef all\n"             \
+		" IpGenericFilterActionRef ipsec\n IpDynVpnActionRef v }\n"                                            \
+		"IpFilterRule i { IpSourceAddr all\n IpDestAddr all\n IpServiceRef ike\n IpGenericFilterActionRef permit }\n"
+
+START_TEST(what_is_hardly_meant)
+{
+	ck_assert_str_eq(doubts_of(EMPTY), "");
+	ck_assert_str_eq(doubts_of(TUNNEL "IpFilterPolicy { IpFilterRuleRef t }\n"),
+		"no rule permits IKE (UDP 500, both directions, local) in the clear: no tunnel can be negotiated\n"
+		"anchor rules, and no KeyExchangeRule: no tunnel can be negotiated unless another file has one\n"
+		"IpDynVpnAction 'v', offer 1: DES and MD5 can be broken\n");
+	ck_assert_ptr_null(strstr(doubts_of(TUNNEL "IpFilterPolicy { IpFilterRuleRef i\n IpFilterRuleRef t }\n"), "permits IKE"));
+	ck_assert_ptr_nonnull(strstr(doubts_of(EMPTY "LocalDynVpnPolicy { LocalDynVpnRule l { LocalIp 10.1.0.1\n RemoteIp 10.2.0.1 } }\n"),
+		"LocalDynVpnRule 'l': no anchor rule covers all of it"));
+	ck_assert_str_eq(doubts_of(EMPTY KEX("Identity Fqdn gw.example.com")),
+		"KeyExchangeRule 'r': in main mode a preshared key is chosen by address alone, so give the peer a Location of one address\n");
+	ck_assert_str_eq(doubts_of(EMPTY KEX("Identity IpAddr 192.0.2.0/24")), "");
+	ck_assert_ptr_nonnull(strstr(doubts_of(EMPTY "KeyExchangePolicy { KeyExchangeRule r { LocalSecurityEndpoint { Location 192.0.2.1 }\n"
+		"RemoteSecurityEndpoint { }\n KeyExchangeAction { KeyExchangeOffer { HowToEncrypt 3DES\n HowToAuthMsgs MD5\n DHGroup Group2 } } } }\n"),
+		"KeyExchangeRule 'r', offer 1: DES, MD5 and Group1 can be broken"));
+}
+END_TEST
+
 START_TEST(the_manual_page_has_every_statement)
 {
 	char page[65536];
@@ -192,6 +236,7 @@ static Suite *suite(void)
 	tcase_add_test(t, files_that_are_not_there_or_wrong);
 	tcase_add_test(t, rules_are_found_by_both_ends);
 	tcase_add_test(t, identities_and_wildcards);
+	tcase_add_test(t, what_is_hardly_meant);
 	tcase_add_test(t, the_manual_page_has_every_statement);
 	tcase_add_test(t, the_sample_is_good_and_json_shows_no_key);
 	suite_add_tcase(s, t);
