@@ -15,7 +15,8 @@ struct ike_suite {
 	uint8_t key_len, block;	   /* of the cipher; block is also the IV's length */
 	uint8_t hash_len, prf_len; /* prf_len: of SKEYID and its family, of HASH payloads */
 };
-/* 0, or -EPROTONOSUPPORT: not ours, or this OpenSSL has no such algorithm (DES is asked of its legacy provider). */
+/* 0, or -EPROTONOSUPPORT: not ours, or this build has no such algorithm. DES needs no
+ * legacy provider: it is 3DES with three equal keys. */
 int ike_suite_of(const struct kex_offer *o, struct ike_suite *ret);
 
 struct ike_part {

@@ -1,6 +1,7 @@
 /* notify: the numbers with which one IKE tells another what happened (RFC 2408 section 3.14.1, RFC 2407 section 4.6.3,
  * RFC 3706), their texts, and struct ike_refusal, with which every parser here says why it refused. */
 #pragma once
+#include <errno.h>
 #include <stdint.h>
 
 enum ike_notify_type {

@@ -4,7 +4,8 @@
  * attributes are others ends the exchange). Responder: choose; the answer is the peer's own transform, byte for byte.
  * Our order of preference decides: the first of our offers that any of the peer's transforms fits.
  *
- * Lifetimes: a peer's value must lie in the offer's accepted range (0: no limit there). A peer that states none gets ours.
+ * Lifetimes: a peer's value must lie in the offer's accepted range (0: no limit there), else the transform does not fit.
+ * A peer that states none gets ours, but phase 2's default of 28,800 seconds when that is shorter (RFC 2407 section 4.5).
  * AND'ed protocols (several proposal payloads of one number: ESP and AH together) are never chosen, and offers of ours that would
  * need them (ah and esp both) are never sent. */
 #pragma once
@@ -22,8 +23,8 @@ struct p1_choice {
 	uint8_t answer[OFFER_ANSWER_MAX]; /* body of the SA payload to answer with */
 	size_t answer_len;
 };
-/* Body of the SA payload: one proposal, a transform per offer (those that this build's OpenSSL cannot do are left out: see
- * ike_suite_of). Aggressive mode can offer only the first offer's group (RFC 2409 section 5.2): pass only these.
+/* Body of the SA payload: one proposal, a transform per offer (those that ike_suite_of
+ * refuses are left out). Aggressive mode can offer only the first offer's group (RFC 2409 section 5.2): pass only these.
  * The count of transforms; 0: nothing to offer. */
 size_t offer_p1_write(struct wr *w, const struct kex_offer *offers, size_t n);
 /* Responder. 0, or -EPROTO with NO-PROPOSAL-CHOSEN or what is malformed. */
@@ -39,7 +40,7 @@ enum ike_encap { ENCAP_TUNNEL = 1, ENCAP_TRANSPORT = 2, ENCAP_UDP_TUNNEL = 3, EN
 
 /* What both ends know before the SA payload. */
 struct p2_terms {
-	bool nat;	     /* NAT found: UDP modes are offered, AH is not, and only UDP modes are accepted */
+	bool nat;	     /* NAT found: UDP modes are offered, AH is not, and only UDP modes (either numbers) are accepted */
 	bool draft;	     /* the peer speaks draft-ietf-ipsec-nat-t-ike-02/03 only: 61443, 61444 */
 	bool esn_allowed;
 	uint32_t spi;	     /* ours */
@@ -55,8 +56,6 @@ struct p2_choice {
 	uint8_t proposal, transform;
 	uint8_t answer[OFFER_ANSWER_MAX]; /* with our SPI */
 	size_t answer_len;
-	/* The lifetime is the shorter of the two when the peer's is accepted as it is; when set, tell it (RESPONDER-LIFETIME). */
-	bool tell_lifetime;
 };
 /* One proposal per offer, numbered from 1, all with our SPI: an offer with esn gives two transforms, with and without. */
 size_t offer_p2_write(struct wr *w, const struct data_offer *offers, size_t n, const struct p2_terms *t);
