@@ -3,97 +3,21 @@
  * of whole XDR units, never larger than there is room for; no stranger changes the registry; what is registered can be listed whole and
  * found again; what a call claims to be long costs no memory.
  *
- * Around the program stand small doubles of authority, store, bus and worker: they own this process's only state. */
-#include "daemons/rpcbindD/rpcbind.h"
-#include "daemons/rpcbindD/xdr.h"
+ * Around the program stand the doubles of its unit tests. */
+#include "tests/unit/daemons/rpcbindD/doubles.h"
 #include <malloc.h>
-#include <stdlib.h>
 
 enum { LOCAL_BIT = 8, REGISTERED_MAX = 64, STREAM_ROOM = 1 << 20, MEMORY_MAX = 1 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static unsigned stored, answers;
-
-/* --- doubles --- */
-
-void rb_find_uid(struct rb_caller *c)
-{
-	c->uid_asked = true;
-}
-
-bool rb_may_change(struct rpcbind *rb, struct rb_caller *c, uint32_t prog, uint32_t vers, enum netid n, uint16_t port)
-{
-	(void)rb, (void)vers, (void)n, (void)port;
-	c->uid = c->local ? (int64_t)(prog % 3) : -1;
-	return c->local && prog != RPCBIND_PROG;
-}
-
-void rb_limited(struct rpcbind *rb, const struct rb_caller *c)
-{
-	(void)c;
-	rb->counters.limited++;
-}
-
-int store_put(struct store *s, const struct registration *e)
-{
-	(void)s, (void)e;
-	stored++;
-	return 0;
-}
-
-int store_delete(struct store *s, const struct registration *e)
-{
-	(void)s, (void)e;
-	stored--;
-	return 0;
-}
-
-void bus_publish(struct bus_server *b, const char *topic, const ProtobufCMessage *body)
-{
-	(void)b, (void)topic;
-	if (!protobuf_c_message_get_packed_size(body))
-		abort();
-}
-
-/* A server that answers with what it was sent, or fails, by its procedure. */
-void remote_call(struct remote *r, const struct remote_target *t, const struct remote_client *c, const uint8_t *args, size_t len,
-	remote_fn fn, void *arg)
-{
-	struct remote_answer a = {.status = (enum remote_status)(t->proc % (REMOTE_TOO_WEAK + 1)), .low = 1, .high = 2, .results = args, .len = len};
-	(void)r;
-	if (len > REMOTE_ARGS_MAX || c->port == 0)
-		abort();
-	fn(arg, &a);
-}
-
-void remote_cancel(struct remote *r, void *arg)
-{
-	(void)r, (void)arg;
-	abort();
-}
-
 static void check_reply(const uint8_t *p, size_t len, size_t room)
 {
 	struct rd r = rd_init(p, len);
-	answers++;
 	(void)rd_u32(&r);
 	if (len % 4 || len < 20 || len > room || rd_u32(&r) != 1)
 		abort();
 }
-
-void rb_udp_answer(const struct rb_caller *c, const uint8_t *text, size_t len)
-{
-	check_reply(text, len, c->room);
-}
-
-void rb_tcp_answer(struct rb_conn *c, const uint8_t *text, size_t len)
-{
-	(void)c;
-	check_reply(text, len, STREAM_ROOM);
-}
-
-/* --- one call --- */
 
 static struct rb_caller caller_of(uint8_t how, size_t len)
 {
@@ -133,12 +57,17 @@ static void serve(struct rpcbind *rb, uint8_t how, const uint8_t *data, size_t l
 	struct rd r = rd_init(data, len);
 	uint32_t xid = rd_u32(&r);
 	uint64_t before = registry_stamp(rb->registry);
+	doubles.uid = xid % 3;
+	doubles.answer = (struct remote_answer){.status = (enum remote_status)(xid / 3 % (REMOTE_TOO_WEAK + 1)), .low = 1, .high = 2};
+	doubles.answered = 0;
 	if (rb_serve(rb, &c, data, len, &w) == RB_REPLY) {
 		struct rd reply = rd_init(text, wr_len(&w));
 		check_reply(text, wr_len(&w), c.room);
 		if (rd_u32(&reply) != xid || wr_len(&w) + c.tail_len > c.room || c.tail_len % 4)
 			abort();
 	}
+	if (doubles.answered)
+		check_reply(doubles.reply, doubles.reply_len, c.room);
 	if (!c.local && registry_stamp(rb->registry) != before)
 		abort();
 	if (registry_stamp(rb->registry) != before)
