@@ -34,6 +34,7 @@ static void tick(void *arg)
 
 	stack_control(k->stack, loop_now_ms());
 	events_filters(k, core_now_us());
+	ports_follow(k);
 	loop_timer_set(k->tick, TICK_MS);
 }
 

@@ -309,6 +309,8 @@ const struct bus_method core_methods[] = {
 	{"Neighbours", NETSTAT("NEIGHBOURS"), &common__empty__descriptor, REPLY(neighbours), method_neighbours},
 	{"Counters", NETSTAT("COUNTERS"), &common__empty__descriptor, REPLY(counters), method_counters},
 	{"Ports", NETSTAT("PORTLIST"), &common__empty__descriptor, REPLY(ports), method_ports},
+	{"PortCheck", "SERVAUTH", "RAVELIN.STACK.{sysname}.{instance}.PORTCHECK", SAF_READ, &stack__port_check_request__descriptor,
+		REPLY(port_check), method_port_check},
 	{"Sas", IPSECCMD("DISPLAY"), &common__empty__descriptor, REPLY(sas), method_sas},
 	{"Filters", IPSECCMD("DISPLAY"), &stack__filters_request__descriptor, REPLY(filters), method_filters},
 	{"TrafficTest", IPSECCMD("DISPLAY"), &stack__traffic_test_request__descriptor, REPLY(filters), method_traffic},

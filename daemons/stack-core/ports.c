@@ -78,22 +78,12 @@ static void publish(struct core *k, const struct port_event *e, const char *job,
 	bus_publish(k->daemon->bus, "stack.port.denied", &m.base);
 }
 
-static void on_denied(void *arg, const struct port_event *e)
+static void tell(struct core *k, const struct port_event *e)
 {
-	struct core *k = arg;
 	struct core_ports *p = k->ports;
 	char job[PORT_JOB + 1] = "", reason[SAF_REASON_MAX] = "";
 	uint32_t suppressed = 0;
 
-	if (!p->table)
-		return;
-	if (e->listening) { /* first of all: it listens already */
-		int r = port_destroy_listener(e->port, e->cookie);
-		p->destroyed += r == 0;
-		p->destroy_failed += r < 0 && r != -ENOENT;
-		if (r < 0 && r != -ENOENT)
-			log_error("a listener that is not allowed could not be ended", "port", log_u64(e->port), "reason", strerror(-r));
-	}
 	memcpy(job, e->job, PORT_JOB);
 	p->denied++;
 	if (e->why == PORT_SAF)
@@ -106,6 +96,74 @@ static void on_denied(void *arg, const struct port_event *e)
 			log_u64(e->uid), "pid", log_u64(e->pid), "job", job, "at", e->listening ? "listen" : "bind", "reason", why,
 			"suppressed", log_u64(suppressed));
 	publish(k, e, job, why);
+}
+
+static void on_denied(void *arg, const struct port_event *e)
+{
+	struct core *k = arg;
+	struct core_ports *p = k->ports;
+
+	if (!p->table)
+		return;
+	if (e->listening) { /* first of all: it listens already */
+		int r = port_destroy_listener(e->port, e->cookie);
+		p->destroyed += r == 0;
+		p->destroy_failed += r < 0 && r != -ENOENT;
+		if (r < 0 && r != -ENOENT)
+			log_error("a listener that is not allowed could not be ended", "port", log_u64(e->port), "reason", strerror(-r));
+	}
+	tell(k, e);
+}
+
+static bool saf_permits(struct core *k, uid_t uid, const char *saf)
+{
+	struct saf_subject who;
+	char resource[SAF_RESOURCE_MAX];
+	bool revoked = false;
+
+	(void)port_control_resource(k->daemon->sysname, k->stack->name, saf, resource);
+	return k->daemon->saf && !saf_user_by_uid(k->daemon->saf, uid, &who, &revoked) && !revoked &&
+		saf_check(k->daemon->saf, &who, "SERVAUTH", resource, SAF_READ, NULL) == SAF_ALLOWED;
+}
+
+/* The listen that ravelin-portrun holds up is decided as the kernel decides (port_table_decide is its specification). */
+void method_port_check(struct bus_call *call, const ProtobufCMessage *request)
+{
+	const Stack__PortCheckRequest *q = (const Stack__PortCheckRequest *)request;
+	struct core *k = ((struct daemon *)bus_call_user(call))->state;
+	Stack__PortCheckReply reply = STACK__PORT_CHECK_REPLY__INIT;
+	struct port_event e = {.protocol = IPPROTO_TCP, .listening = 1};
+	char job[PORT_JOB + 1] = "";
+	enum port_why why = PORT_ALLOWED;
+
+	if (!q->has_port || !q->port || q->port > 65535 || !q->has_uid || (q->job && strlen(q->job) > PORT_JOB)) {
+		bus_fail(call, BUS_INVALID, "port, uid and a job name of at most %d characters are needed", PORT_JOB);
+		return;
+	}
+	if (k->ports && k->ports->table) {
+		if (q->job)
+			memcpy(job, q->job, strlen(q->job));
+		if (k->ports->control)
+			(void)port_control_exe(k->ports->control, q->exe_inode, q->exe_device, job);
+		const struct port_stmt *s = port_table_decide(k->ports->table, PORT_TCP, (uint16_t)q->port, job, q->uid, true, &why);
+		if (s && why == PORT_ALLOWED && s->saf[0] && !saf_permits(k, q->uid, s->saf)) {
+			why = PORT_SAF;
+			e.saf = port_table_resource(k->ports->table, s->saf);
+		}
+	}
+	if (why != PORT_ALLOWED) {
+		e.why = (uint8_t)why;
+		e.port = (uint16_t)q->port;
+		e.uid = q->uid;
+		e.pid = q->pid;
+		e.family = q->family == 6 ? 6 : 4;
+		memcpy(e.job, job, PORT_JOB);
+		tell(k, &e);
+	}
+	reply.has_allowed = true;
+	reply.allowed = why == PORT_ALLOWED;
+	reply.why = (char *)(uintptr_t)port_why_text(why);
+	bus_reply(call, &reply.base);
 }
 
 static int attach(struct core *k, struct errbuf *e)
@@ -149,15 +207,20 @@ int ports_apply(struct core *k, const struct port_table *t, struct errbuf *e)
 
 void ports_second(struct core *k)
 {
-	struct core_ports *p = k->ports;
 	struct errbuf e = {""};
+
+	if (k->ports && k->ports->table && !k->ports->control)
+		(void)attach(k, &e);
+}
+
+void ports_follow(struct core *k)
+{
+	struct core_ports *p = k->ports;
 	unsigned changed = 0;
 
-	if (!p || !p->table)
+	if (!p || !p->table || !p->control)
 		return;
-	if (!p->control)
-		(void)attach(k, &e);
-	else if (port_control_follow(p->control, k->daemon->saf, &changed) < 0)
+	if (port_control_follow(p->control, k->daemon->saf, &changed) < 0)
 		log_error("port access: users could not all be changed in the kernel's table");
 	p->saf_changes += changed;
 }

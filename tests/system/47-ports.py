@@ -60,6 +60,14 @@ except OSError as e:
 """
 
 
+def runs(kind, port, what, uid=0, unit="plain", family="4"):
+    """The same program, started through ravelin-portrun: asked at listen before it happens."""
+    argv = ["nsenter", "--net=/run/netns/" + host, rv.program("ravelin-portrun"), "--stack", STACK, "--pins", pins, "--", "/usr/bin/python3",
+            "-c", PROGRAM, make_cgroup(unit), str(uid), family, kind, "::" if family == "6" else "0.0.0.0", str(port), what]
+    p = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=dict(rv.environment(), PYTHONHOME="/usr"))
+    return p.stdout.strip() or p.stderr.strip()[-300:]
+
+
 def cgroup2():
     """A cgroup 2 hierarchy of the host, or one mounted for this test."""
     for line in open("/proc/mounts"):
@@ -201,6 +209,16 @@ rv.check("WHENLISTEN: an unpermitted listener is ended", tries("tcp", 5001, "bin
 rv.check("in IPv6 too", tries("tcp", 5001, "bind listen", uid=rv.MALLORY_UID, family="6") in ("ENDED", "EINVAL"))
 rv.permit("EZB.PORTACCESS.{sysname}.%s.GENERIC" % STACK, "MALLORY")
 rv.check("WHENLISTEN: a permitted one stays", rv.until(lambda: tries("tcp", 5001, "bind listen", uid=rv.MALLORY_UID) == "OK 0.0.0.0", 10))
+rv.permit("RAVELIN.STACK.{sysname}.%s.PORTCHECK" % STACK, "IBMUSER")
+print("# the launcher")
+rv.check("portrun: an unpermitted listen is EACCES", runs("tcp", 5003, "bind listen", uid=rv.ALICE_UID) == "EACCES")
+rv.check("portrun: in IPv6 too", runs("tcp", 5003, "bind listen", uid=rv.ALICE_UID, family="6") == "EACCES")
+rv.check("portrun: a permitted one listens and stays", runs("tcp", 5003, "bind listen", uid=rv.MALLORY_UID) == "OK 0.0.0.0")
+rv.check("portrun: a reserved port was asked at bind", runs("tcp", 2021, "bind listen", unit="web.service") == "OK 0.0.0.0" and
+         runs("tcp", 2021, "bind listen") == "EACCES")
+rv.check("portrun: an ephemeral port is never asked", runs("tcp", 0, "bind listen", uid=rv.ALICE_UID) == "OK 0.0.0.0" and
+         runs("tcp", 0, "nobind listen", uid=rv.ALICE_UID) == "OK 0.0.0.0")
+rv.check("portrun: no such program is said", "No such file" in rv.run("ravelin-portrun", "--stack", STACK, "/nonexistent").stderr)
 rv.check("a listen without a bind is an ephemeral port, never asked", tries("tcp", 0, "nobind listen", uid=rv.ALICE_UID) == "OK 0.0.0.0")
 rv.check("a new profile is taken up", reload(BIND))
 rv.check("WHENBIND: refused at bind", tries("tcp", 5002, uid=rv.MALLORY_UID) == "EACCES")
@@ -214,6 +232,7 @@ rv.check("and the old one stays in force", tries("tcp", 5002, uid=rv.MALLORY_UID
 
 print("# the stack goes away")
 stack.kill()
+rv.check("portrun: without the stack listen fails", runs("tcp", 5003, "bind listen", uid=rv.MALLORY_UID) == "EACCES")
 rv.check("killed: nothing opens", tries("tcp", 2021) == "EACCES" and tries("tcp", 2020, uid=rv.ALICE_UID) == "OK 0.0.0.0")
 profile(LISTEN)
 stack.start()

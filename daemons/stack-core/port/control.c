@@ -334,3 +334,15 @@ void port_control_counts(struct port_control *c, uint64_t ret[PORT_COUNTS])
 	}
 	free(v);
 }
+
+bool port_control_exe(struct port_control *c, uint64_t inode, uint32_t device, char job[PORT_JOB + 1])
+{
+	struct port_exe_key key = {.inode = inode, .device = device};
+	struct port_job known;
+
+	if (bpf_map_lookup_elem(c->fd[MAP_EXES], &key, &known))
+		return false;
+	memcpy(job, known.name, PORT_JOB);
+	job[PORT_JOB] = 0;
+	return true;
+}

@@ -6,10 +6,9 @@
  * store makes it current; a change of SAF only adds and removes users. No bind ever sees half of a change. */
 #pragma once
 #include "daemons/stack-core/port/table.h"
+#include "daemons/stack-core/port/pins.h"
 #include "lib/loop/loop.h"
 #include "lib/saf/saf.h"
-
-#define PORT_PINS "/sys/fs/bpf/ravelin"
 
 struct port_control;
 /* A refusal, as the kernel told it. */
@@ -26,6 +25,8 @@ int port_control_apply(struct port_control *c, const struct port_table *t, struc
 /* Follows SAF: does nothing unless its generation changed since. Users that gained or lost READ. */
 int port_control_follow(struct port_control *c, struct saf *saf, unsigned *ret_changed);
 void port_control_counts(struct port_control *c, uint64_t ret[PORT_COUNTS]);
+/* The job that PORTJOB gave the executable, into @job; false: none. */
+bool port_control_exe(struct port_control *c, uint64_t inode, uint32_t device, char job[PORT_JOB + 1]);
 /* The resource's name of an event or statement. */
 const char *port_control_resource(const char *sysname, const char *stack, const char *saf, char out[SAF_RESOURCE_MAX]);
 /* Ends a listening TCP socket of this network namespace that its owner was not allowed to have (SOCK_DESTROY). 0 or -errno. */

@@ -69,8 +69,8 @@ static int pin_maps(const struct options *o, struct bpf_object *object)
 
 	bpf_object__for_each_map(map, object)
 	{
-		if (bpf_map__type(map) == BPF_MAP_TYPE_SK_STORAGE || strchr(bpf_map__name(map), '.'))
-			continue; /* the program's own */
+		if (strchr(bpf_map__name(map), '.'))
+			continue; /* constants */
 		pin_path(o, bpf_map__name(map), path);
 		if (bpf_map__pin(map, path) || own(o, path, 0600) < 0)
 			return fail(path, errno);
@@ -95,7 +95,7 @@ static int attach_one(const struct options *o, struct bpf_object *object, const 
 
 static int detach(const struct options *o)
 {
-	static const char *const maps[] = {"current", "settings", "slots", "rules", "users", "exes", "counts", "events"};
+	static const char *const maps[] = {"current", "settings", "slots", "rules", "users", "exes", "counts", "events", "explicit"};
 	char path[256];
 
 	for (unsigned i = 0; i < LINKS; i++) {
