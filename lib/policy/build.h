@@ -23,7 +23,9 @@ struct build {
 	struct ipsec_policy *p;
 	struct index file, common; /* common.conf NULL: there is none */
 	size_t filters, entries;   /* so far */
-	struct conf_node *kex_policy;
+	size_t vpn_run, start_run; /* of these actions the stack file's come first */
+	struct kex_action inherited; /* KeyExchangePolicy's words, for actions */
+	struct conf_node **local; /* the rules of LocalDynVpnPolicy */
 };
 
 /* index.c */
@@ -66,8 +68,10 @@ uint16_t suite_group(enum policy_suite s);
 
 /* vpn.c, rule.c, kex.c, local.c */
 int vpn_actions_build(struct build *b);
+const struct vpn_action *vpn_action_of(const struct build *b, const char *name);
+const struct start_action *start_action_of(const struct build *b, const char *name);
 int start_actions_build(struct build *b);
 int filter_rule_build(struct build *b, struct conf_node *rule, const char *group);
 int kex_policy_build(struct build *b);
 void kex_rule_fini(struct kex_rule *r);
-int local_rule_build(struct build *b, struct conf_node *rule, const char *group);
+int local_policy_build(struct build *b);

@@ -19,9 +19,13 @@ static void __attribute__((format(printf, 2, 3))) doubt(struct doubts *d, const 
 	d->fn(d->arg, text);
 }
 
+enum { CHECKED_MAX = 1000 }; /* each is held against every rule */
+
 static void local_rules(struct doubts *d)
 {
-	for (size_t i = 0; i < d->p->n_local_rules; i++) {
+	if (d->p->n_local_rules > CHECKED_MAX)
+		doubt(d, "of %zu rules of LocalDynVpnPolicy only the first %d were checked for an anchor", d->p->n_local_rules, CHECKED_MAX);
+	for (size_t i = 0; i < d->p->n_local_rules && i < CHECKED_MAX; i++) {
 		const struct policy_rule *rule;
 		struct selector s;
 		if (policy_local_anchor(d->p, &d->p->local_rules[i], &rule, &s) < 0)

@@ -104,17 +104,13 @@ static int modes(struct conf_node *n, const struct kex_action *up, struct kex_ac
 	return 0;
 }
 
-static const struct kex_action zos = {.initiate = IKE_MODE_MAIN, .respond = IKE_MODE_EITHER};
-
 static int action_build(struct build *b, struct conf_node *rule, struct kex_action *a)
 {
 	struct conf_node *n = part(b, rule, "KeyExchangeAction");
-	struct kex_action up;
 	if (!n)
 		return -EINVAL;
 	build_name(a->name, n);
-	(void)modes(b->kex_policy, &zos, &up); /* its errors were recorded when the policy was begun */
-	int rc = modes(n, &up, a);
+	int rc = modes(n, &b->inherited, a);
 	a->filter_by_identity = build_word(n, "FilterByIdentity", 0);
 	return kex_offers_build(b, n, a) < 0 ? -EINVAL : rc;
 }
@@ -186,13 +182,13 @@ void kex_rule_fini(struct kex_rule *r)
 
 int kex_policy_build(struct build *b)
 {
-	struct conf_node *top = b->kex_policy = build_block(b, "KeyExchangePolicy"), *at;
-	struct kex_action a;
+	static const struct kex_action zos = {.initiate = IKE_MODE_MAIN, .respond = IKE_MODE_EITHER};
+	struct conf_node *top = build_block(b, "KeyExchangePolicy"), *at;
 	b->p->nat_keepalive_s = 20;
 	if (!top)
 		return 0;
-	int rc = modes(top, &zos, &a);
-	b->p->allow_nat = a.allow_nat;
+	int rc = modes(top, &zos, &b->inherited);
+	b->p->allow_nat = b->inherited.allow_nat;
 	if ((at = conf_child(top, "NatKeepAliveInterval")))
 		b->p->nat_keepalive_s = (uint32_t)conf_uint(at, "seconds");
 	return build_members(b, top, "KeyExchange", kex_rule_build) < 0 ? -EINVAL : rc;

@@ -55,7 +55,7 @@ static int filter_policy_build(struct build *b)
 static int others_build(struct build *b)
 {
 	struct ipsec_policy *p = b->p;
-	struct conf_node *n, *local = build_block(b, "LocalDynVpnPolicy");
+	struct conf_node *n;
 	size_t at = 0;
 	int rc = 0;
 	while ((n = build_each(b, "IpTimeCondition", &at)))
@@ -67,9 +67,7 @@ static int others_build(struct build *b)
 	p->n_manual = 0;
 	for (at = 0; (n = build_each(b, "IpManVpnAction", &at));)
 		p->manual[p->n_manual++] = n;
-	if (local && build_members(b, local, "LocalDynVpn", local_rule_build) < 0)
-		rc = -EINVAL;
-	return rc;
+	return local_policy_build(b) < 0 ? -EINVAL : rc;
 }
 
 int ipsec_policy_build(struct conf *file, struct conf *common, struct ipsec_policy **ret)

@@ -40,12 +40,7 @@ static int sides(struct build *b, struct conf_node *n, struct local_vpn_rule *r)
 	return rc;
 }
 
-static bool known(const struct ipsec_policy *p, const char *name)
-{
-	return policy_local_rule(p, name) != NULL;
-}
-
-int local_rule_build(struct build *b, struct conf_node *rule, const char *group)
+static int local_rule_build(struct build *b, struct conf_node *rule, const char *group)
 {
 	struct ipsec_policy *p = b->p;
 	struct local_vpn_rule r = {.protocol = POLICY_PROTO_ALL};
@@ -63,12 +58,37 @@ int local_rule_build(struct build *b, struct conf_node *rule, const char *group)
 		r.local_endpoint = conf_get(at, "address")->prefix.addr;
 	if ((at = conf_child(rule, "RemoteSecurityEndpointAddr")))
 		r.remote_endpoint = conf_get(at, "address")->prefix.addr;
-	if (!rc && known(p, r.name))
-		rc = conf_node_error(rule, "found LocalDynVpnRule '%s' twice in LocalDynVpnPolicy, expected it once: commands name it", r.name);
 	if (rc)
 		return rc;
-	if (!(p->n_local_rules & (p->n_local_rules - 1)))
-		p->local_rules = xrealloc(p->local_rules, p->n_local_rules ? 2 * p->n_local_rules : 1, sizeof(*p->local_rules));
+	if (!(p->n_local_rules & (p->n_local_rules - 1))) {
+		size_t room = p->n_local_rules ? 2 * p->n_local_rules : 1;
+		p->local_rules = xrealloc(p->local_rules, room, sizeof(*p->local_rules));
+		b->local = xrealloc(b->local, room, sizeof(struct conf_node *));
+	}
+	b->local[p->n_local_rules] = rule;
 	p->local_rules[p->n_local_rules++] = r;
 	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct conf_node *x = *(struct conf_node *const *)a, *y = *(struct conf_node *const *)b;
+	int rc = strcmp(conf_str(x, "name"), conf_str(y, "name"));
+	return rc ? rc : (x->line > y->line) - (x->line < y->line);
+}
+
+int local_policy_build(struct build *b)
+{
+	struct conf_node *top = build_block(b, "LocalDynVpnPolicy");
+	int rc = top && build_members(b, top, "LocalDynVpn", local_rule_build) < 0 ? -EINVAL : 0;
+	if (b->local)
+		qsort(b->local, b->p->n_local_rules, sizeof(struct conf_node *), by_name);
+	for (size_t i = 1; i < b->p->n_local_rules; i++)
+		if (!strcmp(conf_str(b->local[i - 1], "name"), conf_str(b->local[i], "name")))
+			rc = conf_node_error(b->local[i],
+				"found LocalDynVpnRule '%s' twice in LocalDynVpnPolicy, expected it once: commands name it",
+				conf_str(b->local[i], "name"));
+	free(b->local);
+	b->local = NULL;
+	return rc;
 }

@@ -36,15 +36,12 @@ static int tunnel_of(struct build *b, struct conf_node *rule, struct policy_rule
 		r->manual = conf_str(object, "name");
 		return 0;
 	}
-	for (size_t i = 0; i < b->p->n_vpn_actions; i++)
-		if (!strcmp(b->p->vpn_actions[i].name, conf_str(object, "name")))
-			r->vpn = &b->p->vpn_actions[i];
+	r->vpn = vpn_action_of(b, conf_str(object, "name"));
 	r->start = &b->p->start_actions[0];
 	if (start && !(object = build_ref(b, start, "IpLocalStartAction")))
 		return -EINVAL;
-	for (size_t i = 1; start && i < b->p->n_start_actions; i++)
-		if (!strcmp(b->p->start_actions[i].name, conf_str(object, "name")))
-			r->start = &b->p->start_actions[i];
+	if (start)
+		r->start = start_action_of(b, conf_str(object, "name"));
 	return 0;
 }
 

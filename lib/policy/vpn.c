@@ -1,7 +1,6 @@
 /* IpDynVpnAction and IpLocalStartAction: how tunnels behave, and how this end starts them. */
 #include "lib/base/xalloc.h"
 #include "lib/policy/build.h"
-#include <strings.h>
 
 static int acceptable(struct conf_node *at, uint16_t group, struct vpn_action *a)
 {
@@ -60,6 +59,28 @@ static int vpn_build(struct build *b, struct conf_node *n, struct vpn_action *a)
 	return rc ? rc : suite_groups(n, a);
 }
 
+/* build_each gives two sorted runs, the stack file's and the common file's: by the first member, the name. */
+static int by_name(const void *name, const void *object)
+{
+	return strcmp(name, object);
+}
+
+static const void *named(const void *v, size_t n, size_t run, size_t size, const char *name)
+{
+	const void *hit = bsearch(name, v, run, size, by_name);
+	return hit ? hit : bsearch(name, (const char *)v + run * size, n - run, size, by_name);
+}
+
+const struct vpn_action *vpn_action_of(const struct build *b, const char *name)
+{
+	return named(b->p->vpn_actions, b->p->n_vpn_actions, b->vpn_run, sizeof(*b->p->vpn_actions), name);
+}
+
+const struct start_action *start_action_of(const struct build *b, const char *name)
+{
+	return named(b->p->start_actions + 1, b->p->n_start_actions - 1, b->start_run, sizeof(*b->p->start_actions), name);
+}
+
 int vpn_actions_build(struct build *b)
 {
 	struct ipsec_policy *p = b->p;
@@ -69,7 +90,7 @@ int vpn_actions_build(struct build *b)
 	while (build_each(b, "IpDynVpnAction", &at))
 		count++;
 	p->vpn_actions = xcalloc(count, sizeof(*p->vpn_actions));
-	for (at = 0; (n = build_each(b, "IpDynVpnAction", &at));)
+	for (at = 0; (n = build_each(b, "IpDynVpnAction", &at)); b->vpn_run += n->conf == b->file.conf)
 		rc = vpn_build(b, n, &p->vpn_actions[p->n_vpn_actions++]) < 0 ? -EINVAL : rc;
 	return rc;
 }
@@ -113,7 +134,7 @@ int start_actions_build(struct build *b)
 	p->start_actions = xcalloc(count, sizeof(*p->start_actions));
 	p->start_actions[p->n_start_actions++] = (struct start_action){
 		.allow_on_demand = p->allow_on_demand, .local_ip_packet = true, .remote_ip_packet = true};
-	for (at = 0; (n = build_each(b, "IpLocalStartAction", &at));)
+	for (at = 0; (n = build_each(b, "IpLocalStartAction", &at)); b->start_run += n->conf == b->file.conf)
 		rc = start_build(b, n, &p->start_actions[p->n_start_actions++]) < 0 ? -EINVAL : rc;
 	return rc;
 }
