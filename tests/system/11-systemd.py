@@ -89,8 +89,10 @@ class Machine:
                            env=dict(os.environ, DESTDIR=self.root))
         rv.check("installed as a package does", p.returncode == 0, p.stderr)
         shutil.rmtree(self.root + "/var/lib/ravelin", ignore_errors=True)
+        if os.path.lexists(self.root + "/usr/sbin/ipsec"):
+            os.unlink(self.root + "/usr/sbin/ipsec")  # strongSwan's, where it is installed as a peer for other tests
         # The build names its own prefix where the unit starts the daemon.
-        for unit in "defmgrD.service", "stack-core@.service":
+        for unit in "defmgrD.service", "stack-core@.service", "rpcbindD.service":
             path = self.root + "/usr/lib/systemd/system/" + unit
             with open(path) as f:
                 text = re.sub(r"(?m)^ExecStart=\S*/sbin/", "ExecStart=/usr/sbin/", f.read())
@@ -267,12 +269,59 @@ def stops(m):
                  m.show(unit, "ExecMainStatus") == "0", m.journal(unit))
 
 
+CALLIT = r"""
+import socket, struct
+u = lambda *v: b"".join(struct.pack(">I", x) for x in v)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.sendto(u(7, 0, 2, 100000, 4, 10, 0, 0, 0, 0, 100005, 3, 0, 0), ("127.0.0.1", 111))
+print(s.recv(1000).hex())
+"""
+
+
+def registry(m):
+    """rpcbindD in the place of rpcbind: the names others ask for, socket activation, warm start, and a worker under the unit's filter."""
+    m.write("/etc/ravelin/rpcbind.conf", "RpcbindConfig { RemoteCalls yes }\n")
+    m.sh("rm -f /etc/systemd/system/rpcbind.service; systemctl daemon-reload")
+    p = m.sh("systemctl enable rpcbindD")
+    rv.check("rpcbindD is enabled", p.returncode == 0, p.stderr)
+    p = m.sh("systemctl start rpcbind.socket")
+    rv.check("rpcbind.socket is rpcbindD's, as nfs-utils asks for it", p.returncode == 0 and m.show("rpcbind.socket", "Id") == "rpcbindD.socket" and
+             m.show("rpcbindD", "ActiveState") == "inactive", p.stderr + m.show("rpcbind.socket", "Id"))
+    p = m.sh("ip link set lo up; rpcinfo -p")
+    rv.check("the first question starts the daemon", p.returncode == 0 and "portmapper" in p.stdout and
+             m.show("rpcbindD", "ActiveState") == "active", p.stdout + p.stderr + m.journal("rpcbindD"))
+    pid = m.show("rpcbindD", "MainPID")
+    status = dict(l.split(":\t", 1) for l in m.sh("cat /proc/%s/status" % pid).stdout.splitlines() if ":\t" in l)
+    rv.check("it runs as ravelin-rpcbind without a capability", set(status["Uid"].split()) == {m.sh("id -u ravelin-rpcbind").stdout.strip()} and
+             all(int(status[k], 16) == 0 for k in ("CapEff", "CapPrm", "CapBnd", "CapAmb")), status)
+    for how in "-T udp 127.0.0.1", "-T tcp 127.0.0.1", "-T udp6 ::1", "-T tcp6 ::1":
+        p = m.sh("rpcinfo %s 100000 4" % how)
+        rv.check("it answers rpcinfo %s" % how, p.returncode == 0, p.stdout + p.stderr)
+    m.sh("systemd-run --unit=mountd --collect rpc.mountd -F -p 20048")
+    there = "rpcinfo -s | grep -q mountd"
+    rv.check("mountd registers", rv.until(lambda: m.sh(there).returncode == 0, 10, 0.2), m.journal("mountd") + m.journal("rpcbindD"))
+    p = m.sh("/usr/bin/python3 -c '%s'" % CALLIT)
+    rv.check("a worker calls mountd for a client", p.stdout.startswith("00000007" + "00000001" + "00000000" * 4), p.stdout + p.stderr + m.journal("rpcbindD"))
+    m.sh("kill -KILL " + pid)
+    p = m.sh(there)
+    rv.check("killed and asked at once: systemd holds the sockets, the registrations are there", p.returncode == 0 and
+             m.show("rpcbindD", "MainPID") not in ("0", pid), p.stderr + m.journal("rpcbindD"))
+    m.sh("systemctl stop rpcbindD rpcbindD.socket; systemctl kill -s KILL mountd")
+    rv.check("rpcbindD stops in order", m.show("rpcbindD", "Result") == "success" and m.show("rpcbindD", "ExecMainStatus") == "0", m.journal("rpcbindD"))
+    m.sh("systemctl start rpcbindD")
+    p = m.sh("rpcinfo -s")
+    rv.check("a server that is gone is not registered after a warm start", p.returncode == 0 and "portmapper" in p.stdout and "mountd" not in p.stdout,
+             p.stdout + p.stderr)
+    m.sh("systemctl stop rpcbindD rpcbindD.socket")
+
+
 def main():
     m = Machine()
     m.install()
     if rv.check("systemd boots", m.boot(), m.boss.stderr.read() if m.boss.poll() is not None else
                 m.sh("systemctl --no-pager list-jobs; systemctl --no-pager --failed").stdout if m.pid else ""):
-        for part in started, protected, works, restarts, reloads, stops:
+        for part in started, protected, works, restarts, reloads, stops, registry:
             part(m)
     return rv.finish()
 
