@@ -33,8 +33,8 @@ enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
 /* What a group needs again and again, made when it is first used and then only read. */
 static struct domain {
 	EVP_PKEY *params;
-	BIGNUM *p_1;   /* p - 1; NULL: a curve */
-	BIGNUM *p, *q; /* q only of group 24 */
+	BIGNUM *p_1;	   /* p - 1; NULL: a curve */
+	BIGNUM *p, *g, *q; /* q only of group 24 */
 } domains[GROUPS];
 static pthread_mutex_t domains_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -132,6 +132,7 @@ static bool make_domain(const struct group *g, struct domain *d)
 		return false;
 	if (!g->point) {
 		bool good = EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_P, &d->p) &&
+			    EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_G, &d->g) &&
 			    (d->p_1 = BN_dup(d->p)) && BN_sub_word(d->p_1, 1);
 		if (good && g->number == 24)
 			good = EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_Q, &d->q);
@@ -195,6 +196,74 @@ int dh_key_new(uint16_t group, struct dh_key **ret)
 	if (!good) {
 		dh_key_free(k);
 		return -EIO;
+	}
+	*ret = k;
+	return 0;
+}
+
+/* The pair's parameters with the two values: what OpenSSL makes keys of. */
+static OSSL_PARAM *pair_params(const struct dh_key *k, const BIGNUM *private, const BIGNUM *y,
+	const uint8_t *point, size_t point_len)
+{
+	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+	OSSL_PARAM *params = NULL;
+	bool good = bld && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_PRIV_KEY, private);
+
+	if (good && k->group->name)
+		good = OSSL_PARAM_BLD_push_utf8_string(
+			bld, OSSL_PKEY_PARAM_GROUP_NAME, k->group->name, 0);
+	else if (good)
+		good = OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_FFC_P, k->domain->p) &&
+		       OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_FFC_G, k->domain->g);
+	if (good && k->group->point)
+		good = OSSL_PARAM_BLD_push_octet_string(
+			bld, OSSL_PKEY_PARAM_PUB_KEY, point, point_len);
+	else if (good)
+		good = OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_PUB_KEY, y);
+	if (good)
+		params = OSSL_PARAM_BLD_to_param(bld);
+	OSSL_PARAM_BLD_free(bld);
+	return params;
+}
+
+static bool import_pair(
+	struct dh_key *k, const void *private, size_t private_len, const void *public, size_t len)
+{
+	uint8_t point[1 + DH_PUBLIC_MAX] = {POINT_UNCOMPRESSED};
+	BIGNUM *secret = BN_secure_new();
+	BIGNUM *y = BN_bin2bn(public, (int)len, NULL);
+	OSSL_PARAM *params = NULL;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, k->group->type, NULL);
+
+	memcpy(point + 1, public, len);
+	if (secret && y && ctx && BN_bin2bn(private, (int)private_len, secret))
+		params = pair_params(k, secret, y, point, len + 1);
+	bool good = params && EVP_PKEY_fromdata_init(ctx) > 0 &&
+		    EVP_PKEY_fromdata(ctx, &k->pair, EVP_PKEY_KEYPAIR, params) > 0 &&
+		    write_public(k);
+	OSSL_PARAM_free(params);
+	EVP_PKEY_CTX_free(ctx);
+	BN_free(y);
+	BN_clear_free(secret);
+	return good;
+}
+
+int dh_key_import(uint16_t group, const void *private, size_t private_len, const void *public,
+	size_t public_size, struct dh_key **ret)
+{
+	const struct group *g = group_of(group);
+	const struct domain *d = g ? domain_of(g) : NULL;
+
+	if (!d)
+		return -EPROTONOSUPPORT;
+	if (public_size != public_len(g) || !private_len || private_len > g->len)
+		return -EINVAL;
+	struct dh_key *k = xnew(struct dh_key);
+	k->group = g;
+	k->domain = d;
+	if (!import_pair(k, private, private_len, public, public_size)) {
+		dh_key_free(k);
+		return -EINVAL;
 	}
 	*ret = k;
 	return 0;

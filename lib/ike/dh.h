@@ -20,6 +20,8 @@ size_t dh_shared_len(uint16_t group);
 
 struct dh_key; /* a private value with its public one */
 int dh_key_new(uint16_t group, struct dh_key **ret); /* 0, -EPROTONOSUPPORT, -EIO */
+/* A pair that already exists (big-endian private value, public one as in a KE payload). 0, -EPROTONOSUPPORT, -EINVAL. */
+int dh_key_import(uint16_t group, const void *private, size_t private_len, const void *public, size_t public_len, struct dh_key **ret);
 void dh_key_free(struct dh_key *k);		     /* NULL allowed; cleanses */
 uint16_t dh_key_group(const struct dh_key *k);
 const uint8_t *dh_key_public(const struct dh_key *k); /* dh_public_len bytes */
