@@ -23,7 +23,9 @@ def enter():
     if os.geteuid() != 0:
         sys.exit("not ok - must run as root")
     if os.environ.get("RV_RPCBIND_PLACE") != "1":
-        os.environ["RV_RPCBIND_PLACE"] = "1"
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        os.set_inheritable(home, True)
+        os.environ.update(RV_RPCBIND_PLACE="1", RV_HOME_NET=str(home))
         os.execvp("unshare", ["unshare", "--net", "--mount", "--", sys.executable, os.path.abspath(sys.argv[0])] + sys.argv[1:])
     rv.must("mount", "--make-rprivate", "/")
     rv.must("mount", "-t", "tmpfs", "-o", "mode=755", "run", "/run")
@@ -33,6 +35,12 @@ def enter():
     rv.at_end(lambda: subprocess.run(["umount", "-l", rv.path("run")]))
     rv.must("ip", "link", "set", "lo", "up")
     rv.saf(SAF)
+
+
+def at_home(*argv):
+    """A command in the network that this program was started in: only there the kernel is told of DOIs."""
+    fd = int(os.environ["RV_HOME_NET"])
+    return subprocess.run(["nsenter", "--net=/proc/self/fd/%d" % fd, *argv], capture_output=True, text=True, pass_fds=[fd])
 
 
 def conf(text=""):
