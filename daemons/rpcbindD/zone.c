@@ -34,7 +34,7 @@ int zone_add(struct zone_table *t, const struct prefix *p, const char *name)
 	e->prefix = *p;
 	for (size_t i = 0; i < ZONE_NAME_MAX; i++)
 		e->name[i] = 0;
-	for (size_t i = 0; name[i]; i++)
+	for (size_t i = 0; i < ZONE_NAME_MAX - 1 && name[i]; i++)
 		e->name[i] = (char)toupper((unsigned char)name[i]);
 	t->count++;
 	return 0;
