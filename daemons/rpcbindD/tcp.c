@@ -4,6 +4,7 @@
 #include "daemons/rpcbindD/rpcbind.h"
 #include "lib/base/xalloc.h"
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 enum { ACCEPTS = 64, RAW_MAX = 16384, RECORD_MAX = 9216, READ_MAX = 65536, STALE_MS = 10000 };
@@ -81,7 +82,8 @@ static void keep_out(struct rb_conn *c, const uint8_t *p, size_t len)
 	}
 }
 
-static void put(struct rb_conn *c, const uint8_t *p, size_t len)
+/* @more: the rest of the record follows at once, and belongs into the same segment. */
+static void put(struct rb_conn *c, const uint8_t *p, size_t len, bool more)
 {
 	if (c->dead || !len)
 		return;
@@ -89,7 +91,7 @@ static void put(struct rb_conn *c, const uint8_t *p, size_t len)
 		keep_out(c, p, len);
 		return;
 	}
-	ssize_t n = send(c->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n = send(c->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		c->dead = true;
 		return;
@@ -104,8 +106,8 @@ void rb_tcp_answer(struct rb_conn *c, const uint8_t *text, size_t len)
 	uint8_t mark[4];
 	struct wr w = wr_init(mark, sizeof(mark));
 	wr_u32(&w, 0x80000000u | (uint32_t)len);
-	put(c, mark, sizeof(mark));
-	put(c, text, len); /* a connection found dead here is closed when its descriptor says so */
+	put(c, mark, sizeof(mark), true);
+	put(c, text, len, false); /* a connection found dead here is closed when its descriptor says so */
 }
 
 /* --- records --- */
@@ -130,8 +132,8 @@ static void serve_record(struct rb_conn *c, const uint8_t *text, size_t len, str
 	struct wr m = wr_init(mark, 4);
 	wr_u32(&m, 0x80000000u | (uint32_t)n);
 	if (who.tail_len || wr_len(w) > RB_REPLY_MAX / 2) {
-		put(c, w->start, wr_len(w));
-		put(c, who.tail, who.tail_len);
+		put(c, w->start, wr_len(w), who.tail_len);
+		put(c, who.tail, who.tail_len, false);
 		w->p = w->start;
 	}
 }
@@ -195,7 +197,7 @@ static void serve_input(struct rb_conn *c, const uint8_t *p, size_t len)
 		serve_record(c, text, n, &w);
 		at += (size_t)took;
 	}
-	put(c, w.start, wr_len(&w));
+	put(c, w.start, wr_len(&w), false);
 	size_t left = len - at;
 	if (left > RAW_MAX && !c->out_len)
 		c->dead = true;
@@ -297,6 +299,7 @@ static void take_conn(struct rb_socket *s, int fd, const struct sockaddr_storage
 		if (!getsockname(fd, (struct sockaddr *)&own, &len))
 			rb_take_address(&own, &c->here, &port);
 		c->netid = c->addr.family == 4 ? NETID_TCP : NETID_TCP6;
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); /* an answer does not wait for the last one's ACK */
 		c->local = addr_is_loopback(&c->addr) || addr_equal(&c->addr, &c->here);
 	}
 	if (!has_room(rb, &c->addr, c->local)) {
