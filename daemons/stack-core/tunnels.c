@@ -125,14 +125,24 @@ static const char *params_of(const Stack__DynamicTunnel *t, const struct sa_path
 	return half_of(t, t->out, out);
 }
 
+/* Neither of them: every address of the family outside. */
+static bool side_of(const char *low, const char *high, uint8_t family, struct addr *lo, struct addr *hi)
+{
+	if ((low && *low) || (high && *high))
+		return field_addr(low, lo) && field_addr(high, hi);
+	*lo = *hi = (struct addr){.family = family};
+	memset(hi->b, 0xff, addr_len(hi));
+	return true;
+}
+
 static const char *protect_of(const Stack__DynamicTunnel *t, const struct sa_path *path, struct filter_protect *ret)
 {
 	const Stack__Selector *s = t->selector;
 
 	memset(ret, 0, sizeof(*ret));
-	if (!s || !field_addr(s->local_low, &ret->local_lo) || !field_addr(s->local_high, &ret->local_hi) ||
-		!field_addr(s->remote_low, &ret->remote_lo) || !field_addr(s->remote_high, &ret->remote_hi))
-		return "selector: expected four addresses";
+	if (!s || !side_of(s->local_low, s->local_high, path->src.family, &ret->local_lo, &ret->local_hi) ||
+		!side_of(s->remote_low, s->remote_high, path->src.family, &ret->remote_lo, &ret->remote_hi))
+		return "selector: expected a low and a high address for each side, or none";
 	if (s->local_port > 65535 || s->remote_port > 65535 || s->protocol > FILTER_PROTO_ANY)
 		return "selector: port or protocol out of range";
 	ret->proto = s->has_protocol ? (uint16_t)s->protocol : FILTER_PROTO_ANY;

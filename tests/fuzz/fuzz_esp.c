@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SAS = 10, BUF = 4096, FRONT = 128, BACK = 64 };
+enum { SAS = 12, BUF = 4096, FRONT = 128, BACK = 64 };
 
 static struct sadb *db;
 static struct ipsec_worker *worker;
@@ -25,6 +25,7 @@ static const struct {
 	enum crypto_cipher cipher;
 	uint8_t key_len;
 	enum crypto_auth auth;
+	bool udp;
 } kinds[SAS] = {
 	{SA_ESP, SA_TUNNEL, 4, CIPHER_NULL, 0, AUTH_HMAC_SHA1_96},
 	{SA_ESP, SA_TUNNEL, 6, CIPHER_NULL, 0, AUTH_HMAC_SHA1_96},
@@ -35,7 +36,9 @@ static const struct {
 	{SA_AH, SA_TUNNEL, 6, CIPHER_NULL, 0, AUTH_HMAC_SHA2_256_128},
 	{SA_AH, SA_TRANSPORT, 0, CIPHER_NULL, 0, AUTH_HMAC_SHA1_96},
 	{SA_AH, SA_TRANSPORT, 0, CIPHER_NULL, 0, AUTH_AES128_XCBC_96},
-	{SA_ESP, SA_TUNNEL, 6, CIPHER_3DES_CBC, 24, AUTH_HMAC_MD5_96},
+	{SA_ESP, SA_TUNNEL, 6, CIPHER_3DES_CBC, 24, AUTH_HMAC_MD5_96, false},
+	{SA_ESP, SA_TUNNEL, 4, CIPHER_NULL, 0, AUTH_HMAC_SHA1_96, true},
+	{SA_ESP, SA_TRANSPORT, 4, CIPHER_NULL, 0, AUTH_HMAC_SHA1_96, true},
 };
 
 static void must(bool good)
@@ -64,9 +67,14 @@ static void set_up(void)
 			.auth_len = crypto_auth_info(kinds[i].auth)->key,
 			.backend = CRYPTO_OPENSSL,
 			.keep_dscp = true,
-			.esn = i % 3 == 2};
+			.esn = i % 3 == 2,
+			.udp = kinds[i].udp,
+			.sport = kinds[i].udp ? 4500 : 0,
+			.dport = kinds[i].udp ? 4500 : 0};
 		struct sa *in, *out;
 		char name[8];
+		if (kinds[i].udp && kinds[i].mode == SA_TRANSPORT)
+			p.oa_src = addr_v4(v4[0]);
 		if (kinds[i].family == 4) {
 			p.src = addr_v4(v4[0]);
 			p.dst = addr_v4(v4[1]);
@@ -87,7 +95,11 @@ static void seal(const struct sa *sa, uint8_t *d, uint32_t len)
 	uint8_t copy[BUF];
 
 	if (sa->proto != SA_ESP || sa->params->cipher != CIPHER_NULL ||
-		!iphdr_incoming(d, len, &l) || l.total - l.hdr_len < 8U + sa->icv_len)
+		!iphdr_incoming(d, len, &l))
+		return;
+	if (sa_outside(sa)->udp)
+		l.hdr_len += 8;
+	if (l.hdr_len > l.total || l.total - l.hdr_len < 8U + sa->icv_len)
 		return;
 	uint32_t covered = l.total - l.hdr_len - sa->icv_len;
 	put32(d + l.hdr_len, sa->spi);
@@ -121,7 +133,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		if (data[0] & 1)
 			seal(t->in, buf + FRONT, len);
+		p.encap = sa_outside(t->in)->udp;
 		ipsec_in(worker, &one, 1);
+		for (struct ipsec_notice n; ipsec_notice(worker, &n);)
+			must(n.kind <= NOTICE_UNKNOWN_SPI);
 	}
 	must((uint64_t)p.off + p.len <= p.size);
 	if (!p.drop) {

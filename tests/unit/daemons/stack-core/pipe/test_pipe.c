@@ -1,6 +1,7 @@
 /* The pipeline between two Ethernet links in memory, without a thread: what comes out for what goes in. */
 #include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/parse.h"
+#include "daemons/stack-core/ipsec/dynamic.h"
 #include "daemons/stack-core/worker.h"
 #include "tests/support/check_main.h"
 #include <string.h>
@@ -401,6 +402,194 @@ START_TEST(test_ipv6_neighbours)
 }
 END_TEST
 
+static struct hold_want wanted;
+static unsigned wants;
+
+static void want(void *arg, const struct hold_want *w)
+{
+	(void)arg;
+	wanted = *w;
+	wants++;
+}
+
+/* The policy: all in, an anchor with on demand for all that goes out. */
+static void anchor_policy(void)
+{
+	struct errbuf e;
+	struct filter_spec rules[2];
+	struct filter_install i = {.rules = rules, .n = 2, .loaded = true};
+
+	filter_spec_init(&rules[0], 4, true);
+	(void)snprintf(rules[0].name, sizeof(rules[0].name), "in");
+	rules[0].action = FILTER_PERMIT;
+	filter_spec_init(&rules[1], 4, false);
+	(void)snprintf(rules[1].name, sizeof(rules[1].name), "net");
+	(void)snprintf(rules[1].vpn, sizeof(rules[1].vpn), "vpn");
+	rules[1].action = FILTER_IPSEC;
+	rules[1].anchor = rules[1].on_demand = true;
+	rules[1].grain = FILTER_GRAIN_LOCAL_IP | FILTER_GRAIN_REMOTE_IP;
+	ck_assert_int_eq(filter_install(s->filters, FILTER_POLICY, &i, &e), 0);
+	s->ipsecurity4 = true;
+	s->on_want = want;
+	wants = 0;
+}
+
+static struct tunnel *dynamic(bool udp, const char *src, const char *dst)
+{
+	struct sa_params p = {.proto = SA_ESP, .mode = SA_TUNNEL, .spi = 4096, .src = addr(src), .dst = addr(dst), .cipher = CIPHER_AES_GCM,
+		.key_len = 20, .esn = true, .replay = 64, .udp = udp, .sport = udp ? 4500 : 0, .dport = udp ? 4500 : 0};
+	struct generation *g = calloc(1, sizeof(*g));
+	struct errbuf e;
+	struct tunnel *t;
+	bool made;
+
+	g->number = 1;
+	ck_assert_int_eq(sa_new(&p, true, 1, NULL, &g->in), 0);
+	ck_assert_int_eq(sa_new(&p, false, 1, NULL, &g->out), 0);
+	ck_assert_int_eq(dynamic_install(s->sadb, "Y1", "net", g, &e, &t, &made), 0);
+	(void)dynamic_ready(t, g);
+	return t;
+}
+
+static uint64_t passed(unsigned counter)
+{
+	uint64_t pass[PASS_MAX], drops[DROP_MAX];
+	stack_counters(s, pass, drops);
+	return pass[counter];
+}
+
+START_TEST(test_hold)
+{
+	uint8_t b[2000];
+	struct errbuf e;
+	struct filter_dynamic *d;
+	struct filter_protect p;
+
+	anchor_policy();
+	arp(1, 1, "198.51.100.254", "198.51.100.1");
+	wires[1].n = 0;
+	uint32_t len = udp(b, "192.0.2.9", "203.0.113.5", 64, 20, false);
+	for (unsigned i = 0; i < HOLD_PACKETS_WANT + 3; i++)
+		inject(0, b, len, ETHER_IP4);
+	ck_assert_uint_eq(wants, 1); /* one question for all of them */
+	ck_assert_str_eq(wanted.rule, "net");
+	ck_assert_str_eq(wanted.vpn, "vpn");
+	ck_assert(wanted.held && wanted.ports && wanted.dport == 2000 && wanted.proto == IP_UDP);
+	ck_assert_uint_eq(wires[1].n, 0);
+	ck_assert_uint_eq(passed(PASS_HELD), HOLD_PACKETS_WANT);
+	ck_assert_uint_eq(dropped(DROP_FILTER_HOLD_FULL), 3);
+	len = udp(b, "192.0.2.9", "203.0.113.6", 64, 20, false);
+	inject(0, b, len, ETHER_IP4);
+	ck_assert_uint_eq(wants, 2); /* another destination is another tunnel */
+	struct tunnel *t = dynamic(false, "198.51.100.1", "198.51.100.254");
+	memset(&p, 0, sizeof(p));
+	memcpy(p.rule, "net", 4);
+	p.local_lo = p.local_hi = addr("192.0.2.9");
+	p.remote_lo = p.remote_hi = addr("203.0.113.5");
+	p.proto = FILTER_PROTO_ANY;
+	p.tunnel = t->index;
+	ck_assert_int_eq(filter_dynamic_add(s->filters, &p, &e, &d), 0);
+	filter_dynamic_ready(s->filters, d);
+	stack_kick(s);
+	step(1);
+	ck_assert_uint_eq(wires[1].n, HOLD_PACKETS_WANT);
+	for (unsigned i = 0; i < wires[1].n; i++)
+		ck_assert_uint_eq(wires[1].out[i].data[9], IP_ESP);
+	ck_assert_uint_eq(hold_waiting(s->workers[0]->hold), 1);
+	step(HOLD_MS + 1);
+	ck_assert_uint_eq(hold_waiting(s->workers[0]->hold), 0);
+	ck_assert_uint_eq(dropped(DROP_FILTER_HOLD_TIME), 1);
+	inject(0, b, len, ETHER_IP4); /* and may ask again */
+	ck_assert_uint_eq(wants, 3);
+	step(HOLD_MS + 1);
+	ck_assert_uint_eq(pkt_pool_available(s->workers[0]->pool), WORKER_SMALL);
+}
+END_TEST
+
+START_TEST(test_hold_flood)
+{
+	uint8_t b[2000];
+	char dst[32];
+
+	anchor_policy();
+	for (unsigned i = 0; i < 2000; i++) {
+		(void)snprintf(dst, sizeof(dst), "203.0.113.%u", i % 250);
+		uint32_t len = udp(b, "192.0.2.9", dst, 64, 20, false);
+		b[12] = (uint8_t)(11 + i / 250); /* and as many sources */
+		ip4_checksum(b);
+		inject(0, b, len, ETHER_IP4);
+		ck_assert_uint_le(hold_waiting(s->workers[0]->hold), HOLD_PACKETS);
+	}
+	ck_assert_uint_le(wants, HOLD_WANTS);
+	ck_assert_uint_ge(dropped(DROP_FILTER_HOLD_FULL), 2000 - HOLD_PACKETS);
+	step(HOLD_MS + 2500);
+	ck_assert_uint_eq(pkt_pool_available(s->workers[0]->pool), WORKER_SMALL);
+}
+END_TEST
+
+START_TEST(test_esp_in_udp)
+{
+	struct tunnel *t = dynamic(true, "198.51.100.254", "198.51.100.1"); /* this test is both ends */
+	struct pkt_pool *pool = pkt_pool_new(4, 1);
+	struct pkt *p = pkt_alloc(pool);
+	uint8_t b[2000];
+
+	arp(0, 1, "192.0.2.9", "192.0.2.1");
+	wires[0].n = 0;
+	p->len = udp(pkt_data(p), "203.0.113.5", "192.0.2.9", 64, 20, false);
+	ipsec_out(s->workers[0]->ipsec, &p, &t->out, 1);
+	ck_assert_uint_eq(p->drop, 0);
+	inject(1, pkt_data(p), p->len, ETHER_IP4);
+	ck_assert_uint_eq(passed(PASS_DECAP), 1);
+	ck_assert_uint_eq(wires[0].n, 1);
+	ck_assert_uint_eq(wires[0].out[0].len, 48);
+	inject(1, pkt_data(p), p->len, ETHER_IP4);
+	ck_assert_uint_eq(dropped(DROP_ESP_REPLAY), 1);
+	/* A keepalive. */
+	uint32_t len = udp(b, "198.51.100.254", "198.51.100.1", 64, 1, false);
+	ip_put16(b + 22, 4500);
+	b[28] = 0xff;
+	inject(1, b, len, ETHER_IP4);
+	ck_assert_uint_eq(passed(PASS_KEEPALIVE), 1);
+	/* What is not ESP, or not known, goes to whoever has the port: here nobody. */
+	len = udp(b, "198.51.100.254", "198.51.100.1", 64, 40, false);
+	ip_put16(b + 22, 4500);
+	memset(b + 28, 0, 4);
+	inject(1, b, len, ETHER_IP4);
+	ip_put32(b + 28, 4711);
+	inject(1, b, len, ETHER_IP4);
+	ip_put16(b + 24, 4000); /* a length that is none */
+	inject(1, b, len, ETHER_IP4);
+	ck_assert_uint_eq(dropped(DROP_IP_UNREACHABLE), 3);
+	pkt_pool_free(pool);
+}
+END_TEST
+
+START_TEST(test_fragments_for_us)
+{
+	uint8_t b[2000], f[2000];
+	uint32_t len = udp(b, "192.0.2.9", "192.0.2.1", 64, 1000, false);
+
+	arp(0, 1, "192.0.2.9", "192.0.2.1");
+	wires[0].n = 0;
+	for (unsigned second = 2; second--;) { /* the later one first */
+		uint32_t part = second ? len - 20 - 480 : 480;
+		memcpy(f, b, 20);
+		memcpy(f + 20, b + 20 + (second ? 480 : 0), part);
+		ip_put16(f + 2, 20 + part);
+		ip_put16(f + 6, second ? 480 / 8 : 0x2000);
+		ip4_checksum(f);
+		inject(0, f, 20 + part, ETHER_IP4);
+	}
+	ck_assert_uint_eq(passed(PASS_REASSEMBLED), 1);
+	ck_assert_uint_eq(dropped(DROP_IP_UNREACHABLE), 1); /* whole, and nobody has the port */
+	ck_assert_uint_eq(wires[0].n, 1);
+	inject(0, f, 500, ETHER_IP4);
+	step(REASS_MS + 300);
+	ck_assert_uint_eq(dropped(DROP_IP_REASS_TIME), 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *su = suite_create("pipe");
@@ -417,6 +606,10 @@ static Suite *suite(void)
 	tcase_add_test(c, test_filters_deny_all);
 	tcase_add_test(c, test_denied_with_an_answer);
 	tcase_add_test(c, test_ipv6_neighbours);
+	tcase_add_test(c, test_hold);
+	tcase_add_test(c, test_hold_flood);
+	tcase_add_test(c, test_esp_in_udp);
+	tcase_add_test(c, test_fragments_for_us);
 	suite_add_tcase(su, c);
 	return su;
 }
