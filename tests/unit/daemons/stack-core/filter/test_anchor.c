@@ -186,6 +186,14 @@ START_TEST(in_front)
 	ck_assert_int_eq(out("10.1.0.77", "10.2.0.1").action, FILTER_HOLD);
 	ck_assert_int_eq(decide(w, out_packet("10.1.0.1", "10.2.0.1", 6, 22)).action, FILTER_PERMIT); /* SSH stands before the anchor */
 	ck_assert(out("10.1.0.1", "10.4.0.1").cached); /* of no interest to it */
+	p = selector("HOST", "10.1.0.0", "10.1.0.9", "10.3.0.0", "10.3.0.9", t->index);
+	struct filter_dynamic *host = add(&p, 0);
+	filter_dynamic_ready(fs, host);
+	ck_assert_int_eq(out("10.1.0.1", "10.3.0.1").action, FILTER_IPSEC);
+	t->out = NULL; /* its lifetime is over, and no other may be asked for */
+	ck_assert_uint_eq(out("10.1.0.1", "10.3.0.1").drop, DROP_FILTER_INACTIVE);
+	filter_dynamic_remove(fs, host);
+	ck_assert_uint_eq(out("10.1.0.1", "10.3.0.1").drop, DROP_FILTER_NO_TUNNEL);
 	(void)dynamic_remove(db, t, 0);
 	filter_dynamic_remove(fs, d);
 	ck_assert_int_eq(out("10.1.0.1", "10.2.0.1").action, FILTER_HOLD);
