@@ -1,13 +1,14 @@
 /* TCP and the local socket: record marking (RFC 5531 section 11). An idle connection costs its struct and no buffer: bytes are read into one place
  * for all, and only what is left of an unfinished record, or of an answer that the client does not take, is kept. Bounded: the record, its fragments,
  * the time it may take, connections in all and of a stranger. */
+#include "daemons/rpcbindD/record.h"
 #include "daemons/rpcbindD/rpcbind.h"
 #include "lib/base/xalloc.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-enum { ACCEPTS = 64, RAW_MAX = 16384, RECORD_MAX = 9216, READ_MAX = 65536, STALE_MS = 10000 };
+enum { ACCEPTS = 64, RAW_MAX = 16384, READ_MAX = 65536, STALE_MS = 10000 };
 
 struct rb_conn {
 	struct rpcbind *rb;
@@ -138,37 +139,6 @@ static void serve_record(struct rb_conn *c, const uint8_t *text, size_t len, str
 	}
 }
 
-/* The length of the whole record with its marks at @p, its text in *@ret_text; 0: not all there; -1: not to be had. */
-static ssize_t next_record(const uint8_t *p, size_t len, const uint8_t **ret_text, size_t *ret_len)
-{
-	size_t at = 0, total = 0;
-	bool gather = false;
-	for (;;) {
-		if (len - at < 4)
-			return 0;
-		uint32_t mark = (uint32_t)p[at] << 24 | (uint32_t)p[at + 1] << 16 | (uint32_t)p[at + 2] << 8 | p[at + 3], n = mark & 0x7fffffff;
-		bool last = mark >> 31;
-		if (n > RECORD_MAX - total || (!n && !last))
-			return -1;
-		if (len - at - 4 < n)
-			return 0;
-		if (last && !gather) {
-			*ret_text = p + at + 4;
-			*ret_len = n;
-			return (ssize_t)(at + 4 + n);
-		}
-		memcpy(record + total, p + at + 4, n);
-		gather = true;
-		total += n;
-		at += 4 + n;
-		if (last) {
-			*ret_text = record;
-			*ret_len = total;
-			return (ssize_t)at;
-		}
-	}
-}
-
 static bool may_call(struct rb_conn *c)
 {
 	struct rb_caller who = {.netid = c->netid, .addr = c->addr};
@@ -186,7 +156,7 @@ static void serve_input(struct rb_conn *c, const uint8_t *p, size_t len)
 	while (!c->dead && !c->out_len) {
 		const uint8_t *text;
 		size_t n;
-		ssize_t took = next_record(p + at, len - at, &text, &n);
+		ssize_t took = record_next(p + at, len - at, record, &text, &n);
 		if (took == 0)
 			break;
 		if (took < 0 || !may_call(c)) {

@@ -1,13 +1,15 @@
-/* One RPC call as a stranger, or a user of this host, may send it: head, arguments, every procedure, and target assistance
- * up to the server. The first byte says who calls: bits 0-2 the transport, bit 3 this host. Besides not crashing: an answer is a reply to that transaction,
+/* RPC calls as a stranger, or a user of this host, may send it: head, arguments, every procedure, and target assistance
+ * up to the server. The first byte says who calls: bits 0-2 the transport, bit 3 this host,
+ * bit 4 that records of a stream follow instead of one message. Besides not crashing: an answer is a reply to that transaction,
  * of whole XDR units, never larger than there is room for; no stranger changes the registry; what is registered can be listed whole and
  * found again; what a call claims to be long costs no memory.
  *
  * Around the program stand the doubles of its unit tests. */
+#include "daemons/rpcbindD/record.h"
 #include "tests/unit/daemons/rpcbindD/doubles.h"
 #include <malloc.h>
 
-enum { LOCAL_BIT = 8, REGISTERED_MAX = 64, STREAM_ROOM = 1 << 20, MEMORY_MAX = 1 << 20 };
+enum { LOCAL_BIT = 8, STREAM_BIT = 16, TRACE_BIT = 128, REGISTERED_MAX = 64, STREAM_ROOM = 1 << 20, MEMORY_MAX = 1 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -74,6 +76,21 @@ static void serve(struct rpcbind *rb, uint8_t how, const uint8_t *data, size_t l
 		check_list(rb->registry);
 }
 
+/* Each record lies within what came, and is no longer than it may be; a record cut short is none yet. */
+static void serve_records(struct rpcbind *rb, uint8_t how, const uint8_t *data, size_t len)
+{
+	static uint8_t gather[RECORD_MAX];
+	const uint8_t *text, *ignored;
+	size_t n, ignored_len;
+	for (ssize_t took; (took = record_next(data, len, gather, &text, &n)) > 0; data += took, len -= (size_t)took) {
+		if ((size_t)took > len || n > RECORD_MAX || (size_t)took < n + 4)
+			abort();
+		serve(rb, how, text, n);
+		if (record_next(data, (size_t)took - 1, gather, &ignored, &ignored_len) != 0)
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct rb_conf conf = {.registrations = REGISTERED_MAX, .user_registrations = 16, .remote.enabled = true};
@@ -90,8 +107,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		memory = mallinfo2().uordblks;
 	}
-	rb.trace_until_ms = data[0] & 0x80 ? UINT64_MAX : 0;
-	serve(&rb, data[0], data + 1, size - 1);
+	rb.trace_until_ms = data[0] & TRACE_BIT ? UINT64_MAX : 0;
+	if (data[0] & STREAM_BIT)
+		serve_records(&rb, data[0], data + 1, size - 1);
+	else
+		serve(&rb, data[0], data + 1, size - 1);
 	if (mallinfo2().uordblks > memory + MEMORY_MAX || rb.lates)
 		abort();
 	return 0;
