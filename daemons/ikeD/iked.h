@@ -151,6 +151,8 @@ void tunnel_move(struct iked_stack *s, const struct ike_child *c, const struct i
 /* start.c */
 int start_local(struct iked_stack *s, const struct local_vpn_rule *r, struct errbuf *e, char id[16]);
 void start_acquire(struct iked_stack *s, const Stack__Acquire *a);
+/* What a packet @a that met the anchor @r is to be protected with. */
+void start_selector(const struct policy_rule *r, const Stack__Acquire *a, const struct addr *src, const struct addr *dst, struct selector *ret);
 void start_autos(struct iked_stack *s, uint64_t now_us);
 void start_autos_reset(struct iked_stack *s);
 

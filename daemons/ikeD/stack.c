@@ -180,8 +180,10 @@ static void stack_seen(struct iked_stack *s, uint64_t boot_id)
 	bool again = s->running && !s->ready && !s->asking && loop_now_ms() >= s->retry_ms;
 	if (boot_id == s->boot_id && !again)
 		return;
-	if (boot_id != s->boot_id)
-		s->ready = s->refuses = s->asking = false;
+	if (boot_id != s->boot_id) {
+		stack_lost(s); /* it was back before its silence was noticed */
+		s->refuses = s->asking = false;
+	}
 	s->boot_id = boot_id;
 	s->running = true;
 	if (s->children_boot_id && s->children_boot_id != boot_id) {

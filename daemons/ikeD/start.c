@@ -41,7 +41,7 @@ static uint16_t rule_port(uint16_t lo, uint16_t hi)
 	return lo == hi ? lo : 0;
 }
 
-static void acquire_selector(const struct policy_rule *r, const Stack__Acquire *a, const struct addr *src, const struct addr *dst,
+void start_selector(const struct policy_rule *r, const Stack__Acquire *a, const struct addr *src, const struct addr *dst,
 	struct selector *ret)
 {
 	const struct start_action *g = r->start;
@@ -75,7 +75,7 @@ void start_acquire(struct iked_stack *s, const Stack__Acquire *m)
 		return;
 	}
 	struct ike_activate a = {.rule = r};
-	acquire_selector(r, m, &src, &dst, &a.sel);
+	start_selector(r, m, &src, &dst, &a.sel);
 	a.local_endpoint = r->start && r->start->local_endpoint.family ? r->start->local_endpoint : src;
 	a.remote_endpoint = r->start && r->start->remote_endpoint.family ? r->start->remote_endpoint : dst;
 	int rc = ike_activate(s->engine, &a, iked_now_us(), &e, id);

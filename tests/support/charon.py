@@ -44,7 +44,7 @@ class Charon:
         with open(self.dir + "/strongswan.conf", "w") as f:
             f.write(CONF % {"dir": self.dir, "tries": tries, "extra": extra})
         self.env = {"STRONGSWAN_CONF": self.dir + "/strongswan.conf", "SWANCTL_DIR": self.dir + "/swanctl"}
-        self.p = rv.Process(["sh", "-c", "mount -t tmpfs tmpfs /run && exec /usr/lib/ipsec/charon"], ns=ns, env=self.env,
+        self.p = rv.Process(["sh", "-c", "mount -t tmpfs tmpfs /run && exec /usr/sbin/charon-systemd"], ns=ns, env=self.env,
                             name="charon-" + name)
 
     def start(self, conf):

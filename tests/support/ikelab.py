@@ -59,7 +59,7 @@ DEFAULTS = {
     "key": "secret of both", "data": "HowToEncrypt AES_CBC KeyLength 128\n  HowToAuth ESP HMAC_SHA2_256_128", "pfs": "Group14",
     "pfs_ok": "Group14", "on_demand": "Yes", "auto": "No", "vpn": "", "nat": "Yes", "kex": "", "offer": "", "data_life": "", "rules": "",
     "keepalive": "20", "ca": "", "remote_location": None, "local_id": None, "remote_id": None, "local": None, "remote": None,
-    "encap": "Tunnel", "initiation": "Either",
+    "encap": "Tunnel", "initiation": "Either", "mine": None, "yours": None, "local_location": None,
 }
 
 
@@ -69,6 +69,7 @@ def policy(me, peer, **given):
     local, remote = v["local"] or "192.0.2.%d" % me, v["remote"] or "192.0.2.%d" % peer
     v.update(me=me, peer=peer, local=local, remote=remote, local_id=v["local_id"] or "IpAddr " + local,
              remote_id=v["remote_id"] or "IpAddr " + remote, remote_location=v["remote_location"] or remote,
+             mine=v["mine"] or "10.%d.0.0/24" % me, yours=v["yours"] or "10.%d.0.0/24" % peer, local_location=v["local_location"] or local,
              shared='SharedKey Ascii "%s"' % v["key"] if v["peers"] == "PresharedKey" else "")
     return """IpService all { Protocol all
   Routing Either }
@@ -115,16 +116,16 @@ IpFilterPolicy {
     IpServiceRef natt-to
     IpGenericFilterActionRef permit }
 %(rules)s
-  IpFilterRule nets { IpSourceAddr 10.%(me)d.0.0/24
-    IpDestAddr 10.%(peer)d.0.0/24
+  IpFilterRule nets { IpSourceAddr %(mine)s
+    IpDestAddr %(yours)s
     IpServiceRef all
     IpGenericFilterActionRef protect
     IpDynVpnActionRef vpn
     IpLocalStartActionRef start }
 }
 LocalDynVpnPolicy {
-  LocalDynVpnRule net { LocalIp 10.%(me)d.0.0/24
-    RemoteIp 10.%(peer)d.0.0/24
+  LocalDynVpnRule net { LocalIp %(mine)s
+    RemoteIp %(yours)s
     AutoActivate %(auto)s }
 }
 KeyExchangePolicy {
@@ -132,7 +133,7 @@ KeyExchangePolicy {
   NatKeepAliveInterval %(keepalive)s
   KeyExchangeRule gw {
     LocalSecurityEndpoint { Identity %(local_id)s
-      Location %(local)s }
+      Location %(local_location)s }
     RemoteSecurityEndpoint { Identity %(remote_id)s
       Location %(remote_location)s
       %(ca)s }
