@@ -9,7 +9,7 @@
 #include <openssl/param_build.h>
 #include <pthread.h>
 
-enum { POINT_UNCOMPRESSED = 4, SHORT_EXPONENT_BITS = 320 };
+enum { POINT_UNCOMPRESSED = 4, SHORT_EXPONENT_BITS = 224 };
 
 static const struct group {
 	uint16_t number, len; /* len: of a MODP number or of a coordinate */
@@ -112,8 +112,7 @@ static EVP_PKEY *oakley_params(const struct group *g)
 
 	if (p && two && bld && BN_set_word(two, 2) &&
 		OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_FFC_P, p) &&
-		OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_FFC_G, two) &&
-		OSSL_PARAM_BLD_push_long(bld, OSSL_PKEY_PARAM_DH_PRIV_LEN, SHORT_EXPONENT_BITS))
+		OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_FFC_G, two))
 		params = OSSL_PARAM_BLD_to_param(bld);
 	if (params)
 		ret = params_from(g->type, params, true);
@@ -177,6 +176,16 @@ static bool write_public(struct dh_key *k)
 	return good;
 }
 
+/* OpenSSL knows how long private values of its named groups need to be; of the others, it would
+ * make them as long as the prime. */
+static bool short_exponent(const struct group *g, EVP_PKEY_CTX *ctx)
+{
+	int bits = SHORT_EXPONENT_BITS;
+	OSSL_PARAM params[] = {OSSL_PARAM_construct_int(OSSL_PKEY_PARAM_DH_PRIV_LEN, &bits),
+		OSSL_PARAM_construct_end()};
+	return g->name || EVP_PKEY_CTX_set_params(ctx, params) > 0;
+}
+
 int dh_key_new(uint16_t group, struct dh_key **ret)
 {
 	const struct group *g = group_of(group);
@@ -190,8 +199,8 @@ int dh_key_new(uint16_t group, struct dh_key **ret)
 	k->group = g;
 	k->domain = d;
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, d->params, NULL);
-	bool good = ctx && EVP_PKEY_keygen_init(ctx) > 0 && EVP_PKEY_generate(ctx, &k->pair) > 0 &&
-		    write_public(k);
+	bool good = ctx && EVP_PKEY_keygen_init(ctx) > 0 && short_exponent(g, ctx) &&
+		    EVP_PKEY_generate(ctx, &k->pair) > 0 && write_public(k);
 	EVP_PKEY_CTX_free(ctx);
 	if (!good) {
 		dh_key_free(k);
