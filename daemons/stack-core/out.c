@@ -8,6 +8,7 @@
 #include "daemons/stack-core/ip/gro.h"
 #include "daemons/stack-core/ip/icmp.h"
 #include "daemons/stack-core/ip/parse.h"
+#include "daemons/stack-core/ip/uso.h"
 #include "daemons/stack-core/worker.h"
 #include <string.h>
 
@@ -134,30 +135,42 @@ static void outer_piece(void *arg, struct pkt *p)
 	resolve(arg, p);
 }
 
-/* A protected packet finds its own way. */
-static void outer(struct worker *w, struct pkt *p)
+/* A protected packet finds its own way. True: it has one, and fits. */
+static bool outer(struct worker *w, struct pkt *p)
 {
 	const struct fib_route *r = fib_route(w->fib, fib_lookup(w->fib, &p->dst));
 
 	if (p->drop) {
 		pipe_drop(w, p, p->drop);
-		return;
+		return false;
 	}
 	w->pass[PASS_ENCAP]++;
 	if (r->kind != FIB_LINK && r->kind != FIB_GATEWAY) {
 		pipe_drop(w, p, r->kind == FIB_NONE ? DROP_IP_NO_ROUTE : DROP_IP_LOOP);
-		return;
+		return false;
 	}
 	hop(r, p);
 	uint32_t mtu = mtu_of(w, r, p->out_link);
-	if (p->len <= mtu) {
-		resolve(w, p);
-		return;
-	}
+	if (p->len <= mtu)
+		return true;
 	if (p->family == 6 || (pkt_data(p)[6] & 0x40) || !cut_fragments4(w->pool, p, mtu, outer_piece, w))
 		pipe_drop(w, p, p->drop ? p->drop : DROP_IP_TOO_BIG);
 	else
 		pkt_free(w->pool, p);
+	return false;
+}
+
+static void outers(struct worker *w, struct pkt **pkts, unsigned n)
+{
+	unsigned fit = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (outer(w, pkts[i]))
+			pkts[fit++] = pkts[i];
+	unsigned joined = uso_merge(w->pool, w->stack->links, pkts, fit);
+	w->pass[PASS_JOINED] += fit - joined;
+	for (unsigned i = 0; i < joined; i++)
+		resolve(w, pkts[i]);
 }
 
 void out_flush(struct worker *w)
@@ -186,8 +199,7 @@ void out_flush(struct worker *w)
 			resolve(w, clear[i]);
 		if (n)
 			ipsec_out(w->ipsec, protect, sas, n);
-		for (unsigned i = 0; i < n; i++)
-			outer(w, protect[i]);
+		outers(w, protect, n);
 	}
 	for (unsigned i = 0; i < w->stack->n_links; i++)
 		transmit(w, (uint16_t)i);
@@ -227,6 +239,11 @@ static void too_big(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu
 	pkt_free(w->pool, p);
 }
 
+static bool takes(const struct link *l, const struct pkt *p)
+{
+	return p->gso_type == PKT_GSO_UDP_L4 ? l->uso : l->gso;
+}
+
 /* Super-packets stay whole where the link takes them; ESP never does. */
 static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu)
 {
@@ -240,7 +257,7 @@ static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu)
 		too_big(w, p, sa, mtu);
 		return;
 	}
-	if (!sa && w->stack->links[p->out_link].gso) {
+	if (!sa && takes(&w->stack->links[p->out_link], p)) {
 		emit(w, p, NULL);
 		return;
 	}
@@ -333,5 +350,8 @@ void out_host(struct worker *w, struct pkt *p)
 		too_big(w, p, NULL, w->stack->links[r->link].mtu);
 		return;
 	}
-	emit(w, p, NULL);
+	if (p->gso_size && !takes(&w->stack->links[r->link], p))
+		super(w, p, NULL, w->stack->links[r->link].mtu);
+	else
+		emit(w, p, NULL);
 }

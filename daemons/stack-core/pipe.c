@@ -375,6 +375,7 @@ static void natt_in(struct worker *w, struct pkt *p)
 	uint32_t avail = p->len - p->l4_off, len = ip_get16(udp + 4);
 
 	if (p->gso_size) { /* datagrams that a kernel joined, or did not cut yet */
+		p->encap = true;
 		if (!cut_segments(w->pool, p, natt_piece, w))
 			pipe_drop(w, p, p->drop ? p->drop : DROP_IP_SEGMENT);
 		else

@@ -125,6 +125,7 @@ int afpacket_open(struct link *l, unsigned queues, struct errbuf *e)
 		return r;
 	link_device_mtu(l);
 	l->ethernet = l->gso = true;
+	l->uso = true;
 	for (unsigned i = 0; i < queues; i++) {
 		int fd = socket_open(l, e);
 		if (fd < 0)
@@ -217,6 +218,8 @@ void afpacket_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 		/* The ring of the device is full: once more, for this is where it drains. */
 		if ((errno == ENOBUFS || errno == EAGAIN) && tries++ < 2)
 			continue;
+		if (errno == EINVAL && pkts[done]->gso_type == PKT_GSO_UDP_L4)
+			l->uso = false; /* before Linux 6.2: from now on each by itself */
 		pkts[done++]->drop = errno == ENETDOWN || errno == ENXIO ? DROP_LINK_DOWN : DROP_LINK_TX;
 		tries = 0;
 	}

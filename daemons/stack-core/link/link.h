@@ -42,6 +42,7 @@ struct link {
 	struct link_memory memory;
 	bool ethernet; /* next hops have link addresses */
 	bool gso;      /* takes super-packets and unfinished checksums */
+	_Atomic bool uso; /* and super-packets of UDP; cleared when the kernel turns out not to know them */
 };
 
 /* @name, @device, @type, @mtu (0: the device's), @addrs and @secclass are set by the caller. Needs CAP_NET_ADMIN and CAP_NET_RAW. */

@@ -10,6 +10,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+/* Linux 6.2 */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
 static int queue_open(struct link *l, struct errbuf *e)
 {
 	struct ifreq r;
@@ -26,7 +32,9 @@ static int queue_open(struct link *l, struct errbuf *e)
 		close(fd);
 		return err_set(e, err, "INTERFACE %s: TUN device %s: %s", l->name, l->device, strerror(err));
 	}
-	(void)ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+	l->uso = !ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6);
+	if (!l->uso)
+		(void)ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
 	return fd;
 }
 
