@@ -1,0 +1,610 @@
+/* p1: the life of a phase 1 SA: cookies, limits, keys, NAT traversal, expiry, and its successor. */
+#include "lib/base/secret.h"
+#include "lib/base/xalloc.h"
+#include "lib/ike/engine.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { NONCE_LEN = 32, HALF_LIFE_S = 30, GRACE_S = 20 };
+
+static struct p1_list *cookie_bucket(struct ike *k, const uint8_t icookie[IKE_COOKIE])
+{
+	return &k->by_cookie[ike_digest(k, icookie, IKE_COOKIE) % IKE_BUCKETS];
+}
+
+/* An initiator's first messages carry no responder cookie; the SA is the one whose responder cookie is not known to it yet. */
+struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8_t rcookie[IKE_COOKIE])
+{
+	struct p1 *p;
+
+	LIST_FOREACH(p, cookie_bucket(k, icookie), hash)
+	{
+		if (memcmp(p->icookie, icookie, IKE_COOKIE))
+			continue;
+		if (!memcmp(p->rcookie, rcookie, IKE_COOKIE))
+			return p;
+		/* A responder's SA and the first message again; or our first message is being answered. */
+		if (isakmp_cookie_zero(rcookie) ? !p->initiator : p->initiator && isakmp_cookie_zero(p->rcookie))
+			return p;
+	}
+	return NULL;
+}
+
+static void retry(struct ike *k, void *arg)
+{
+	struct p1 *p = arg;
+
+	if (p->flight.tries < k->c.limits.retries) {
+		send_again(p, &p->flight);
+		return;
+	}
+	p1_failed(p, NOTIFY_NONE, "EZD0965I", "the peer does not answer");
+}
+
+static void life(struct ike *k, void *arg)
+{
+	struct p1 *p = arg, *next;
+	struct errbuf e;
+
+	if (p->step != P1_DONE) { /* half-open for too long */
+		if (!p->half_open)
+			p1_failed(p, NOTIFY_NONE, "EZD0965I", "the exchange was not finished in time");
+		else
+			p1_end(p);
+		return;
+	}
+	if (k->now < p->expires_us) {
+		timer_set(k, &p->life, p->expires_us);
+		/* Only who has tunnels, or began, cares that it goes on. */
+		if (!p->refreshing && p->rule && (p->initiator || p->n_tunnels))
+			(void)p1_initiate(k, &p->path, p->rule, p, &next, &e);
+		return;
+	}
+	ike_event(k, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "Phase 1 Security Association %s is expired", p->id);
+	send_delete_p1(p);
+	tunnels_lost_p1(p, NULL);
+	p1_end(p);
+}
+
+static uint64_t source_of(struct ike *k, const struct addr *a)
+{
+	return ike_digest(k, a->b, a->family == 6 ? 8 : 4);
+}
+
+static void half_open(struct p1 *p)
+{
+	struct ike *k = p->ike;
+
+	p->half_open = true;
+	p->source_key = source_of(k, &p->path.remote);
+	LIST_INSERT_HEAD(&k->by_source[p->source_key % IKE_BUCKETS], p, source);
+	TAILQ_INSERT_TAIL(&k->half, p, half);
+	k->n_half++;
+}
+
+static void not_half_open(struct p1 *p)
+{
+	if (!p->half_open)
+		return;
+	p->half_open = false;
+	LIST_REMOVE(p, source);
+	TAILQ_REMOVE(&p->ike->half, p, half);
+	p->ike->n_half--;
+}
+
+struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator)
+{
+	struct p1 *p = xnew(struct p1);
+
+	p->ike = k;
+	p->path = *path;
+	p->initiator = initiator;
+	p->x = xnew(struct p1_kex);
+	p->flight.retry = (struct timer){.fn = retry, .arg = p};
+	p->life = (struct timer){.fn = life, .arg = p};
+	p->dpd = (struct timer){.fn = info_dpd, .arg = p};
+	LIST_INIT(&p->tunnels);
+	TAILQ_INIT(&p->quicks);
+	TAILQ_INSERT_TAIL(&k->p1s, p, entry);
+	k->n_p1++;
+	return p;
+}
+
+void p1_rehash(struct p1 *p)
+{
+	if (!p->half_open)
+		return;
+	not_half_open(p);
+	half_open(p);
+}
+
+static void kex_free(struct p1 *p)
+{
+	struct p1_kex *x = p->x;
+
+	if (!x)
+		return;
+	if (x->call)
+		signer_cancel(p->ike->c.signer, x->call);
+	dh_key_free(x->dh);
+	struct bytes *all[] = {&x->ni, &x->nr, &x->gxi, &x->gxr, &x->gxy, &x->sai, &x->answer, &x->own_id, &x->peer_id, &x->signature};
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		bytes_free(all[i]);
+	for (unsigned i = 0; i < x->n_cr; i++)
+		bytes_free(&x->cr[i]);
+	for (unsigned i = 0; i < x->n_certs; i++)
+		bytes_free(&x->certs[i]);
+	for (unsigned i = 0; i < x->n_crls; i++)
+		bytes_free(&x->crls[i]);
+	for (unsigned i = 0; i < x->n_chain; i++)
+		bytes_free(&x->chain[i]);
+	free(x);
+	p->x = NULL;
+}
+
+void p1_end(struct p1 *p)
+{
+	struct ike *k = p->ike;
+
+	if (p->dead)
+		return;
+	p->dead = true;
+	while (!TAILQ_EMPTY(&p->quicks))
+		quick_end(TAILQ_FIRST(&p->quicks));
+	while (!LIST_EMPTY(&p->tunnels))
+		tunnel_attach(LIST_FIRST(&p->tunnels), NULL);
+	not_half_open(p);
+	timer_stop(k, &p->life);
+	timer_stop(k, &p->dpd);
+	timer_stop(k, &p->flight.retry);
+	if (p->x && p->x->call) {
+		signer_cancel(k->c.signer, p->x->call);
+		p->x->call = NULL;
+	}
+	if (p->replaces) {
+		p->replaces->refreshing = false;
+		p->replaces->successor = NULL;
+	}
+	if (p->successor)
+		p->successor->replaces = NULL;
+	if (p->paired)
+		LIST_REMOVE(p, pair);
+	if (p->number)
+		LIST_REMOVE(p, by_number);
+	LIST_REMOVE(p, hash);
+	TAILQ_REMOVE(&k->p1s, p, entry);
+	k->n_p1--;
+	TAILQ_INSERT_TAIL(&k->dead_p1, p, entry);
+}
+
+void p1_free(struct p1 *p)
+{
+	kex_free(p);
+	flight_free(p->ike, &p->flight);
+	frag_free(p->frag);
+	ike_skeys_wipe(&p->keys);
+	free(p->ids);
+	free(p);
+}
+
+static int new_cookie(struct p1 *p, uint8_t cookie[IKE_COOKIE])
+{
+	do {
+		if (ike_random(p->ike, cookie, IKE_COOKIE))
+			return -EIO;
+	} while (isakmp_cookie_zero(cookie));
+	return 0;
+}
+
+static void number(struct p1 *p, const struct p1 *replaces)
+{
+	p->number = replaces ? replaces->number : p->ike->next_k++;
+	p->generation = replaces ? replaces->generation + 1 : 1;
+	(void)snprintf(p->id, sizeof(p->id), "K%u", p->number);
+	LIST_INSERT_HEAD(&p->ike->by_number[p->number % IKE_BUCKETS], p, by_number); /* the newest first */
+}
+
+int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rule *rule, struct p1 *replaces, struct p1 **ret,
+	struct errbuf *err)
+{
+	enum ike_mode mode = rule->action.initiate;
+
+	if (k->n_p1 - k->n_half >= k->c.limits.p1_total)
+		return err_set(err, ENOSPC, "as many IKE tunnels as the limit allows");
+	if (mode == IKE_MODE_DONOT)
+		return err_set(err, EPERM, "KeyExchangeAction %s says HowToInitiate DoNot", rule->action.name);
+	struct p1 *p = p1_new(k, path, true);
+	p->rule = rule;
+	p->aggressive = mode == IKE_MODE_AGGRESSIVE;
+	number(p, replaces);
+	if (new_cookie(p, p->icookie)) {
+		LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
+		p1_end(p);
+		return err_set(err, EIO, "no random numbers");
+	}
+	LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
+	p->replaces = replaces;
+	if (replaces) {
+		replaces->refreshing = true;
+		replaces->successor = p;
+	}
+	timer_set(k, &p->life, k->now + 10 * HALF_LIFE_S * IKE_SECOND);
+	p->step = P1_WAIT;
+	*ret = p;
+	int r = p->aggressive ? aggressive_begin(p) : main_begin(p);
+	if (r < 0) {
+		p1_end(p);
+		return err_set(err, -r, "KeyExchangeRule %s: its offers cannot be made", rule->name);
+	}
+	return 0;
+}
+
+/* Room for one more half-open SA: of one source only so many; of all, the oldest makes place once half of the table is full. */
+static bool admit(struct ike *k, const struct ike_path *path)
+{
+	uint64_t key = source_of(k, &path->remote);
+	unsigned n = 0;
+	struct p1 *p;
+
+	LIST_FOREACH(p, &k->by_source[key % IKE_BUCKETS], source)
+		n += p->source_key == key;
+	if (n >= k->c.limits.half_open_source) {
+		if (n == k->c.limits.half_open_source && !(k->stats.half_open_refused % 1000))
+			ike_event(k, IKE_FLOOD, NULL, NULL, path, "EZD1099I", "one source has %u unfinished negotiations: more are not begun", n);
+		k->stats.half_open_refused++;
+		return false;
+	}
+	if (k->n_half >= k->c.limits.half_open_total || k->n_p1 >= k->c.limits.p1_total + k->c.limits.half_open_total) {
+		p = TAILQ_FIRST(&k->half);
+		if (!p) {
+			k->stats.half_open_refused++;
+			return false;
+		}
+		k->stats.half_open_refused++;
+		p1_end(p);
+	}
+	return true;
+}
+
+void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_header *h, const uint8_t *data, size_t len)
+{
+	struct isakmp_payloads pl;
+	struct ike_refusal why = {0, ""};
+
+	if (isakmp_walk(h->next, data + ISAKMP_HEADER, len - ISAKMP_HEADER, 0, &pl, &why)) {
+		k->stats.malformed++;
+		return;
+	}
+	if (!admit(k, path))
+		return;
+	struct p1 *p = p1_new(k, path, false);
+	memcpy(p->icookie, h->icookie, IKE_COOKIE);
+	LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
+	half_open(p);
+	p->aggressive = h->exchange == ISAKMP_AGGRESSIVE;
+	p->step = P1_WAIT;
+	timer_set(k, &p->life, k->now + HALF_LIFE_S * IKE_SECOND);
+	p1_take_vids(p, &pl);
+	p->flight.answers = ike_digest(k, data, len);
+	int r = new_cookie(p, p->rcookie);
+	if (!r)
+		r = p->aggressive ? aggressive_respond(p, h, &pl, &why) : main_respond(p, &pl, &why);
+	if (r < 0) {
+		k->stats.no_proposal += why.notify == NOTIFY_NO_PROPOSAL_CHOSEN;
+		k->stats.malformed += why.notify != NOTIFY_NO_PROPOSAL_CHOSEN;
+		ike_event(k, IKE_P1_FAILED, NULL, NULL, path, "EZD0965I", "IKE PHASE 1 NEGOTIATION FAILED as responder: %s (%s)", why.text,
+			notify_text(why.notify));
+		if (why.notify)
+			send_plain_error(k, path, h, why.notify);
+		p1_end(p);
+	}
+}
+
+void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *fmt, ...)
+{
+	char text[300];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	ike_event(p->ike, IKE_P1_FAILED, p, NULL, NULL, message, "IKE PHASE 1 NEGOTIATION FAILED as %s: %s", p->initiator ? "initiator" : "responder",
+		text);
+	if (notify) {
+		struct ike_notification n = {.doi = IKE_DOI_IPSEC, .protocol = IKE_PROTO_ISAKMP, .type = notify};
+		send_notify(p, &n);
+	}
+	bool successor = p->replaces != NULL;
+	if (!successor)
+		tunnels_lost_p1(p, text);
+	p1_end(p);
+}
+
+/* A message of phase 1. A message that we have answered is answered again; what does not prove good changes nothing. */
+void p1_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t len)
+{
+	struct ike *k = p->ike;
+	struct isakmp_payloads pl;
+	struct ike_refusal why = {0, ""};
+	uint8_t iv[IKE_BLOCK_MAX];
+	uint64_t digest = ike_digest(k, data, len);
+
+	if (digest == p->flight.answers || digest == p->flight.previous) {
+		k->stats.replayed++;
+		if (digest == p->flight.answers)
+			send_again(p, &p->flight);
+		return;
+	}
+	if (p->step != P1_WAIT || h->exchange != (p->aggressive ? ISAKMP_AGGRESSIVE : ISAKMP_MAIN) || h->id) {
+		k->stats.replayed++;
+		return;
+	}
+	memcpy(iv, p->iv, sizeof(iv));
+	if (ike_open(p, h, data, len, iv, &pl, &why)) {
+		/* A wrong pre-shared key shows here: the message is not what it should be once it is decrypted. */
+		k->stats.malformed++;
+		if (h->flags & ISAKMP_ENCRYPTED) {
+			k->stats.auth_failed++;
+			p1_failed(p, NOTIFY_PAYLOAD_MALFORMED, "EZD0965I", "%s: %s", why.text,
+				p->offer.auth == IKE_AUTH_PSK ? "the pre-shared keys are likely to differ" : "the keys differ");
+		}
+		return;
+	}
+	if (p->initiator && isakmp_cookie_zero(p->rcookie)) {
+		if (isakmp_cookie_zero(h->rcookie)) {
+			k->stats.malformed++;
+			return;
+		}
+		memcpy(p->rcookie, h->rcookie, IKE_COOKIE);
+	}
+	p1_take_vids(p, &pl);
+	p->flight.previous = p->flight.answers;
+	p->flight.answers = digest;
+	if (h->flags & ISAKMP_ENCRYPTED)
+		memcpy(p->iv, iv, sizeof(iv));
+	int r = p->aggressive ? aggressive_message(p, h, &pl, &why) : main_message(p, h, &pl, &why);
+	if (r < 0 && !p->dead) {
+		k->stats.auth_failed += why.notify == NOTIFY_AUTHENTICATION_FAILED || why.notify == NOTIFY_INVALID_HASH_INFORMATION ||
+			why.notify == NOTIFY_INVALID_SIGNATURE || why.notify == NOTIFY_INVALID_ID_INFORMATION;
+		k->stats.no_proposal += why.notify == NOTIFY_NO_PROPOSAL_CHOSEN;
+		p1_failed(p, why.notify, "EZD0965I", "%s (%s)", why.text, notify_text(why.notify));
+		return;
+	}
+	if (!p->dead && p->half_open && p->message >= 3)
+		not_half_open(p);
+}
+
+unsigned p1_own_vids(const struct p1 *p)
+{
+	bool nat = p->rule ? p->rule->action.allow_nat : false;
+
+	return VID_DPD | VID_FRAGMENTATION | VID_RAVELIN | (nat ? VID_NATT_RFC | VID_NATT_DRAFT_03 | VID_NATT_DRAFT_02 : 0);
+}
+
+void p1_take_vids(struct p1 *p, const struct isakmp_payloads *pl)
+{
+	p->vids |= vids_of(pl);
+}
+
+int p1_set_offer(struct p1 *p, const struct p1_choice *c)
+{
+	p->offer = c->agreed;
+	if (ike_suite_of(&p->offer, &p->suite))
+		return -EPROTONOSUPPORT;
+	bool allowed = p->rule && p->rule->action.allow_nat;
+	p->natt = allowed && p->vids & (VID_NATT_RFC | VID_NATT_DRAFT_03 | VID_NATT_DRAFT_02);
+	p->natt_draft = p->natt && !(p->vids & VID_NATT_RFC);
+	return 0;
+}
+
+int p1_own_values(struct p1 *p)
+{
+	struct p1_kex *x = p->x;
+	uint8_t nonce[NONCE_LEN];
+
+	if (!x->dh && dh_pool_take(p->ike->pool, p->offer.group, &x->dh))
+		return -EIO;
+	if (ike_random(p->ike, nonce, sizeof(nonce)))
+		return -EIO;
+	bytes_set(p->initiator ? &x->ni : &x->nr, nonce, sizeof(nonce));
+	bytes_set(p->initiator ? &x->gxi : &x->gxr, dh_key_public(x->dh), dh_public_len(p->offer.group));
+	return 0;
+}
+
+int p1_take_values(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusal *why)
+{
+	const struct isakmp_payload *ke = isakmp_find(pl, ISAKMP_KE, 0), *nonce = isakmp_find(pl, ISAKMP_NONCE, 0);
+	struct p1_kex *x = p->x;
+
+	if (!ke || !nonce || isakmp_count(pl, ISAKMP_KE) != 1 || isakmp_count(pl, ISAKMP_NONCE) != 1)
+		return ike_refuse(why, NOTIFY_PAYLOAD_MALFORMED, "one KE and one NONCE payload are needed");
+	if (ike_nonce_check(nonce->len, why))
+		return -EPROTO;
+	if (ke->len != dh_public_len(p->offer.group))
+		return ike_refuse(why, NOTIFY_INVALID_KEY_INFORMATION, "the KE payload's length is not the group's");
+	bytes_set(p->initiator ? &x->gxr : &x->gxi, ke->body, ke->len);
+	bytes_set(p->initiator ? &x->nr : &x->ni, nonce->body, nonce->len);
+	return 0;
+}
+
+int p1_shared(struct p1 *p, struct ike_refusal *why)
+{
+	struct p1_kex *x = p->x;
+	const struct bytes *peer = p->initiator ? &x->gxr : &x->gxi;
+	uint8_t secret[DH_SHARED_MAX];
+	int r = dh_shared(x->dh, peer->p, peer->len, secret, why);
+
+	if (!r)
+		bytes_set(&x->gxy, secret, dh_shared_len(p->offer.group));
+	secret_wipe(secret, sizeof(secret));
+	return r;
+}
+
+struct ike_kex p1_kex_of(const struct p1 *p)
+{
+	const struct p1_kex *x = p->x;
+	struct ike_kex v = {.ni = bytes_part(&x->ni), .nr = bytes_part(&x->nr), .gxi = bytes_part(&x->gxi), .gxr = bytes_part(&x->gxr),
+		.gxy = bytes_part(&x->gxy), .sai = bytes_part(&x->sai)};
+
+	memcpy(v.icookie, p->icookie, IKE_COOKIE);
+	memcpy(v.rcookie, p->rcookie, IKE_COOKIE);
+	if (p->offer.auth == IKE_AUTH_PSK && p->rule)
+		v.psk = IKE_PART(p->rule->shared_key, p->rule->shared_key_len);
+	return v;
+}
+
+int p1_keys(struct p1 *p)
+{
+	struct ike_kex v = p1_kex_of(p);
+
+	if (ike_skeys_derive(&p->suite, &v, &p->keys) || ike_iv_phase1(&p->suite, &v, p->iv))
+		return -EIO;
+	p->have_keys = true;
+	bytes_free(&p->x->gxy);
+	return 0;
+}
+
+void p1_add_nat(struct p1 *p, struct isakmp_build *b)
+{
+	uint8_t hash[IKE_HASH_MAX];
+	size_t len = ike_hash_len(p->suite.hash);
+	uint8_t type = p->natt_draft ? ISAKMP_NAT_D_DRAFT : ISAKMP_NAT_D;
+
+	if (!p->natt)
+		return;
+	if (!natd_hash(p->suite.hash, p->icookie, p->rcookie, &p->path.remote, p->path.remote_port, hash))
+		isakmp_add(b, type, hash, len);
+	if (!natd_hash(p->suite.hash, p->icookie, p->rcookie, &p->path.local, p->path.local_port, hash))
+		isakmp_add(b, type, hash, len);
+}
+
+int p1_take_nat(struct p1 *p, const struct isakmp_header *h, const struct isakmp_payloads *pl, struct ike_refusal *why)
+{
+	uint8_t type = p->natt_draft ? ISAKMP_NAT_D_DRAFT : ISAKMP_NAT_D;
+
+	if (!p->natt)
+		return 0;
+	if (!isakmp_count(pl, type)) { /* said it could and does not: without NAT traversal, then */
+		p->natt = false;
+		ike_event(p->ike, IKE_PROTOCOL_ERROR, p, NULL, NULL, "EZD1098I",
+			"Protocol error encountered during phase 1 message processing rsn=2 - negotiation continues");
+		return 0;
+	}
+	return natd_judge(p->suite.hash, h, pl, type, &p->path.local, p->path.local_port, &p->path.remote, p->path.remote_port, &p->nat, why);
+}
+
+int p1_start_message(struct p1 *p, struct isakmp_build *b, bool encrypted)
+{
+	struct isakmp_header h = {.version = ISAKMP_VERSION, .exchange = p->aggressive ? ISAKMP_AGGRESSIVE : ISAKMP_MAIN,
+		.flags = encrypted ? ISAKMP_ENCRYPTED : 0};
+
+	memcpy(h.icookie, p->icookie, IKE_COOKIE);
+	memcpy(h.rcookie, p->rcookie, IKE_COOKIE);
+	isakmp_start(b, p->ike->out, sizeof(p->ike->out), &h);
+	return 0;
+}
+
+void p1_send(struct p1 *p, struct isakmp_build *b, bool encrypted, bool wants_answer)
+{
+	size_t len = isakmp_finish(b, encrypted ? p->suite.block : 1);
+
+	if (len)
+		send_message(p, &p->flight, encrypted ? p->iv : NULL, p->ike->out, len, wants_answer);
+}
+
+struct p1 *p1_by_id(struct ike *k, const char *id)
+{
+	unsigned long n = *id == 'K' ? strtoul(id + 1, NULL, 10) : 0;
+	struct p1 *p;
+
+	LIST_FOREACH(p, &k->by_number[n % IKE_BUCKETS], by_number)
+		if (n && p->number == n)
+			return p;
+	return NULL;
+}
+
+static struct p1_list *pair_bucket(struct ike *k, const struct addr *local, const struct addr *remote)
+{
+	uint8_t both[32];
+
+	memcpy(both, local->b, 16);
+	memcpy(both + 16, remote->b, 16);
+	return &k->by_pair[ike_digest(k, both, sizeof(both)) % IKE_BUCKETS];
+}
+
+struct p1 *p1_between(struct ike *k, const struct addr *local, const struct addr *remote)
+{
+	struct p1 *p;
+
+	LIST_FOREACH(p, pair_bucket(k, local, remote), pair)
+		if (addr_equal(&p->path.local, local) && addr_equal(&p->path.remote, remote))
+			return p;
+	return NULL;
+}
+
+/* The one before it, of the same peer: found by us (replaces), or the peer made the new one. */
+static struct p1 *predecessor(struct p1 *p)
+{
+	struct p1 *o;
+
+	if (p->replaces)
+		return p->replaces;
+	LIST_FOREACH(o, pair_bucket(p->ike, &p->path.local, &p->path.remote), pair)
+		if (o != p && addr_equal(&o->path.local, &p->path.local) && addr_equal(&o->path.remote, &p->path.remote) &&
+			o->path.remote_port == p->path.remote_port && ident_equal(&o->peer, &p->peer) && o->rule == p->rule)
+			return o;
+	return NULL;
+}
+
+static void succeed(struct p1 *p, struct p1 *old)
+{
+	struct ike *k = p->ike;
+	struct tunnel *t;
+
+	if (!p->number)
+		number(p, old);
+	while ((t = LIST_FIRST(&old->tunnels)))
+		tunnel_attach(t, p);
+	old->replaces = NULL;
+	old->successor = NULL;
+	old->refreshing = true; /* is not refreshed again */
+	if (k->now + GRACE_S * IKE_SECOND < old->expires_us)
+		old->expires_us = k->now + GRACE_S * IKE_SECOND;
+	timer_set(k, &old->life, old->expires_us);
+	p->replaces = NULL;
+}
+
+void p1_done(struct p1 *p)
+{
+	struct ike *k = p->ike;
+	uint64_t seconds = p->offer.seconds.proposed;
+	struct p1 *old = predecessor(p);
+	uint32_t spread = 0;
+
+	p->step = P1_DONE;
+	not_half_open(p);
+	kex_free(p);
+	k->stats.p1_up++;
+	(void)ike_random(k, &spread, sizeof(spread));
+	p->established_us = p->heard_us = k->now;
+	p->expires_us = seconds ? k->now + seconds * IKE_SECOND : UINT64_MAX;
+	/* Before it expires, and not at the same moment as the peer, or as all others: 85 to 95 %, the responder later. */
+	uint64_t part = 850 + spread % 50 + (p->initiator ? 0 : 50);
+	p->refresh_us = seconds ? k->now + seconds * IKE_SECOND / 1000 * part : UINT64_MAX;
+	if (seconds)
+		timer_set(k, &p->life, p->refresh_us);
+	else
+		timer_stop(k, &p->life);
+	if (old)
+		succeed(p, old);
+	else if (!p->number)
+		number(p, NULL);
+	LIST_INSERT_HEAD(pair_bucket(k, &p->path.local, &p->path.remote), p, pair);
+	p->paired = true;
+	p->reported = true;
+	ike_event(k, old ? IKE_P1_REFRESHED : IKE_P1_UP, p, NULL, NULL, "EZD0942I", "Phase 1 Security Association %s generation %u is %s", p->id,
+		p->generation, old ? "refreshed" : "established");
+	if (p->vids & VID_DPD)
+		timer_set(k, &p->dpd, k->now + k->c.limits.dpd_idle_us);
+	tunnels_of_ready(p);
+}
