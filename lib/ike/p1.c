@@ -331,7 +331,9 @@ void p1_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t
 
 	if (digest == p->flight.answers || digest == p->flight.previous) {
 		k->stats.replayed++;
-		if (digest == p->flight.answers)
+		/* Who waits has a timer, and who had the last word heard has nothing to say again: else two ends repeat for ever. */
+		bool heard_last = p->step == P1_DONE && p->initiator != p->aggressive;
+		if (digest == p->flight.answers && !p->flight.wants_answer && !heard_last)
 			send_again(p, &p->flight);
 		return;
 	}

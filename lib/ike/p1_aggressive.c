@@ -50,7 +50,7 @@ static int choose(struct p1 *p, const struct isakmp_payload *sa, struct p1_choic
 	while ((r = policy_kex_rule(p->ike->c.policy, &p->path.local, &p->path.remote, &from))) {
 		if (r->action.respond != IKE_MODE_AGGRESSIVE && r->action.respond != IKE_MODE_EITHER)
 			continue;
-		if (r->remote.pattern && !ident_pattern_match(r->remote.pattern, &p->peer))
+		if (r->remote.identity.pattern && !ident_pattern_match(r->remote.identity.pattern, &p->peer))
 			continue;
 		any = true;
 		if (!offer_p1_choose(sa->body, sa->len, r->action.offers, r->action.n_offers, c, why)) {
