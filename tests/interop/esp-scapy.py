@@ -191,6 +191,27 @@ class Case:
         return self.scapy().decrypt(packet, verify=not self.hand, esn_en=self.esn, esn=HIGH if self.esn else 0)
 
 
+class UdpCase(Case):
+    """The same in UDP (RFC 3948)."""
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.name += " in UDP"
+
+    def sa_line(self, backend):
+        return super().sa_line(backend) + " 4500"
+
+    def scapy(self):
+        sa = super().scapy()
+        sa.nat_t_header = UDP(sport=4500, dport=4500)
+        return sa
+
+    def build(self, clear):
+        """scapy counts the UDP header alone in its length."""
+        data = super().build(clear)
+        at = (data[0] & 15) * 4 + 4
+        return data[:at] + struct.pack("!H", len(data) - at + 4) + data[at + 2:]
+
+
 def run_case(tool, case, backend, size, plus=None):
     name = "%s, %s, %d bytes%s" % (case.name, backend, size, ", options" if plus else "")
     clear = plain(case.inner, size, plus)
@@ -224,6 +245,16 @@ def all_cases(tool):
                     for backend in ("best", "openssl"):
                         for size in (0, 1, 13, 1300) if backend == "best" else (13,):
                             run_case(tool, case, backend, size)
+
+
+def in_udp(tool):
+    for suite in SUITES:
+        for mode, inner, outer in (("transport", 4, 4), ("tunnel", 4, 4), ("tunnel", 6, 4)):
+            for esn in (False, True):
+                case = UdpCase(suite, mode, inner, outer, esn)
+                if case.proto == "esp" and not case.hand:
+                    for size in (0, 13, 1300):
+                        run_case(tool, case, "best", size)
 
 
 def mutable_fields(tool):
@@ -327,6 +358,7 @@ def main():
     build = os.environ.get("RAVELIN_BUILD") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/debug")
     tool = Tool(sys.argv[1] if len(sys.argv) > 1 else os.path.join(build, "tests/interop/esp_tool"))
     all_cases(tool)
+    in_udp(tool)
     mutable_fields(tool)
     routers_touch_it(tool)
     tfc(tool)

@@ -2,11 +2,11 @@
  * implementations.
  *
  * Lines on stdin, one answer line each:
- *   sa PROTO MODE CIPHER KEY AUTH AUTHKEY SPI SRC DST ESN LASTSEQ BACKEND WINDOW    ->  ok
+ *   sa PROTO MODE CIPHER KEY AUTH AUTHKEY SPI SRC DST ESN LASTSEQ BACKEND WINDOW [PORT]    ->  ok
  *   out HEX | in HEX                                                                ->  ok HEX |
  * drop REASON Names as in the code (esp ah, tunnel transport, AES_GCM, HMAC_SHA1, best openssl);
  * keys are hex, "-" for none; SRC and DST "-" for any. The inbound SA has the same addresses as the
- * outbound one: the tool is both ends. */
+ * outbound one: the tool is both ends. With PORT it is ESP in UDP between these ports. */
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "lib/base/sha256.h"
@@ -66,13 +66,13 @@ static int set_sa(char *args, struct errbuf *err)
 	char proto[8], mode[16], cipher[32], key[160], auth[32], auth_key[160], src[64], dst[64],
 		backend[16];
 	struct sa_params p = {.keep_dscp = true};
-	unsigned spi, esn, window;
+	unsigned spi, esn, window, port = 0;
 	unsigned long long last;
 	struct sa *in, *out;
 
-	if (sscanf(args, "%7s %15s %31s %159s %31s %159s %u %63s %63s %u %llu %15s %u", proto, mode,
+	if (sscanf(args, "%7s %15s %31s %159s %31s %159s %u %63s %63s %u %llu %15s %u %u", proto, mode,
 		    cipher, key, auth, auth_key, &spi, src, dst, &esn, &last, backend,
-		    &window) != 13)
+		    &window, &port) < 13)
 		return err_set(err, EINVAL, "13 arguments expected");
 	int c = cipher_of(cipher), a = auth_of(auth);
 	if (c < 0 || a < 0 || key_of(key, p.key, &p.key_len) < 0 ||
@@ -87,6 +87,8 @@ static int set_sa(char *args, struct errbuf *err)
 	p.esn = esn != 0;
 	p.first_seq = last;
 	p.replay = window;
+	p.udp = port != 0;
+	p.sport = p.dport = (uint16_t)port;
 	p.backend = !strcmp(backend, "best") ? CRYPTO_BEST : CRYPTO_OPENSSL;
 	int r = sa_new(&p, true, 1, err, &in);
 	if (r < 0)
@@ -110,6 +112,7 @@ static void run(const char *hex, bool inbound)
 	struct pkt p = {.buf = buf, .size = BUF, .off = FRONT, .len = (uint32_t)n};
 	struct pkt *one = &p;
 
+	p.encap = tunnel && sa_outside(tunnel->in)->udp;
 	if (n > BUF - 2 * FRONT || !tunnel || hex_parse(hex, buf + FRONT, n) < 0) {
 		puts("error");
 		return;
