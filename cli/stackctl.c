@@ -271,6 +271,7 @@ static const struct cli_command commands[] = {
 	{"filters test", "SOURCE DESTINATION [prot N] [srcport N] [destport N] [dir in|out]",
 		"every filter that such traffic could match", 2, 10, stackctl_test},
 	{"defences", "", "defensive filters, newest first", 0, 0, stackctl_defences},
+	{"ids", "[summary|protocol TCP|UDP]", "attacks, scans and regulated ports (netstat -k)", 0, 2, stackctl_ids},
 	{"counters", "", "packets by stage", 0, 0, run_counters},
 	{"drops", "", "packets dropped, by reason", 0, 0, run_drops},
 	{"stats", "[--openmetrics]", "figures of the daemon", 0, 1, run_stats},

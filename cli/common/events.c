@@ -35,6 +35,7 @@ static const struct {
 	{"stack.acquire", &stack__acquire__descriptor},
 	{"stack.tunnel.", &stack__tunnel_event__descriptor},
 	{"stack.spi.", &stack__unknown_spi__descriptor},
+	{"stack.ids.", &stack__ids_event__descriptor},
 	{"stack.port.", &stack__port_denied__descriptor},
 };
 

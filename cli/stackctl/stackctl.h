@@ -12,3 +12,6 @@ int stackctl_filters(struct cli *c, int argc, char **argv);
 int stackctl_defences(struct cli *c, int argc, char **argv);
 int stackctl_switch(struct cli *c, int argc, char **argv);
 int stackctl_test(struct cli *c, int argc, char **argv);
+
+/* ids.c */
+int stackctl_ids(struct cli *c, int argc, char **argv);

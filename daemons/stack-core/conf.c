@@ -62,6 +62,11 @@ static const struct conf_operand policy_operands[] = {
 	{0},
 };
 
+static const struct conf_operand ids_operands[] = {
+	{"FILE", CONF_STRING, 0, NULL, NULL, 0, PATH_TEXT_MAX - 1, "Policy file; without a leading / under the configuration directory."},
+	{0},
+};
+
 static const struct conf_stmt stmts[] = {
 	{"TCPCONFIG", ports_operands, NULL, NULL, 0, "TCP options."},
 	{"UDPCONFIG", ports_operands, NULL, NULL, 0, "UDP options."},
@@ -76,6 +81,7 @@ static const struct conf_stmt stmts[] = {
 	{"PORTJOB", portjob_operands, NULL, NULL, CONF_ANYNUMBER, "Job name of an executable, instead of its systemd unit's."},
 	{"WORKERS", workers_operands, NULL, NULL, CONF_ONCE, "Packet threads; one per processor unless given."},
 	{"IPSECPOLICY", policy_operands, NULL, NULL, CONF_ONCE, "Filters and tunnels from a policy file, ravelin-ipsec-policy(5)."},
+	{"IDSPOLICY", ids_operands, NULL, NULL, CONF_ONCE, "Intrusion detection from a policy file, ravelin-ids-policy(5)."},
 	{0},
 };
 
@@ -195,6 +201,24 @@ static int build_policy(struct conf_node *n, struct stack_conf *s)
 	return r;
 }
 
+static int build_ids(struct conf_node *n, struct stack_conf *s)
+{
+	char path[PATH_TEXT_MAX];
+	struct conf *c = NULL;
+	const char *file = conf_str(n, "FILE");
+
+	if (file[0] == '/')
+		(void)snprintf(path, sizeof(path), "%s", file);
+	else
+		path_make(path, "/etc/ravelin/%s", file);
+	int r = conf_parse_file(&ids_policy_spec, path, &c);
+	r = r ? r : ids_policy_build(c, &s->ids);
+	for (unsigned i = 0; i < conf_error_count(c); i++)
+		(void)conf_file_error(n->conf, "%s", conf_error(c, i));
+	conf_free(c);
+	return r;
+}
+
 static int build_node(struct conf_node *n, struct stack_conf *s)
 {
 	const char *name = n->stmt->name;
@@ -216,6 +240,8 @@ static int build_node(struct conf_node *n, struct stack_conf *s)
 			r = build_route(c, s) < 0 ? -EINVAL : r;
 	} else if (!strcmp(name, "IPSECPOLICY")) {
 		r = build_policy(n, s);
+	} else if (!strcmp(name, "IDSPOLICY")) {
+		r = build_ids(n, s);
 	}
 	return r;
 }
@@ -258,6 +284,7 @@ void stack_conf_free(void *built)
 	profile_filters_fini(&s->profile);
 	policy_fini(&s->policy);
 	port_table_free(s->ports);
+	ids_policy_free(s->ids);
 	free(s);
 }
 

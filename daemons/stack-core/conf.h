@@ -4,6 +4,7 @@
 #include "daemons/stack-core/port/table.h"
 #include "daemons/stack-core/stack.h"
 #include "lib/conf/conf.h"
+#include "lib/policy/ids.h"
 
 extern const struct conf_spec stack_profile_spec;
 
@@ -17,6 +18,7 @@ struct stack_conf {
 	unsigned workers;
 	struct profile_filters profile;
 	struct port_table *ports; /* PORT, PORTRANGE, PORTJOB; NULL: none */
+	struct ids_policy *ids; /* NULL: none */
 	struct policy policy; /* .loaded false: no policy file */
 };
 

@@ -55,6 +55,7 @@ int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e)
 	if (!r)
 		r = ports_apply(k, c->ports, e);
 	if (!r) {
+		ids_apply(s->ids, c->ids);
 		s->forwarding = c->forwarding;
 		s->ipsecurity4 = c->ipsecurity4;
 		s->ipsecurity6 = c->ipsecurity6;

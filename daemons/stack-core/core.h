@@ -1,6 +1,7 @@
 /* core: the daemon's state around a stack: what its methods and events need. Control thread only. */
 #pragma once
 #include "daemons/stack-core/conf.h"
+#include "daemons/stack-core/core_ids.h"
 #include "daemons/stack-core/ipsec/dynamic.h"
 #include "daemons/stack-core/ports.h"
 #include "lib/daemon/daemon.h"

@@ -26,6 +26,7 @@ static void control(void *arg, int fd, unsigned events)
 	(void)fd;
 	(void)events;
 	stack_control(k->stack, loop_now_ms());
+	core_ids_control(k);
 }
 
 static void tick(void *arg)
@@ -35,6 +36,7 @@ static void tick(void *arg)
 	stack_control(k->stack, loop_now_ms());
 	events_filters(k, core_now_us());
 	ports_follow(k);
+	core_ids_control(k);
 	loop_timer_set(k->tick, TICK_MS);
 }
 
@@ -82,6 +84,7 @@ static int core_start(struct daemon *d, void *built, struct errbuf *e)
 	k->stack->on_want = tunnels_want;
 	k->stack->on_notice = tunnels_notice;
 	k->stack->arg = k;
+	core_ids_start(k);
 	k->control = loop_fd_new(d->loop, k->stack->control_fd, LOOP_READ, control, k);
 	k->tick = loop_timer_new(d->loop, tick, k);
 	k->second = loop_timer_new(d->loop, second, k);
@@ -131,6 +134,8 @@ static void core_stop(struct daemon *d)
 	loop_timer_free(k->tick);
 	loop_timer_free(k->second);
 	ports_free(k);
+	if (k->stack)
+		ids_apply(k->stack->ids, NULL);
 	stack_free(k->stack);
 	stack_conf_free(k->conf);
 	memset(k, 0, sizeof(*k));
@@ -152,6 +157,7 @@ static void core_stats(struct daemon *d, daemon_stat_fn fn, void *arg)
 	fn(arg, "stack_dropped_packets_total", "packets dropped, all reasons", all);
 	fn(arg, "stack_held_packets_total", "packets that waited for a tunnel", pass[PASS_HELD]);
 	fn(arg, "stack_dynamic_tunnels", "dynamic tunnels installed", dynamic_count(k->stack->sadb));
+	core_ids_stats(k, fn, arg);
 	fn(arg, "stack_neighbours", "neighbours known", neigh_count(k->stack->neigh));
 	fn(arg, "stack_defences", "defensive filters installed", filter_defences(k->stack->filters));
 }

@@ -2,10 +2,11 @@
  * X(NAME, "stage", "help"). A drop sets p->drop; the worker counts it. Each part keeps its own list in its own folder. */
 #pragma once
 #include "daemons/stack-core/filter/drops.h"
+#include "daemons/stack-core/ids/drops.h"
 #include "daemons/stack-core/ip/drops.h"
 #include "daemons/stack-core/ipsec/drops.h"
 
-#define DROP_REASONS(X) IP_DROP_REASONS(X) IPSEC_DROP_REASONS(X) FILTER_DROP_REASONS(X)
+#define DROP_REASONS(X) IP_DROP_REASONS(X) IPSEC_DROP_REASONS(X) FILTER_DROP_REASONS(X) IDS_DROP_REASONS(X)
 
 enum drop_reason {
 	DROP_NONE = 0,

@@ -22,6 +22,9 @@ const struct bus_event core_events[] = {
 	{"stack.tunnel.moved", &stack__tunnel_event__descriptor, NETMGMT},
 	{"stack.spi.unknown", &stack__unknown_spi__descriptor, NETMGMT},
 	{"stack.port.denied", &stack__port_denied__descriptor, NETMGMT},
+	{"stack.ids.attack", &stack__ids_event__descriptor, NETMGMT},
+	{"stack.ids.scan", &stack__ids_event__descriptor, NETMGMT},
+	{"stack.ids.tr", &stack__ids_event__descriptor, NETMGMT},
 	{"stack.neighbour.changed", &stack__neighbour_event__descriptor, NETMGMT},
 	{0},
 };

@@ -311,6 +311,7 @@ const struct bus_method core_methods[] = {
 	{"Ports", NETSTAT("PORTLIST"), &common__empty__descriptor, REPLY(ports), method_ports},
 	{"PortCheck", "SERVAUTH", "RAVELIN.STACK.{sysname}.{instance}.PORTCHECK", SAF_READ, &stack__port_check_request__descriptor,
 		REPLY(port_check), method_port_check},
+	{"Ids", NETSTAT("IDS"), &stack__ids_request__descriptor, REPLY(ids), method_ids},
 	{"Sas", IPSECCMD("DISPLAY"), &common__empty__descriptor, REPLY(sas), method_sas},
 	{"Filters", IPSECCMD("DISPLAY"), &stack__filters_request__descriptor, REPLY(filters), method_filters},
 	{"TrafficTest", IPSECCMD("DISPLAY"), &stack__traffic_test_request__descriptor, REPLY(filters), method_traffic},

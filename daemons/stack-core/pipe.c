@@ -1,6 +1,6 @@
 /* pipe: the way of a packet from the link to the decision where it goes.
  *
- *   receive -> parse -> ours and ESP/AH? open it, parse again -> inbound filter -> route: host, stack itself, or out (out.c)
+ *   receive -> parse -> attack? -> ours and ESP/AH? open it, parse again -> attack? -> inbound filter -> route: host, stack itself, or out (out.c)
  *
  * The filter sees each packet once on its way in and once on its way out; packets between the host's programs and the wire
  * are local and only out or in. A packet that came through a tunnel is the inner one for filters (RFC 4301 section 5.2, which
@@ -326,7 +326,7 @@ static void esp_flush(struct worker *w)
 		ipsec_in(w->ipsec, w->esp, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt *p = w->esp[i];
-		if (p->drop || !ip_parse(p)) {
+		if (p->drop || !ip_parse(p) || !ids_in(w->ids, p)) {
 			pipe_drop(w, p, p->drop);
 			continue;
 		}
@@ -411,7 +411,12 @@ static void sort_in(struct worker *w, struct pkt *p)
 		return;
 	}
 	if (!ip_parse(p) || (l->ethernet && p->ethertype != (p->family == 4 ? ETHER_IP4 : ETHER_IP6))) {
+		ids_malformed(w->ids, p);
 		pipe_drop(w, p, p->drop ? p->drop : DROP_IP_VERSION);
+		return;
+	}
+	if (l->type == LINK_TUN ? !ids_out(w->ids, p) : !ids_in(w->ids, p)) {
+		pipe_drop(w, p, p->drop);
 		return;
 	}
 	if (l->ethernet && nd_is(p)) {

@@ -71,6 +71,7 @@ struct stack *stack_new(const char *name, unsigned workers)
 	s->filters = filter_set_new();
 	s->sadb = sadb_new(s->n_workers);
 	filter_set_sadb(s->filters, s->sadb);
+	s->ids = ids_new(s->n_workers);
 	return s;
 }
 
@@ -235,6 +236,7 @@ void stack_free(struct stack *s)
 	neigh_free(s->neigh);
 	filter_set_free(s->filters);
 	sadb_free(s->sadb);
+	ids_free(s->ids);
 	close(s->control_fd);
 	free(s);
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "daemons/stack-core/filter/filter.h"
 #include "daemons/stack-core/hold.h"
+#include "daemons/stack-core/ids/ids.h"
 #include "daemons/stack-core/ip/fib.h"
 #include "daemons/stack-core/ip/neigh.h"
 #include "daemons/stack-core/ipsec/notice.h"
@@ -55,6 +56,7 @@ struct stack {
 	struct neigh_table *neigh;
 	struct filter_set *filters;
 	struct sadb *sadb;
+	struct ids *ids;
 	struct worker *workers[LINK_WORKERS_MAX];
 	unsigned n_workers;
 	int control_fd; /* eventfd: readable when workers have something for stack_control */

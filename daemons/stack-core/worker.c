@@ -30,6 +30,7 @@ struct worker *worker_new(struct stack *s, unsigned index)
 	w->pool = pkt_pool_new(WORKER_SMALL, WORKER_LARGE_SPARE + s->n_links * 33);
 	w->ipsec = ipsec_worker_new(s->sadb, index);
 	w->filter = filter_worker_new(s->filters, FILTER_CACHE_DEFAULT);
+	w->ids = ids_worker(s->ids, index);
 	w->hold = hold_new();
 	w->reass = reass_new();
 	w->tx = xcalloc(s->n_links, sizeof(*w->tx));
@@ -119,6 +120,7 @@ unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 	w->now_ms = now_ms;
 	w->fib = rcu_dereference(w->stack->fib);
 	filter_worker_now(w->filter, now_us);
+	ids_worker_now(w->ids, now_ms, now_us);
 	waiting(w, (w->pending || hold_waiting(w->hold)) && atomic_exchange(&w->kicked, false));
 	for (unsigned i = 0; i < w->stack->n_links; i++) {
 		unsigned n = link_rx(&w->stack->links[i], w->index, w->pool, w->rx, PKT_BATCH);
@@ -126,6 +128,8 @@ unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 			pipe_batch(w, w->rx, n);
 		total += n;
 	}
+	if (ids_worker_told(w->ids))
+		worker_poke(w);
 	return total;
 }
 

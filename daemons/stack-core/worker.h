@@ -40,6 +40,7 @@ struct worker {
 	struct pkt_pool *pool;
 	struct ipsec_worker *ipsec;
 	struct filter_worker *filter;
+	struct ids_worker *ids;
 	uint64_t now_ms;
 	const struct fib *fib; /* of this batch */
 	/* this batch */

@@ -1,0 +1,92 @@
+/* control: what workers recorded, told: log lines and events with their limits, counts of what was held back, statistics. */
+#include "daemons/stack-core/ids/worker.h"
+
+struct teller {
+	struct ids *ids;
+	ids_report_fn fn;
+	void *arg;
+	uint64_t now_ms, now_us;
+};
+
+static void tell_attack(const struct teller *t, const struct ids_event *e)
+{
+	const struct ids_policy *p = t->ids->policy;
+	const struct ids_rule *r = p ? p->attacks[e->what] : NULL;
+	struct type_state *s = &t->ids->types[e->what];
+	char text[IDS_TEXT_MAX];
+	struct ids_report_out out = {.told = IDS_TOLD_ATTACK, .event = e, .rule = r, .text = text_attack(e, text)};
+	out.log = r && r->report.log;
+	out.console = r && r->report.console && (!r->report.console_max || s->console < r->report.console_max);
+	s->console += out.console;
+	s->logged += out.log;
+	s->interval_logged++;
+	t->fn(t->arg, &out);
+}
+
+/* The end of a five-minute interval: what was held back is told, and budgets are full again. */
+static void interval_end(const struct teller *t)
+{
+	struct ids *ids = t->ids;
+	struct ids_counts c;
+	char text[IDS_TEXT_MAX];
+	ids_counts(ids, &c);
+	for (unsigned a = 0; a < IDS_ATTACKS; a++) {
+		struct type_state *s = &ids->types[a];
+		const struct ids_rule *r = ids->policy ? ids->policy->attacks[a] : NULL;
+		uint64_t seen = c.detected[a] - s->seen_detected, held = seen > s->interval_logged ? seen - s->interval_logged : 0;
+		if (held && r && s->interval_logged) {
+			struct ids_report_out out = {.told = IDS_TOLD_SUPPRESSED, .rule = r, .count = held, .log = r->report.log,
+				.text = text_suppressed((enum ids_attack)a, held, t->now_us, text)};
+			s->suppressed += held;
+			t->fn(t->arg, &out);
+		}
+		s->seen_detected = c.detected[a];
+		s->interval_logged = s->console = 0;
+		atomic_store(&ids->log_left[a], IDS_LOGS);
+		atomic_store(&ids->trace_left[a], IDS_TRACES);
+	}
+}
+
+static void statistics(const struct teller *t)
+{
+	struct ids *ids = t->ids;
+	struct ids_counts c;
+	char text[IDS_TEXT_MAX];
+	ids_counts(ids, &c);
+	for (unsigned a = 0; a < IDS_ATTACKS; a++) {
+		struct type_state *s = &ids->types[a];
+		const struct ids_rule *r = ids->policy ? ids->policy->attacks[a] : NULL;
+		if (!r || !r->report.statistics)
+			continue;
+		if (!s->stat_ms)
+			s->stat_ms = t->now_ms;
+		if (t->now_ms < s->stat_ms + r->report.interval_min * 60000ull)
+			continue;
+		struct ids_report_out out = {.told = IDS_TOLD_STATISTICS, .rule = r, .count = c.detected[a] - s->stat_detected,
+			.discarded = c.discarded[a] - s->stat_discarded, .log = true};
+		out.text = text_statistics((enum ids_attack)a, out.count, out.discarded, t->now_us, text);
+		s->stat_ms = t->now_ms;
+		s->stat_detected = c.detected[a];
+		s->stat_discarded = c.discarded[a];
+		if (out.count || !r->report.exceptions)
+			t->fn(t->arg, &out);
+	}
+}
+
+void ids_control(struct ids *ids, uint64_t now_ms, uint64_t now_us, ids_report_fn fn, void *arg)
+{
+	struct teller t = {ids, fn, arg, now_ms, now_us};
+	struct ids_event e;
+	for (unsigned i = 0; i < ids->n_workers; i++)
+		for (unsigned budget = EVENT_RING; budget && post_take(ids->workers[i], &e); budget--)
+			if (e.kind == IDS_EV_ATTACK)
+				tell_attack(&t, &e);
+	trace_drain(ids);
+	if (!ids->interval_ms)
+		ids->interval_ms = now_ms;
+	if (now_ms >= ids->interval_ms + IDS_INTERVAL_MS) {
+		interval_end(&t);
+		ids->interval_ms = now_ms;
+	}
+	statistics(&t);
+}

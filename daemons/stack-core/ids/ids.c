@@ -1,0 +1,108 @@
+/* See ids.h: making, changing, counting. */
+#include "daemons/stack-core/ids/worker.h"
+#include "lib/base/xalloc.h"
+#include <urcu-qsbr.h>
+
+struct ids *ids_new(unsigned workers)
+{
+	struct ids *ids = xcheck(aligned_alloc(64, (sizeof(struct ids) + 63) & ~(size_t)63));
+	memset(ids, 0, sizeof(*ids));
+	hash_key_init(&ids->key);
+	ids->n_workers = workers < IDS_WORKERS_MAX ? workers : IDS_WORKERS_MAX;
+	for (unsigned i = 0; i < IDS_ATTACKS; i++) {
+		atomic_store(&ids->log_left[i], IDS_LOGS);
+		atomic_store(&ids->trace_left[i], IDS_TRACES);
+	}
+	for (unsigned i = 0; i < ids->n_workers; i++) {
+		struct ids_worker *w = xcheck(aligned_alloc(64, (sizeof(struct ids_worker) + 63) & ~(size_t)63));
+		memset(w, 0, sizeof(*w));
+		w->ids = ids;
+		w->index = i;
+		post_init(w);
+		ids->workers[i] = w;
+	}
+	return ids;
+}
+
+void ids_free(struct ids *ids)
+{
+	if (!ids)
+		return;
+	for (unsigned i = 0; i < ids->n_workers; i++) {
+		post_fini(ids->workers[i]);
+		free(ids->workers[i]);
+	}
+	trace_close(ids);
+	free(ids);
+}
+
+struct ids_worker *ids_worker(struct ids *ids, unsigned index)
+{
+	return ids->workers[index];
+}
+
+const struct ids_policy *ids_policy_of(const struct ids *ids)
+{
+	return ids->policy;
+}
+
+void ids_apply(struct ids *ids, const struct ids_policy *p)
+{
+	const struct ids_policy *old = ids->policy;
+	rcu_assign_pointer(ids->policy, (struct ids_policy *)p);
+	if (old)
+		synchronize_rcu();
+}
+
+void ids_worker_now(struct ids_worker *w, uint64_t now_ms, uint64_t now_us)
+{
+	w->now_ms = now_ms;
+	w->now_us = now_us;
+	w->policy = rcu_dereference(w->ids->policy);
+}
+
+bool ids_worker_told(struct ids_worker *w)
+{
+	bool told = w->told;
+	w->told = false;
+	return told;
+}
+
+bool ids_waiting(const struct ids *ids)
+{
+	for (unsigned i = 0; i < ids->n_workers; i++)
+		if (atomic_load(&ids->workers[i]->events.head) != atomic_load(&ids->workers[i]->events.tail))
+			return true;
+	return false;
+}
+
+void ids_counts(const struct ids *ids, struct ids_counts *ret)
+{
+	*ret = (struct ids_counts){.traced = ids->traced};
+	for (unsigned i = 0; i < ids->n_workers; i++) {
+		const struct ids_worker *w = ids->workers[i];
+		for (unsigned a = 0; a < IDS_ATTACKS; a++) {
+			ret->detected[a] += atomic_load_explicit(&w->detected[a], memory_order_relaxed);
+			ret->discarded[a] += atomic_load_explicit(&w->discarded[a], memory_order_relaxed);
+		}
+		ret->lost += atomic_load_explicit(&w->events.lost, memory_order_relaxed);
+		ret->trace_lost += atomic_load_explicit(&w->traces.lost, memory_order_relaxed);
+	}
+	for (unsigned a = 0; a < IDS_ATTACKS; a++) {
+		ret->logged[a] = ids->types[a].logged;
+		ret->suppressed[a] = ids->types[a].suppressed;
+	}
+}
+
+const char *ids_probe_text(unsigned probe)
+{
+	switch (probe) {
+#define PROBE(name, number, what) \
+	case number:              \
+		return what;
+		IDS_PROBES(PROBE)
+#undef PROBE
+	default:
+		return "unknown";
+	}
+}

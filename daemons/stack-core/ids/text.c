@@ -1,0 +1,53 @@
+/* text: messages as TRMD writes them (zos.md section 5). Numbers of EZZ8648I and the statistics are from memory there. */
+#include "daemons/stack-core/ids/worker.h"
+#include <time.h>
+#include <unistd.h>
+
+static const char *stamp(uint64_t us, char out[40])
+{
+	time_t s = (time_t)(us / 1000000);
+	struct tm tm;
+	char date[32];
+	gmtime_r(&s, &tm);
+	(void)strftime(date, sizeof(date), "%m/%d/%Y %H:%M:%S", &tm);
+	(void)snprintf(out, 40, "%s.%02u", date, (unsigned)(us / 10000 % 100));
+	return out;
+}
+
+static const char *host(char out[65])
+{
+	if (gethostname(out, 64))
+		out[0] = 0;
+	out[64] = 0;
+	return out;
+}
+
+const char *text_attack(const struct ids_event *e, char out[IDS_TEXT_MAX])
+{
+	char when[40], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX], name[65];
+	unsigned a = e->what;
+	bool option = a == IDS_OPTION || a == IDS_HOP_OPTION || a == IDS_DEST_OPTION;
+	(void)snprintf(out, IDS_TEXT_MAX,
+		"%s TRMD ATTACK packet %s discarded:%s,sipaddr=%s,dipaddr=%s,sport=%u,dport=%u,type=%s,proto=%u,option=%u,fragsize=%u,"
+		"correlator=%u,probeid=%08X,sensorhostname=%s,restrictval=%u",
+		e->discarded ? "EZZ8648I" : "EZZ8649I", e->discarded ? "was" : "would have been", stamp(e->time_us, when), addr_text(&e->src, src),
+		addr_text(&e->dst, dst), e->sport, e->dport, ids_attack_text((enum ids_attack)a), e->proto, option ? e->value : 0,
+		a == IDS_FRAGMENT ? e->value : 0, e->correlator, 0x04000000u | e->probe, host(name), e->value);
+	return out;
+}
+
+const char *text_suppressed(enum ids_attack a, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX])
+{
+	char when[40];
+	(void)snprintf(out, IDS_TEXT_MAX, "EZZ9327I TRMD ATTACK log records suppressed:%s,type=%s,count=%llu", stamp(now_us, when), ids_attack_text(a),
+		(unsigned long long)count);
+	return out;
+}
+
+const char *text_statistics(enum ids_attack a, uint64_t detected, uint64_t discarded, uint64_t now_us, char out[IDS_TEXT_MAX])
+{
+	char when[40];
+	(void)snprintf(out, IDS_TEXT_MAX, "EZZ8650I TRMD ATTACK statistics:%s,type=%s,attacks=%llu,discarded=%llu", stamp(now_us, when),
+		ids_attack_text(a), (unsigned long long)detected, (unsigned long long)discarded);
+	return out;
+}

@@ -1,0 +1,87 @@
+/* worker: what ids/ keeps, and how its files find it. Inside ids/ only. */
+#pragma once
+#include "daemons/stack-core/filter/hash.h"
+#include "daemons/stack-core/ids/ids.h"
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { EVENT_RING = 4096, TRACE_RING = 128 };
+
+struct event_ring {
+	struct ids_event *v; /* EVENT_RING */
+	_Atomic uint64_t lost;
+	_Atomic uint32_t head __attribute__((aligned(64))); /* written by the worker */
+	_Atomic uint32_t tail __attribute__((aligned(64))); /* by the control thread */
+};
+
+struct trace_record {
+	uint64_t time_us;
+	uint32_t correlator, len, kept;
+	uint16_t probe, link;
+	uint8_t data[IDS_TRACE_MAX];
+};
+struct trace_ring {
+	struct trace_record *v; /* TRACE_RING */
+	_Atomic uint64_t lost;
+	_Atomic uint32_t head __attribute__((aligned(64)));
+	_Atomic uint32_t tail __attribute__((aligned(64)));
+};
+
+struct ids_worker {
+	struct ids *ids;
+	unsigned index;
+	const struct ids_policy *policy; /* of this batch; NULL: none */
+	uint64_t now_ms, now_us;
+	uint32_t correlator;
+	bool told;
+	_Atomic uint64_t detected[IDS_ATTACKS], discarded[IDS_ATTACKS]; /* written by the worker alone */
+	struct event_ring events;
+	struct trace_ring traces;
+};
+
+struct type_state { /* of an attack type; control thread */
+	uint64_t seen_detected, seen_discarded; /* at the beginning of this interval */
+	uint64_t logged, interval_logged, suppressed;
+	uint32_t console;
+	uint64_t stat_ms, stat_detected, stat_discarded; /* statistics since */
+};
+
+struct ids {
+	struct ids_policy *policy; /* RCU; not changed here */
+	struct ids_worker *workers[IDS_WORKERS_MAX];
+	unsigned n_workers;
+	struct hash_key key;
+	atomic_int log_left[IDS_ATTACKS], trace_left[IDS_ATTACKS];
+	struct type_state types[IDS_ATTACKS];
+	uint64_t interval_ms;
+	char trace_path[256];
+	FILE *trace;
+	uint64_t trace_size, traced;
+};
+
+static inline void bump(_Atomic uint64_t *c)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* post.c */
+void post_init(struct ids_worker *w);
+void post_fini(struct ids_worker *w);
+struct ids_event *post_next(struct ids_worker *w, const struct pkt *p, enum ids_kind kind, unsigned probe); /* NULL: the ring is full */
+void post_commit(struct ids_worker *w);
+bool post_take(struct ids_worker *w, struct ids_event *ret);
+void post_trace(struct ids_worker *w, const struct pkt *p, uint32_t correlator, unsigned probe, uint32_t size);
+const struct trace_record *trace_peek(struct ids_worker *w); /* NULL: none; trace_done lets it go */
+void trace_done(struct ids_worker *w);
+
+/* attack.c: tells and counts one attack; true: it is to be dropped, and p->drop is set. */
+bool attack_found(struct ids_worker *w, struct pkt *p, enum ids_attack a, unsigned probe, uint32_t value);
+
+/* trace.c */
+void trace_drain(struct ids *ids);
+void trace_close(struct ids *ids);
+
+/* text.c */
+const char *text_attack(const struct ids_event *e, char out[IDS_TEXT_MAX]);
+const char *text_suppressed(enum ids_attack a, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX]);
+const char *text_statistics(enum ids_attack a, uint64_t detected, uint64_t discarded, uint64_t now_us, char out[IDS_TEXT_MAX]);

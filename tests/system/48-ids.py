@@ -1,0 +1,174 @@
+#!/usr/bin/python3
+"""Intrusion detection with real tools: scapy, hping3 and nmap against a stack, and for each attack its benign twin."""
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import rv
+
+STACK = "IDS"
+PROFILE = """
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.1/24 IPADDR 2001:db8::1/64
+INTERFACE HOST DEFINE TUN DEVICE tuni0 IPADDR 10.88.0.1/24 IPADDR 2001:db8:88::1/64
+IDSPOLICY 'stacks/ids.policy'
+WORKERS 1
+"""
+ATTACKS = {
+    "MALFORMED_PACKET": "", "FLOOD": "", "ICMP_REDIRECT": "", "IP_FRAGMENT": "", "DATA_HIDING": "",
+    "RESTRICTED_IP_OPTIONS": "RestrictedIpOptionRange 7", "RESTRICTED_IP_PROTOCOL": "ProtocolRange 100 110",
+    "OUTBOUND_RAW": "ProtocolRange 1", "OUTBOUND_RAW_IPV6": "ProtocolRange 58", "RESTRICTED_IPV6_NEXT_HDR": "ProtocolRange 43",
+    "RESTRICTED_IPV6_HOP_OPTIONS": "RestrictedIpOptionRange 30", "RESTRICTED_IPV6_DST_OPTIONS": "RestrictedIpOptionRange 201",
+    "PERPETUAL_ECHO": "LocalPortRange 7\n LocalPortRange 19\n RemotePortRange 7\n RemotePortRange 19",
+}
+SEND = r"""
+import sys
+from scapy.all import *
+conf.verb = 0
+p = eval(sys.argv[1])
+sendp([Ether(dst=sys.argv[2])/x for x in (p if isinstance(p, list) else [p])], iface="eth0")
+"""
+V4 = "IP(src='192.0.2.2',dst='10.88.0.1')/"
+V6 = "IPv6(src='2001:db8::2',dst='2001:db8:88::1')/"
+# type: (attack, benign twin)
+PACKETS = [
+    ("MALFORMED_PACKET", V4 + "TCP(dport=80,flags='SF')", V4 + "TCP(dport=80,flags='S')"),
+    ("MALFORMED_PACKET", V4 + "UDP(dport=53,len=4)", V4 + "UDP(dport=53)/b'x'"),
+    ("MALFORMED_PACKET", "IP(src='192.0.2.2',dst='10.88.0.1',len=400)/UDP()", V4 + "UDP()"),
+    ("ICMP_REDIRECT", V4 + "ICMP(type=5,code=1,gw='192.0.2.66')/IP(src='10.88.0.1',dst='192.0.2.9')/UDP()", V4 + "ICMP()"),
+    ("PERPETUAL_ECHO", V4 + "UDP(sport=7,dport=19)/b'x'", V4 + "UDP(sport=7,dport=53)/b'x'"),
+    ("IP_FRAGMENT", "IP(src='192.0.2.2',dst='10.88.0.1',flags='MF',proto=17)/(b'x'*64)",
+     "fragment(" + V4 + "UDP(dport=9)/(b'x'*1600),fragsize=1000)"),
+    ("IP_FRAGMENT", "IP(src='192.0.2.2',dst='10.88.0.1',frag=30,proto=17)/(b'x'*64)", V4 + "UDP(dport=9)/(b'x'*64)"),
+    ("RESTRICTED_IP_OPTIONS", "IP(src='192.0.2.2',dst='10.88.0.1',options=[IPOption(b'\\x07\\x07\\x04\\0\\0\\0\\0')])/ICMP()",
+     "IP(src='192.0.2.2',dst='10.88.0.1',options=[IPOption(b'\\x94\\x04\\0\\0')])/ICMP()"),
+    ("RESTRICTED_IP_PROTOCOL", "IP(src='192.0.2.2',dst='10.88.0.1',proto=103)/b'xxxx'", "IP(src='192.0.2.2',dst='10.88.0.1',proto=99)/b'xxxx'"),
+    ("DATA_HIDING", "IP(src='192.0.2.2',dst='10.88.0.1',flags=4)/UDP()", "IP(src='192.0.2.2',dst='10.88.0.1',flags='DF')/UDP()"),
+    ("DATA_HIDING", V6 + "IPv6ExtHdrDestOpt(options=[PadN(optdata=b'steg')])/UDP()", V6 + "IPv6ExtHdrDestOpt(options=[PadN(optdata=b'\\0\\0\\0\\0')])/UDP()"),
+    ("RESTRICTED_IPV6_HOP_OPTIONS", V6 + "IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=30,optdata=b'x')])/UDP()", V6 + "IPv6ExtHdrHopByHop()/UDP()"),
+    ("RESTRICTED_IPV6_DST_OPTIONS", V6 + "IPv6ExtHdrDestOpt(options=[HAO()])/UDP()", V6 + "IPv6ExtHdrDestOpt()/UDP()"),
+    ("RESTRICTED_IPV6_NEXT_HDR", V6 + "IPv6ExtHdrRouting(type=2,addresses=['2001:db8::5'],segleft=0)/UDP()", V6 + "UDP()"),
+]
+
+
+def policy(action="discard", more=""):
+    out = "IDSReportSet all { TypeActions LOG CONSOLE\n TraceData Full\n MaxEventMessage 2 }\n"
+    out += "IDSAction act { ActionType ATTACK %s\n IDSReportSetRef all }\n" % action
+    for kind, words in ATTACKS.items():
+        out += "IDSRule R_%s { ConditionType Attack\n IDSAttackCondition { AttackType %s\n %s }\n IDSActionRef act }\n" % (kind, kind, words)
+    rv.write("stacks/ids.policy", out + more)
+
+
+def ctl(*args, uid=0):
+    return rv.run("stackctl", "-p", STACK, *args, uid=uid)
+
+
+def ids():
+    p = ctl("--json", "ids")
+    return json.loads(p.stdout) if p.returncode == 0 else {"types": []}
+
+
+def row(kind):
+    return next((t for t in ids()["types"] if t["type"] == kind), {})
+
+
+def n(kind, what="detected"):
+    return int(row(kind).get(what, 0))
+
+
+def send(expression, ns=None):
+    p = subprocess.run(rv.in_ns(ns or outside) + ["/usr/bin/python3", "-c", SEND, expression, mac], capture_output=True, text=True, timeout=60)
+    if p.returncode:
+        rv.check("scapy could send %s" % expression, False, p.stderr[-300:])
+
+
+net = rv.Net("rvids")
+gate, outside = net.ns("gate"), net.ns("out")
+net.veth(gate, "wire0", outside, "eth0", offloads=False)
+net.addr(outside, "eth0", "192.0.2.2/24", "192.0.2.66/24", "192.0.2.77/24", "2001:db8::2/64")
+net.route(outside, "10.88.0.0/24", via="192.0.2.1")
+net.route(outside, "2001:db8:88::/64", via="2001:db8::1")
+mac = json.loads(rv.must("ip", "-j", "link", "show", "wire0", ns=gate) or "[{}]")[0].get("address")
+rv.Daemon.tun()
+rv.run("safctl", "--init")
+rv.saf_base([STACK])
+for what in ("IDS", "COUNTERS", "STATS"):
+    rv.permit("EZB.NETSTAT.{sysname}.%s.%s" % (STACK, what), "IBMUSER")
+rv.permit("EZB.NETMGMT.{sysname}.%s.EVENTS" % STACK, "IBMUSER")
+rv.write("stacks/%s.profile" % STACK, PROFILE)
+
+# --- refusals ---
+rv.write("stacks/ids.policy", "IDSRule r { ConditionType Attack\n IDSAttackCondition { AttackType SMURF }\n}\n")
+p = rv.run("stack-core", "--check", STACK)
+rv.check("a policy that is wrong is refused with its place", p.returncode != 0 and "ids.policy:2:" in p.stderr + p.stdout and "SMURF" in p.stderr + p.stdout, p.stderr)
+policy()
+p = rv.run("stack-core", "--check", STACK)
+rv.check("a right one is accepted", p.returncode == 0, p.stderr)
+daemon = rv.Daemon("stack-core", STACK, ns=gate)
+stack_pb = rv.protos().stack
+events = rv.Subscriber("stack-core@" + STACK, "stack.ids.")
+time.sleep(0.3)
+p = ctl("ids", uid=rv.MALLORY_UID)
+rv.check("'ids' is refused to a stranger", p.returncode == 3 and p.stdout == "", "%d %s" % (p.returncode, p.stderr))
+for words in (["ids", "nonsense"], ["ids", "protocol", "SCTP"], ["ids", "summary", "TCP"]):
+    rv.check("'%s' is a usage error" % " ".join(words), ctl(*words).returncode == 2)
+for words in (["ids"], ["ids", "summary"], ["ids", "protocol"], ["ids", "protocol", "TCP"]):
+    rv.check("'%s' answers" % " ".join(words), ctl(*words).returncode == 0 and ctl("--json", *words).stdout.startswith("{"))
+rv.check("the display names rules and actions", row("IP_FRAGMENT").get("rule") == "R_IP_FRAGMENT" and row("IP_FRAGMENT").get("action") == "Discard", row("IP_FRAGMENT"))
+
+
+def heard(topic, word, seconds=5.0, rule=None):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        e = events.wait(topic, end - time.monotonic())
+        if e:
+            m = stack_pb.IdsEvent.FromString(e[2])
+            if word in m.message and (not rule or m.rule == rule):
+                return m
+    return None
+
+
+# --- each attack, and its benign twin ---
+for kind, attack, twin in PACKETS:
+    before, dropped = n(kind), n(kind, "discarded")
+    all_before = sum(int(t.get("detected", 0)) for t in ids()["types"])
+    send(twin)
+    time.sleep(0.15)
+    rv.check("%s: the benign twin makes no event" % kind, sum(int(t.get("detected", 0)) for t in ids()["types"]) == all_before, twin)
+    send(attack)
+    rv.check("%s is detected and discarded" % kind, rv.until(lambda: n(kind) == before + 1 and n(kind, "discarded") == dropped + 1), attack + str(row(kind)))
+    m = heard("stack.ids.attack", "EZZ8648I", rule="R_" + kind)
+    rv.check("%s: the event says so" % kind, m is not None and m.source in ("192.0.2.2", "2001:db8::2") and m.discarded and m.correlator and m.probe_id >> 24 == 4, m)
+for family, kind, address, allowed in ((2, "OUTBOUND_RAW", "192.0.2.2", 1), (10, "OUTBOUND_RAW_IPV6", "2001:db8::2", 58)):
+    raw = "import socket,sys; s=socket.socket(%d,socket.SOCK_RAW,int(sys.argv[1])); s.sendto(b'\\x80\\0xxxxxx',('%s',0))" % (family, address)
+    before = n(kind)
+    rv.must("/usr/bin/python3", "-c", raw, str(allowed), ns=gate)
+    time.sleep(0.15)
+    rv.check("%s: what may be sent is" % kind, n(kind) == before)
+    rv.must("/usr/bin/python3", "-c", raw, "132", ns=gate)
+    rv.check("%s is detected and discarded" % kind, rv.until(lambda: n(kind, "discarded") == before + 1), row(kind))
+
+# --- trace, suppression ---
+trace = rv.path("var/lib/ravelin/stack-core@%s/ids.pcapng" % STACK)
+p = subprocess.run(["tshark", "-r", trace, "-T", "fields", "-e", "ip.proto", "-e", "frame.comment"], capture_output=True, text=True)
+rv.check("offending packets are traced as pcapng", p.returncode == 0 and "probeid=04000501" in p.stdout and len(p.stdout.splitlines()) >= len(PACKETS), p.stderr[-200:])
+send("[%s]*300" % PACKETS[4][1])
+rv.check("a flood of one type is counted whole and logged 100 times", rv.until(lambda: n("PERPETUAL_ECHO") >= 301) and
+         rv.until(lambda: n("PERPETUAL_ECHO", "logged") == 100), row("PERPETUAL_ECHO"))
+p = ctl("stats", "--openmetrics")
+rv.check("OpenMetrics has the counters", "stack_ids_attacks_total" in p.stdout, p.stdout[-300:])
+
+# --- nodiscard ---
+policy("nodiscard")
+daemon.reload()
+rv.until(lambda: row("PERPETUAL_ECHO").get("action") == "NoDiscard", 10)
+before, dropped = n("DATA_HIDING"), n("DATA_HIDING", "discarded")
+send(PACKETS[9][1])
+rv.check("nodiscard: told, and passed", rv.until(lambda: n("DATA_HIDING") == before + 1) and n("DATA_HIDING", "discarded") == dropped, row("DATA_HIDING"))
+m = heard("stack.ids.attack", "EZZ8649I")
+rv.check("the event says what would have been", m is not None and not m.discarded and "would have been discarded" in m.message, m)
+
+rv.finish()
