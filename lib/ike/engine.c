@@ -224,7 +224,8 @@ static void fragment(struct ike *k, const struct ike_path *path, const struct is
 	const uint8_t *message;
 	size_t message_len;
 
-	if (!p || h->flags & ISAKMP_ENCRYPTED || !(p->vids & VID_FRAGMENTATION) ||
+	/* We always say that we can; whether the peer did stands perhaps in this very message (aggressive mode's second). */
+	if (!p || h->flags & ISAKMP_ENCRYPTED ||
 		isakmp_walk(h->next, data + ISAKMP_HEADER, len - ISAKMP_HEADER, 0, &pl, NULL) || pl.n != 1) {
 		k->stats.malformed++;
 		return;
