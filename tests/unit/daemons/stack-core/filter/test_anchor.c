@@ -1,6 +1,8 @@
 /* Filters of dynamic tunnels in front of their anchors: who decides, what flow caches keep, what a new policy does to them. */
 #include "daemons/stack-core/ipsec/dynamic.h"
 #include "tests/unit/daemons/stack-core/filter/support.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static struct filter_set *fs;
@@ -321,6 +323,94 @@ START_TEST(cache_agrees)
 }
 END_TEST
 
+static atomic_bool stop;
+static atomic_uint rounds;
+
+/* Reads whatever a verdict names: what was freed too early is seen by the address sanitizer. */
+static void *reader(void *arg)
+{
+	struct filter_worker *mine = arg;
+	struct pkt p = out_packet("10.1.0.1", "10.2.0.0", 17, 9), q = p;
+	unsigned n = 0;
+
+	urcu_qsbr_register_thread();
+	while (!atomic_load(&stop)) {
+		for (unsigned i = 0; i < 64; i++) {
+			struct filter_verdict v;
+			p.dst.b[3] = q.src.b[3] = (uint8_t)(i % 8);
+			p.drop = q.drop = 0;
+			filter_check(mine, &p, &v);
+			if (v.action == FILTER_IPSEC && (v.sa->spi < 1000 || !v.sa->tunnel->dynamic || strcmp(name_of(v.rule), "NET")))
+				abort();
+			q.src = p.dst;
+			q.dst = p.src;
+			q.inbound = true;
+			q.sa_in = i + 1;
+			filter_check(mine, &q, &v);
+			if (strcmp(name_of(v.rule), "NET"))
+				abort();
+		}
+		urcu_qsbr_quiescent_state();
+		if (!(++n % 16))
+			atomic_fetch_add(&rounds, 1);
+	}
+	urcu_qsbr_unregister_thread();
+	return NULL;
+}
+
+START_TEST(threads)
+{
+	enum { N = 16, READERS = 2 };
+	struct tunnel *t[N] = {0};
+	struct filter_dynamic *d[N] = {0};
+	pthread_t thread[READERS];
+	struct filter_worker *mine[READERS];
+	char a[32], id[16];
+
+	for (unsigned i = 0; i < READERS; i++) {
+		mine[i] = filter_worker_new(fs, 1024);
+		filter_worker_now(mine[i], 1000);
+	}
+	atomic_store(&stop, false);
+	for (unsigned i = 0; i < READERS; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, reader, mine[i]), 0);
+	srandom(1);
+	for (unsigned round = 0; round < 4000 || (atomic_load(&rounds) < 400 && round < 400000); round++) {
+		unsigned i = (unsigned)random() % N;
+		if (t[i]) {
+			filter_dynamic_remove(fs, d[i]);
+			(void)dynamic_remove(db, t[i], 0);
+			t[i] = NULL;
+		} else {
+			(void)snprintf(id, sizeof(id), "Y%u", i);
+			t[i] = tunnel(id, 1000 + round);
+			(void)snprintf(a, sizeof(a), "10.2.0.%u", i % 8);
+			struct filter_protect p = selector("NET", "10.1.0.0", "10.1.255.255", a, a, t[i]->index);
+			d[i] = add(&p, 0);
+			(void)dynamic_ready(t[i], t[i]->gens);
+			filter_dynamic_ready(fs, d[i]);
+		}
+		if (round % 500 == 0)
+			policy(true);
+		urcu_qsbr_quiescent_state();
+	}
+	atomic_store(&stop, true);
+	urcu_qsbr_thread_offline();
+	for (unsigned i = 0; i < READERS; i++)
+		ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+	urcu_qsbr_thread_online();
+	/* Nothing that a cache keeps is older than the filters. */
+	for (unsigned i = 0; i < N; i++)
+		if (t[i])
+			filter_dynamic_remove(fs, d[i]);
+	for (unsigned i = 0; i < READERS; i++)
+		for (unsigned k = 0; k < 8; k++) {
+			(void)snprintf(a, sizeof(a), "10.2.0.%u", k);
+			ck_assert_int_eq(decide(mine[i], out_packet("10.1.0.1", a, 17, 9)).action, FILTER_HOLD);
+		}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("anchor");
@@ -335,6 +425,7 @@ static Suite *suite(void)
 	tcase_add_test(t, reload);
 	tcase_add_test(t, display_and_natt);
 	tcase_add_test(t, cache_agrees);
+	tcase_add_test(t, threads);
 	suite_add_tcase(s, t);
 	return s;
 }
