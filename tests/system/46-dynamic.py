@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import rv
 
 HOME = {"LEFT": "192.0.2.1", "RIGHT": "198.51.100.2"}
+SIX = {"LEFT": "2001:db8:1::", "RIGHT": "2001:db8:2::"}
 INSIDE = {"LEFT": "10.1.0.1", "RIGHT": "10.2.0.1"}
 GATE = {"LEFT": "192.0.2.254", "RIGHT": "198.51.100.254"}
 OTHER = {"LEFT": "RIGHT", "RIGHT": "LEFT"}
@@ -20,8 +21,9 @@ PROFILE = """
 IPCONFIG IPSECURITY
 IPCONFIG6 IPSECURITY
 INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR {home}/24
-INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR {inside}/24 IPADDR {home}/32
+INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR {inside}/24 IPADDR {home}/32 IPADDR {six}1/64
 BEGINROUTES
+  ROUTE {peer_six}/64 = WIRE
   ROUTE DEFAULT {gate} WIRE
 ENDROUTES
 IPSECPOLICY '{policy}'
@@ -53,6 +55,12 @@ IpFilterPolicy {{
   IpGenericFilterActionRef permit }}
  IpFilterRule Net {{ IpSourceAddr {inside}/24
   IpDestAddr {peer_inside}/24
+  IpServiceRef all
+  IpGenericFilterActionRef ipsec
+  IpDynVpnActionRef vpn
+  IpLocalStartActionRef demand }}
+ IpFilterRule Six {{ IpSourceAddr {six}/64
+  IpDestAddr {peer_six}/64
   IpServiceRef all
   IpGenericFilterActionRef ipsec
   IpDynVpnActionRef vpn
@@ -192,9 +200,9 @@ for stack in HOME:
         rv.permit(resource % stack, "IBMUSER")
     peer = OTHER[stack]
     rv.write("stacks/%s.profile" % stack, PROFILE.format(
-        home=HOME[stack], inside=INSIDE[stack], gate=GATE[stack],
+        home=HOME[stack], inside=INSIDE[stack], gate=GATE[stack], six=SIX[stack], peer_six=SIX[peer],
         policy=rv.write("stacks/%s.policy" % stack, POLICY.format(
-            home=HOME[stack], inside=inside(stack, 0), peer_inside=inside(peer, 0),
+            home=HOME[stack], inside=inside(stack, 0), peer_inside=inside(peer, 0), six=SIX[stack], peer_six=SIX[peer],
             seven="DestinationPortRange" if stack == "LEFT" else "SourcePortRange"))))
 left, right = Side("LEFT", ns["LEFT"]), Side("RIGHT", ns["RIGHT"])
 time.sleep(0.5)
@@ -397,6 +405,28 @@ def udp():
     rv.check("keepalives are swallowed and counted", rv.until(lambda: right.counters().get("KEEPALIVE", 0) == before + 1, 3))
 
 
+def six():
+    """IPv6 through the IPv4 tunnel, on demand, by ESP in UDP and by ESP with AES-CBC and HMAC-SHA-256."""
+    def ping6(count=3, wait=1):
+        return rv.ping_rate(rv.run("ping", "-c", count, "-i", "0.05", "-W", wait, "-s", "1200", SIX["RIGHT"] + "1", ns=ns["LEFT"]).stdout)[1]
+    cbc = {"esp_transform": 12, "key_bits": 256, "auth": 5}
+    for kind, more in (("UDP", {"udp": (4500, 4500)}), ("CBC", cbc)):
+        fresh()
+        rv.check("IPv6 (%s): asks for a tunnel" % kind, ping6(1) == 0 and left.event("stack.acquire", lambda m: m.rule == "Six"))
+        time.sleep(5.5 if kind == "UDP" else 0)
+        good = True
+        for s in (left, right):
+            me, peer = SIX[s.name], SIX[OTHER[s.name]]
+            d = s.description(tunnel="Y60", rule="Six", selector=(me, me[:-1] + "0:ffff:ffff:ffff:ffff", peer, peer[:-1] + "0:ffff:ffff:ffff:ffff"), **more)
+            if kind == "CBC":
+                for half in (d.__getattribute__("in"), d.out):
+                    half.authentication_key = key("auth %d" % half.spi, 32)
+                    half.encryption_key = key("cipher %d" % half.spi, 32)
+            d.outbound_ready = True
+            good &= s.call("InstallTunnel", tunnel=d)[0] == 1
+        rv.check("IPv6 (%s): installs ready at once, and passes" % kind, good and ping6() == 3)
+
+
 def nat(port):
     rv.run("nft", "flush", "ruleset", ns=ns["NAT"])
     p = rv.run("nft", "-f", "-", ns=ns["NAT"], stdin="table ip n { chain post { type nat hook postrouting priority 100;\n"
@@ -480,7 +510,7 @@ def reload():
     rv.check("and after it", left.ping() == 3 and [t.filtered for t in left.tunnels()] == [True])
 
 
-for part in (sockets, refusals, life, rekey, anchors, selectors, lifetimes, udp, natted, many, reload):
+for part in (sockets, refusals, life, rekey, anchors, selectors, lifetimes, udp, six, natted, many, reload):
     if len(sys.argv) < 2 or part.__name__ in sys.argv[1:]:
         part()
 for s in (left, right):
