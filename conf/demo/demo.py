@@ -14,6 +14,8 @@ import rv
 
 FAST = "--fast" in sys.argv[1:]
 ALICE, MALLORY, OPER = 20001, 20002, 20003
+DEFMGRD, STACKCOR, IKED = 20010, 20011, 20012
+SYSTEMS = {"LEFT": "", "RIGHT": "right"}  # two computers: each has a registry and a bus of its own
 INTRUDER = "192.0.2.66"
 PICTURE = """
       namespace left                 namespace wire                  namespace right
@@ -21,6 +23,7 @@ PICTURE = """
   | programs   10.1.0.1  |   |                           |   |  10.2.0.1   programs |
   |    tun0              |   |  intruder   192.0.2.66    |   |              tun0    |
   | stack-core LEFT      |   |     |                     |   |     stack-core RIGHT |
+  | ikeD                 |   |     |                     |   |                 ikeD |
   |    eth0   192.0.2.1 -+---+-- bridge -----------------+---+- 192.0.2.2   eth0    |
   +----------------------+   +---------------------------+   +----------------------+
 """
@@ -44,12 +47,13 @@ def step(good, text, detail=""):
     return good
 
 
-def typed(who, uid, words, **kw):
-    """A command as that user, shown as typed, with its answer."""
-    say("  %s$ %s" % (who, words))
+def typed(who, uid, words, side="LEFT"):
+    """A command as that user on that side, shown as typed, with its answer."""
+    say("  %s@%s$ %s" % (who, side.lower(), words))
     start = time.monotonic()
     name, *args = words.split()
-    p = rv.run(name, *args, uid=uid, **kw)
+    with rv.system(SYSTEMS[side]):
+        p = rv.run(name, *args, uid=uid)
     p.seconds = time.monotonic() - start
     for line in (p.stdout + p.stderr).rstrip().splitlines()[:12]:
         say("    " + line)
@@ -90,9 +94,9 @@ class Events:
 class Wire:
     """tcpdump on the wire, for the length of a step."""
 
-    def __init__(self, ns, name):
+    def __init__(self, ns, name, *options):
         self.file = rv.path(name + ".pcap")
-        self.process = rv.Process(["tcpdump", "-Z", "root", "-nU", "-s", "128", "-i", "left", "-w", self.file], ns=ns,
+        self.process = rv.Process(["tcpdump", "-Z", "root", "-nU", "-s", "128", "-i", "left", "-w", self.file, *options], ns=ns,
                                   name="tcpdump-" + name).start()
         rv.until(lambda: "listening on" in self.process.output())
 
@@ -121,25 +125,54 @@ class Demo:
         n.route(self.wire, "10.1.0.0/24", via="192.0.2.1")
 
     def configure(self):
-        for name in ("LEFT", "RIGHT"):
-            for kind in ("profile", "policy"):
-                with open(os.path.join(HERE, "%s.%s" % (name, kind))) as f:
-                    rv.write("stacks/%s.%s" % (name, kind), f.read())
-        with open(os.path.join(HERE, "dmd.conf")) as f:
-            rv.write("dmd.conf", f.read())
-        with open(os.path.join(HERE, "saf.racf")) as f:
-            commands = f.read()
-        rv.saf(commands)
-        say("  safctl -f saf.racf: %d RACF commands" % len(re.findall(r"(?m)^[A-Z]", commands)))
+        """The same on both sides; only ikeD may read the keys (.kex)."""
+        for side, system in SYSTEMS.items():
+            with rv.system(system):
+                for source, name in ((side + ".profile", "stacks/"), (side + ".policy", "stacks/"), (side + ".kex", "stacks/"),
+                                     (side + ".iked.conf", "iked.conf"), ("dmd.conf", "dmd.conf"), ("saf.racf", "")):
+                    with open(os.path.join(HERE, source)) as f:
+                        text = f.read()
+                    if not name:
+                        rv.saf(text)
+                        continue
+                    made = rv.write(name + source if name.endswith("/") else name, text)
+                    if source.endswith(".kex"):
+                        os.chmod(made, 0o600)
+                        os.chown(made, IKED, IKED)
+        say("  safctl -f saf.racf on both: %d RACF commands" % len(re.findall(r"(?m)^[A-Z]", text)))
 
     def start(self):
         caps = ("net_admin", "net_raw")
-        rv.Daemon("stack-core", "LEFT", ns=self.left, uid=20011, caps=caps)
-        rv.Daemon("stack-core", "RIGHT", ns=self.right, uid=20011, caps=caps)
-        rv.Daemon("defmgrD", uid=20010)
-        step(True, "stack-core LEFT, stack-core RIGHT and defmgrD are ready, none of them as root")
+        for (side, system), ns in zip(SYSTEMS.items(), (self.left, self.right)):
+            with rv.system(system):
+                rv.Daemon("stack-core", side, ns=ns, uid=STACKCOR, caps=caps)
+                rv.Daemon("ikeD", ns=ns, uid=IKED, caps=("net_bind_service",))
+        rv.Daemon("defmgrD", uid=DEFMGRD)
+        step(True, "a stack-core and an ikeD on each side, and defmgrD on the left, are ready, none of them as root")
         self.events = Events()
         rv.until(lambda: "installed" in rv.run("defmgrctl", "stacks", uid=OPER).stdout, 3)
+
+    def negotiate(self):
+        """The operator asks for the tunnel by the name of its LocalDynVpnRule."""
+        wire = Wire(self.wire, "ike", "--immediate-mode")
+        start = time.monotonic()
+        p = typed("oper", OPER, "ipsec -y activate -l leftright -p LEFT")
+        step(p.returncode == 0, "the left gateway begins", p.stderr)
+
+        def done(side):
+            with rv.system(SYSTEMS[side]):
+                out = rv.run("ipsec", "-y", "display", "-p", side, uid=OPER).stdout
+            return re.search(r"State: +(Active|DONE)", out)
+        good = rv.until(lambda: done("LEFT") and done("RIGHT"), 15)
+        self.negotiated = time.monotonic() - start
+        wire.stop()
+        typed("oper", OPER, "ipsec -k display -r short -p LEFT")
+        typed("oper", OPER, "ipsec -y display -r short -p RIGHT", "RIGHT")
+        step(good, "IKE: both gateways have a tunnel, %.0f ms after Enter" % (1000 * self.negotiated))
+        ike = wire.read("udp port 500")
+        for line in ike[:1] + ike[-1:]:
+            say("    wire> " + line[:110])
+        step(len(ike) >= 9, "main mode and quick mode took %d messages on the wire" % len(ike), "\n".join(ike))
 
     def traffic(self, when):
         """A ping and an iperf3 from left to right, with tcpdump on the wire."""
@@ -161,7 +194,7 @@ class Demo:
         return wire
 
     def show_wire(self, wire, protected):
-        clear = wire.read("ip and not ip proto 50")
+        clear = wire.read("ip and not ip proto 50 and not udp port 500")
         esp = wire.read("ip proto 50")
         for line in (esp if protected else clear)[:3]:
             say("    wire> " + line[:110])
@@ -173,7 +206,7 @@ class Demo:
 
     def switch(self, word):
         for stack in ("LEFT", "RIGHT"):
-            p = typed("oper", OPER, "ipsec -f %s -p %s" % (word, stack))
+            p = typed("oper", OPER, "ipsec -f %s -p %s" % (word, stack), stack)
             if p.returncode:
                 step(False, "the filters of %s are switched" % stack, p.stderr)
 
@@ -219,8 +252,9 @@ class Demo:
         typed("oper", OPER, "stackctl -p LEFT drops")
 
     def audit(self):
-        p = rv.run("auditctl", "verify", rv.path("var/log/ravelin/defmgrD.audit"))
-        step(p.returncode == 0, "the audit trail of defmgrD is whole: " + (p.stdout.strip() or "no word"), p.stderr)
+        for name in ("ikeD", "defmgrD"):
+            p = rv.run("auditctl", "verify", rv.path("var/log/ravelin/%s.audit" % name))
+            step(p.returncode == 0, "the audit trail of %s is whole: %s" % (name, p.stdout.strip() or "no word"), p.stderr)
         with open(rv.path("var/log/ravelin/defmgrD.audit")) as f:
             lines = [x for x in f.read().splitlines() if "MALLORY" in x]
         for line in lines[:1]:
@@ -242,20 +276,22 @@ class Demo:
         title("Before: default filters, everything in the clear")
         self.switch("default")
         self.show_wire(self.traffic("before"), False)
-        title("Inside: the policy is in force, an AES-GCM tunnel between the gateways")
+        title("Inside: the policy is in force, the gateways negotiate a tunnel")
         self.switch("reload")
+        self.negotiate()
         self.show_wire(self.traffic("inside"), True)
         typed("oper", OPER, "stackctl -p LEFT sas")
         title("An intruder on the wire, and who may do something about it")
         self.defend()
         title("After: the intruder knocks on, the tunnel carries traffic as before")
         wire = self.traffic("after")
-        crossed = wire.read("ip and not ip proto 50 and not src host " + INTRUDER)
+        crossed = wire.read("ip and not ip proto 50 and not udp port 500 and not src host " + INTRUDER)
         step(not crossed, "still nothing in the clear between the gateways", "\n".join(crossed[:5]))
         self.events.end()
         seen = "\n".join(self.events.lines())
         step("defmgr.filter.added" in seen, "events told of the new filter")
         step("stack.filter.denied" in seen, "events told of packets that it denied", seen[-500:])
+        step("ike.sa." in seen, "events told of the negotiated tunnel", seen[:500])
         self.audit()
         self.summary()
 

@@ -31,6 +31,7 @@ def whole():
     rv.check("the demo ends well", p.returncode == 0, out)
     for what, pattern in (
             ("in the clear before", r"\[ok\] +the wire shows everything in the clear"),
+            ("a tunnel that was negotiated", r"\[ok\] +IKE: both gateways have a tunnel, \d+ ms after Enter"),
             ("only ESP inside", r"\[ok\] +the wire carries protocol 50 \(ESP\) and nothing else: [1-9]"),
             ("traffic three times", r"(?s)before +[\d.]+ ms +\d+ Mbit/s.*inside +[\d.]+ ms +\d+.*after +[\d.]+ ms +\d+"),
             ("who was refused, in RACF's words", r"ICH408I USER\(MALLORY\).*EZB\.IPSECCMD\.TEST\.LEFT\.CONTROL"),
