@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""tunnel.tcp1, tunnel.tcp4: TCP through two stack-cores and an AES-GCM-128 ESP tunnel between two namespaces, end to end.
+"""tunnel.tcp1, tunnel.tcp4: TCP through two stack-cores and an AES-GCM-128 ESP tunnel between two namespaces, end to end;
+tunnel.udp.tcp1, tunnel.udp.tcp4: the same by ESP in UDP, which the kernel carries in super-packets.
 
 The peer is the same iperf3 over the same kind of cable without any protection and without the cable's offloads (each packet is built,
 copied and received by itself, as on a NIC that helps with nothing): the cost of the packets alone. Both are measured in turn."""
@@ -57,7 +58,7 @@ def iperf(left, right, address, streams):
     return float(m[-1]) / 1000
 
 
-def stack(folder, ns, me, peer):
+def stack(folder, ns, me, peer, *how):
     profile, policy = os.path.join(folder, "%d.profile" % me), os.path.join(folder, "%d.policy" % me)
     keys = {1: os.urandom(20).hex() if me == 1 else KEYS[1], 2: os.urandom(20).hex() if me == 1 else KEYS[2]}
     KEYS.update(keys)
@@ -65,7 +66,7 @@ def stack(folder, ns, me, peer):
         f.write(POLICY.format(me=me, peer=peer, in_=1000 + me, out=1000 + peer, key_in=keys[me], key_out=keys[peer]))
     with open(profile, "w") as f:
         f.write(PROFILE.format(me=me, peer=peer, policy=policy))
-    p = rv.Process([rv.program("stack_run"), profile], ns=ns).start()
+    p = rv.Process([rv.program("stack_run"), *how, profile], ns=ns).start()
     if not rv.until(lambda: not p.running() or "tun0" in rv.run("ip", "-br", "link", ns=ns).stdout, 5) or not p.running():
         raise RuntimeError("the stack does not start: " + p.output())
 
@@ -76,24 +77,30 @@ KEYS = {}
 def main():
     net = rv.Net("rvb")
     left, right = net.ns("left"), net.ns("right")
+    udp_left, udp_right = net.ns("ul"), net.ns("ur")
     plain_left, plain_right = net.ns("pl"), net.ns("pr")
     net.veth(left, "wire0", right, "wire0")
+    net.veth(udp_left, "wire0", udp_right, "wire0")
     net.veth(plain_left, "wire0", plain_right, "wire0", offloads=False)
     net.addr(plain_left, "wire0", "198.51.100.1/24")
     net.addr(plain_right, "wire0", "198.51.100.2/24")
     with tempfile.TemporaryDirectory(prefix="rv-bench-") as folder:
         stack(folder, left, 1, 2)
         stack(folder, right, 2, 1)
-        if not rv.until(lambda: rv.run("ping", "-c1", "-W1", "10.2.0.1", ns=left).returncode == 0, 10):
-            raise RuntimeError("nothing passes through the tunnel")
-        for name, streams in (("tunnel.tcp1", 1), ("tunnel.tcp4", 4)):
+        stack(folder, udp_left, 1, 2, "--udp")
+        stack(folder, udp_right, 2, 1, "--udp")
+        for ns in (left, udp_left):
+            if not rv.until(lambda: rv.run("ping", "-c1", "-W1", "10.2.0.1", ns=ns).returncode == 0, 10):
+                raise RuntimeError("nothing passes through the tunnel")
+        for name, streams, a, b in (("tunnel.tcp1", 1, left, right), ("tunnel.tcp4", 4, left, right),
+                                    ("tunnel.udp.tcp1", 1, udp_left, udp_right), ("tunnel.udp.tcp4", 4, udp_left, udp_right)):
             ours, peers = [], []
             for _ in range(RUNS):
-                ours.append(iperf(left, right, "10.2.0.1", streams))
+                ours.append(iperf(a, b, "10.2.0.1", streams))
                 peers.append(iperf(plain_left, plain_right, "198.51.100.2", streams))
                 time.sleep(0.1)
-            a, b = statistics.median(ours), statistics.median(peers)
-            print("%s\t%.3f\tGbit/s\tveth-clear-no-offloads\t%.3f\t%.3f" % (name, a, b, a / b), flush=True)
+            x, y = statistics.median(ours), statistics.median(peers)
+            print("%s\t%.3f\tGbit/s\tveth-clear-no-offloads\t%.3f\t%.3f" % (name, x, y, x / y), flush=True)
     rv.cleanup()
     return 0
 
