@@ -199,12 +199,7 @@ static void dispatch(struct ike *k, const struct ike_path *path, const struct is
 		return;
 	}
 	if (h->exchange == ISAKMP_MAIN || h->exchange == ISAKMP_AGGRESSIVE) {
-		/* The path may change only by a message that proves good; p1_input decides. */
-		struct ike_path old = p->path;
-		p->path = *path;
 		p1_input(p, h, data, len);
-		if (!p->dead && p->step != P1_DONE && !p->initiator && memcmp(&old, path, sizeof(old)))
-			p1_rehash(p);
 	} else if (h->exchange == ISAKMP_QUICK) {
 		quick_input(p, h, data, len);
 	} else if (h->exchange == ISAKMP_INFORMATIONAL) {
@@ -256,10 +251,12 @@ void ike_input(struct ike *k, const struct ike_path *path, const void *data, siz
 		return;
 	}
 	memcpy(k->in, data, len);
+	k->from = path;
 	if (h.next == ISAKMP_FRAGMENT)
 		fragment(k, path, &h, k->in, len);
 	else
 		dispatch(k, path, &h, k->in, len);
+	k->from = NULL;
 	reap(k);
 }
 

@@ -178,6 +178,7 @@ TAILQ_HEAD(p1_queue, p1);
 struct ike {
 	struct ike_config c;
 	uint64_t now, wall;
+	const struct ike_path *from; /* of the datagram that is being read; NULL: none */
 	struct timers timers;
 	struct p1_list by_cookie[IKE_BUCKETS];
 	struct p1_list by_source[IKE_BUCKETS]; /* half-open only */
@@ -233,7 +234,9 @@ struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator);
 struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8_t rcookie[IKE_COOKIE]);
 void p1_end(struct p1 *p); /* unlinks; no message, no event */
 void p1_free(struct p1 *p);
-void p1_rehash(struct p1 *p);
+/* The message that is being read has proved good: from now on the peer is where it came from (RFC 3947 sections 4 and 5: port 4500; a
+ * NAT that gives another port). */
+void p1_follow(struct p1 *p);
 int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rule *rule, struct p1 *replaces, struct p1 **ret,
 	struct errbuf *err);
 void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_header *h, const uint8_t *data, size_t len);

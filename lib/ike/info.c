@@ -64,10 +64,13 @@ static void take_dpd(struct p1 *p, const struct ike_notification *n)
 	if (!rd_ok(&r) || n->len != SEQ_LEN)
 		return;
 	if (n->type == NOTIFY_R_U_THERE) {
-		if (p->dpd_in && seq <= p->dpd_in && p->dpd_in - seq < 0x40000000) {
+		/* The last one again: our answer was lost (RFC 3706 section 5.5). An older one: replayed. */
+		if (p->dpd_in && seq < p->dpd_in && p->dpd_in - seq < 0x40000000) {
 			p->ike->stats.replayed++;
 			return;
 		}
+		if (seq != p->dpd_in)
+			p1_follow(p);
 		p->dpd_in = seq;
 		say_dpd(p, NOTIFY_R_U_THERE_ACK, seq);
 	}

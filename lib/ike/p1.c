@@ -110,12 +110,16 @@ struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator)
 	return p;
 }
 
-void p1_rehash(struct p1 *p)
+void p1_follow(struct p1 *p)
 {
-	if (!p->half_open)
+	const struct ike_path *from = p->ike->from;
+
+	if (!from || p->dead || !addr_equal(&from->local, &p->path.local) || !addr_equal(&from->remote, &p->path.remote) ||
+		(from->local_port == p->path.local_port && from->remote_port == p->path.remote_port))
 		return;
-	not_half_open(p);
-	half_open(p);
+	p->path = *from;
+	if (p->step == P1_DONE)
+		ike_event(p->ike, IKE_PEER_MOVED, p, NULL, from, "EZD1087I", "the peer's port is %u now", from->remote_port);
 }
 
 static void kex_free(struct p1 *p)
@@ -359,6 +363,7 @@ void p1_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t
 		}
 		memcpy(p->rcookie, h->rcookie, IKE_COOKIE);
 	}
+	p1_follow(p);
 	p1_take_vids(p, &pl);
 	p->flight.previous = p->flight.answers;
 	p->flight.answers = digest;

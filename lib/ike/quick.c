@@ -696,6 +696,7 @@ static void respond(struct p1 *p, const struct isakmp_header *h, uint8_t *data, 
 		return;
 	}
 	id_remember(p, h->id);
+	p1_follow(p);
 	info_heard(p);
 	q->flight.answers = digest;
 	if (!take_message_1(q, &pl, &why) || q->dead)
@@ -742,6 +743,7 @@ void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, siz
 	memcpy(q->iv, iv, sizeof(iv));
 	q->flight.previous = q->flight.answers;
 	q->flight.answers = digest;
+	p1_follow(p);
 	info_heard(p);
 	int rc = q->initiator ? take_message_2(q, &pl, &why) : take_message_3(q);
 	if (rc < 0 && !q->dead) {

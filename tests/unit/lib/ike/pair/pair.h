@@ -40,6 +40,8 @@ static struct pair {
 	unsigned n_record;
 	uint64_t seed;
 	unsigned index[2];
+	/* A NAT between: @path, as the sender gave it, becomes what the receiver sees. */
+	void (*nat)(unsigned from, struct ike_path *path);
 } net;
 
 #define WALL(now) ((now) + 1700000000ull * SECOND)
@@ -60,6 +62,8 @@ static inline void datagram_put(unsigned to, const struct ike_path *seen, const 
 static inline void on_send(void *ctx, const struct ike_path *path, const void *data, size_t len)
 {
 	struct ike_path seen = {path->remote, path->local, path->remote_port, path->local_port};
+	if (net.nat)
+		net.nat(*(unsigned *)ctx, &seen);
 	ck_assert_uint_gt(len, 0);
 	datagram_put(!*(unsigned *)ctx, &seen, data, len);
 }
