@@ -409,6 +409,8 @@ void ike_stack_said(struct ike *k, const char *tunnel_id, uint32_t generation, e
 		p->heard_us = 0, info_dpd(k, p); /* does it know us still? */
 	if (t && what == IKE_TRAFFIC && t->p1)
 		info_heard(t->p1);
+	if (t && what == IKE_TRAFFIC)
+		quick_traffic(t, generation);
 	if (t && what == IKE_SOFT && t->live && generation == t->child.generation && !t->quick)
 		tunnel_negotiate(t);
 	if (t && what == IKE_HARD && t->live && generation == t->child.generation)

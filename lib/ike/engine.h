@@ -291,6 +291,7 @@ void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, siz
 void quick_end(struct quick *q);
 void quick_free(struct quick *q);
 void quick_installed(struct quick *q, int error);
+void quick_traffic(struct tunnel *t, uint32_t generation); /* its inbound SA was used: as good as message 3 */
 void quick_refused(struct p1 *p, uint32_t id, const char *why); /* the peer's notify */
 
 /* tunnel.c */

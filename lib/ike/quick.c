@@ -83,11 +83,10 @@ static struct quick *quick_new(struct p1 *p, uint32_t id, bool initiator)
 	q->p1 = p;
 	q->id = id;
 	q->initiator = initiator;
-	q->step = QUICK_WAIT_INSTALL; /* nothing is installed: quick_end sees the empty tunnel id's remove as unknown */
 	q->flight.retry = (struct timer){.fn = retry, .arg = q};
 	q->linger = (struct timer){.fn = linger, .arg = q};
 	q->began_us = p->ike->now;
-	q->step = QUICK_DONE;
+	q->step = QUICK_DONE; /* nothing is installed, nothing is waited for */
 	TAILQ_INSERT_TAIL(&p->quicks, q, entry);
 	p->n_quicks++;
 	return q;
@@ -443,8 +442,13 @@ static void message_3(struct quick *q)
 	k->c.ops->outbound_ready(k->c.ctx, &q->child);
 	if (t)
 		tunnel_in_force(t, &q->child);
+	/* It stays to say message 3 again, and needs nothing else for that. */
 	secret_wipe(&q->child.in, sizeof(q->child.in));
 	secret_wipe(&q->child.out, sizeof(q->child.out));
+	dh_key_free(q->dh);
+	q->dh = NULL;
+	bytes_free(&q->sa);
+	bytes_free(&q->ids);
 	timer_set(k, &q->linger, k->now + LINGER_S * IKE_SECOND);
 }
 
@@ -526,24 +530,32 @@ static int take_message_2(struct quick *q, const struct isakmp_payloads *pl, str
 	return 0;
 }
 
-static int take_message_3(struct quick *q)
+/* The peer has its SAs: message 3 came, or traffic under them. Its id is remembered, nothing else is needed any more. */
+static int confirmed(struct quick *q)
 {
 	struct ike *k = q->p1->ike;
 	struct tunnel *t = tunnel_of(q);
 
-	timer_stop(k, &q->flight.retry);
-	if (!t) {
-		quick_end(q);
-		return 0;
+	if (t) {
+		q->step = QUICK_DONE;
+		k->c.ops->outbound_ready(k->c.ctx, &q->child);
+		tunnel_in_force(t, &q->child);
 	}
-	q->flight.wants_answer = false;
-	q->step = QUICK_DONE;
-	k->c.ops->outbound_ready(k->c.ctx, &q->child);
-	tunnel_in_force(t, &q->child);
-	secret_wipe(&q->child.in, sizeof(q->child.in));
-	secret_wipe(&q->child.out, sizeof(q->child.out));
-	timer_set(k, &q->linger, k->now + LINGER_S * IKE_SECOND);
+	quick_end(q);
 	return 0;
+}
+
+void quick_traffic(struct tunnel *t, uint32_t generation)
+{
+	struct quick *q;
+
+	if (!t->p1)
+		return;
+	TAILQ_FOREACH(q, &t->p1->quicks, entry)
+		if (!q->initiator && q->step == QUICK_WAIT && q->tunnel == t && q->child.generation == generation) {
+			(void)confirmed(q);
+			return;
+		}
 }
 
 /* What a peer wants protected: two identities, or none, which means the two ends. */
@@ -745,7 +757,7 @@ void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, siz
 	q->flight.answers = digest;
 	p1_follow(p);
 	info_heard(p);
-	int rc = q->initiator ? take_message_2(q, &pl, &why) : take_message_3(q);
+	int rc = q->initiator ? take_message_2(q, &pl, &why) : confirmed(q);
 	if (rc < 0 && !q->dead) {
 		char text[200];
 		(void)snprintf(text, sizeof(text), "%s (%s)", why.text, notify_text(why.notify));

@@ -273,6 +273,36 @@ START_TEST(owned_again_after_a_restart)
 }
 END_TEST
 
+static bool lose_third(struct datagram *d, unsigned number)
+{
+	(void)d;
+	return number < 8; /* main mode, and two of quick mode */
+}
+
+START_TEST(traffic_is_as_good_as_message_3)
+{
+	char id[16] = "";
+	pair_simple(KEX_PSK, VPN_GCM);
+	net.fate = lose_third;
+	ck_assert_int_eq(activate(id), 0);
+	pass(SECOND);
+	ck_assert(alive(0) == 1 && !alive(1));
+	struct kept *t = other_end(newest(0));
+	ck_assert(t && !t->ready);
+	struct ike_path path = t->child.path;
+	ike_stack_said(net.peer[1].ike, t->child.tunnel_id, t->child.generation + 1, IKE_TRAFFIC, &path, net.now);
+	ck_assert(!alive(1)); /* of another generation */
+	ike_stack_said(net.peer[1].ike, t->child.tunnel_id, t->child.generation, IKE_TRAFFIC, &path, net.now);
+	check_agreed();
+	ck_assert_uint_eq(alive(1), 1);
+	net.fate = NULL;
+	pass(300ull * SECOND);
+	ck_assert_uint_eq(net.peer[1].removed + net.peer[0].removed, 0);
+	check_agreed();
+	pair_stop();
+}
+END_TEST
+
 START_TEST(both_begin_at_once)
 {
 	char id[16] = "";
@@ -308,6 +338,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_living_peer_is_left_alone);
 	tcase_add_test(t, a_new_policy_ends_what_it_does_not_allow);
 	tcase_add_test(t, owned_again_after_a_restart);
+	tcase_add_test(t, traffic_is_as_good_as_message_3);
 	tcase_add_test(t, both_begin_at_once);
 	suite_add_tcase(s, t);
 	return s;
