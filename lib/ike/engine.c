@@ -360,6 +360,7 @@ int ike_deactivate(struct ike *k, const char *id, bool cascade, uint64_t now_us)
 {
 	struct tunnel *t = ike_tunnel_find(k, id);
 	struct p1 *p = p1_by_id(k, id);
+	struct quick *q;
 
 	enter(k, now_us, 0);
 	if (t) {
@@ -371,6 +372,10 @@ int ike_deactivate(struct ike *k, const char *id, bool cascade, uint64_t now_us)
 		return -ENOENT;
 	while (cascade && (t = LIST_FIRST(&p->tunnels)))
 		tunnel_down(t, "deactivated with its IKE tunnel", true);
+	/* A quick mode that we answered may be finished for the peer already: it must not keep a tunnel that we never had. */
+	TAILQ_FOREACH(q, &p->quicks, entry)
+		if (!q->initiator && !q->dead && q->step != QUICK_DONE)
+			send_delete_child(p, &q->child);
 	send_delete_p1(p);
 	ike_event(k, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "deactivated");
 	tunnels_lost_p1(p, NULL);

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { OLD_MAX = 3, TRY_AGAIN_S = 30 };
+enum { OLD_MAX = 3, TRY_AGAIN_S = 30, CROSSING_S = 10 };
 
 static void put(uint8_t **at, const void *p, size_t len)
 {
@@ -392,7 +392,8 @@ void tunnel_deleted(struct p1 *p, uint8_t protocol, uint32_t spi)
 		}
 		if (t->child.out.spi != spi)
 			continue;
-		if (t->old)
+		/* Of two that crossed, the peer gives up one: the older is still good. Later, it means the tunnel. */
+		if (t->old && k->now - t->established_us < CROSSING_S * IKE_SECOND)
 			fall_back(t);
 		else
 			tunnel_down(t, "the peer deleted it", false);
