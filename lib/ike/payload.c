@@ -102,7 +102,7 @@ static void write_mask(struct wr *w, int bits, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		int here = bits - (int)i * 8;
-		wr_u8(w, here >= 8 ? 0xff : here <= 0 ? 0 : (uint8_t)(0xff00 >> here));
+		wr_u8(w, (uint8_t)(here >= 8 ? 0xff : here <= 0 ? 0 : (0xff00 >> here) & 0xff));
 	}
 }
 
