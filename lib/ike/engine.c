@@ -285,14 +285,6 @@ void ike_installed(struct ike *k, const char *tunnel_id, uint32_t generation, in
 	reap(k);
 }
 
-static const struct kex_rule *rule_named(const struct ipsec_policy *p, const char *name)
-{
-	for (size_t i = 0; i < p->n_kex_rules; i++)
-		if (!strcmp(p->kex_rules[i].name, name))
-			return &p->kex_rules[i];
-	return NULL;
-}
-
 void ike_policy(struct ike *k, const struct ipsec_policy *policy, uint64_t now_us)
 {
 	struct p1 *p, *next;
@@ -302,20 +294,20 @@ void ike_policy(struct ike *k, const struct ipsec_policy *policy, uint64_t now_u
 	k->c.policy = policy;
 	for (t = TAILQ_FIRST(&k->tunnels); t; t = tnext) {
 		tnext = TAILQ_NEXT(t, entry);
-		const struct policy_rule *r = policy_rule_find(policy, t->child.rule);
-		if (!r || !r->vpn || r->action != POLICY_IPSEC || strcmp(r->vpn->name, t->child.vpn_action))
-			tunnel_down(t, "the policy does not have it any more", true);
+		if (!allowed_tunnel(policy, t))
+			tunnel_down(t, "the policy does not allow it any more", true);
 	}
 	for (p = TAILQ_FIRST(&k->p1s); p; p = next) {
 		next = TAILQ_NEXT(p, entry);
-		const struct kex_rule *r = p->rule ? rule_named(policy, p->rule->name) : NULL;
+		const struct kex_rule *r = allowed_p1(policy, p);
 		if (r) {
 			p->rule = r;
 			continue;
 		}
-		ike_event(k, p->reported ? IKE_P1_DOWN : IKE_P1_FAILED, p, NULL, NULL, "EZD0995I", "the policy does not have its rule any more");
+		ike_event(k, p->reported ? IKE_P1_DOWN : IKE_P1_FAILED, p, NULL, NULL, "EZD0995I", "the policy does not allow it any more");
+		while ((t = LIST_FIRST(&p->tunnels))) /* while the peer can still be told */
+			tunnel_down(t, "the policy does not allow its IKE tunnel any more", true);
 		send_delete_p1(p);
-		tunnels_lost_p1(p, "the policy does not have its KeyExchangeRule any more");
 		p1_end(p);
 	}
 	auth_load_cas(k);

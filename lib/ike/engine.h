@@ -285,6 +285,10 @@ int auth_check(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusa
 void auth_load_cas(struct ike *k);
 void auth_forget_cas(struct ike *k);
 
+/* allowed.c: does the new policy still allow it? The KeyExchangeRule that it then belongs to; NULL: no. */
+const struct kex_rule *allowed_p1(const struct ipsec_policy *policy, const struct p1 *p);
+bool allowed_tunnel(const struct ipsec_policy *policy, const struct tunnel *t);
+
 /* quick.c */
 void quick_begin(struct tunnel *t); /* t->p1 is done */
 void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t len);

@@ -251,6 +251,36 @@ START_TEST(a_new_policy_ends_what_it_does_not_allow)
 }
 END_TEST
 
+/* A tunnel, then @next at end 0: does it live? */
+static bool survives(struct ipsec_policy *next)
+{
+	char id[16] = "";
+	pair_simple(KEX_PSK, VPN_GCM);
+	up(id);
+	ike_policy(net.peer[0].ike, next, net.now);
+	ipsec_policy_free(net.peer[0].policy);
+	net.peer[0].policy = next;
+	pass(10 * SECOND);
+	bool lives = alive(0) == 1 && alive(1) == 1;
+	ck_assert_msg(lives || (!alive(0) && !alive(1)), "only one end has ended");
+	if (lives)
+		check_agreed();
+	pair_stop();
+	return lives;
+}
+
+START_TEST(what_changed_decides)
+{
+	ck_assert(survives(end_policy(1, "geheim", "HowToRespond Main\n" KEX_PSK, "VpnLife 60\n" VPN_GCM)));
+	ck_assert(survives(end_policy(1, "geheim", "KeyExchangeOffer { Suite VPN-B\n HowToAuthPeers PresharedKey }\n" KEX_PSK, VPN_GCM)));
+	ck_assert(!survives(end_policy(1, "anders", KEX_PSK, VPN_GCM)));
+	ck_assert(!survives(end_policy(1, "geheim", "KeyExchangeOffer { Suite VPN-B\n HowToAuthPeers PresharedKey }\n", VPN_GCM)));
+	ck_assert(!survives(end_policy(1, "geheim", KEX_PSK, "IpDataOffer { HowToEncap Tunnel\n HowToEncrypt AES_GCM KeyLength 256 }\n")));
+	ck_assert(!survives(end_policy(1, "geheim", KEX_PSK, "IpDataOffer { HowToEncap Transport\n HowToEncrypt AES_GCM KeyLength 128 }\n")));
+	ck_assert(!survives(end_policy(2, "geheim", KEX_PSK, VPN_GCM))); /* other addresses */
+}
+END_TEST
+
 START_TEST(owned_again_after_a_restart)
 {
 	char id[16] = "";
@@ -337,6 +367,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_dead_peer_is_found);
 	tcase_add_test(t, a_living_peer_is_left_alone);
 	tcase_add_test(t, a_new_policy_ends_what_it_does_not_allow);
+	tcase_add_test(t, what_changed_decides);
 	tcase_add_test(t, owned_again_after_a_restart);
 	tcase_add_test(t, traffic_is_as_good_as_message_3);
 	tcase_add_test(t, both_begin_at_once);
