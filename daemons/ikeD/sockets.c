@@ -128,7 +128,7 @@ static bool socket_has(const struct iked_stack *s, const struct addr *a)
 static int socket_add(struct iked_stack *s, const struct addr *a, uint16_t port)
 {
 	struct iked_socket *k = &s->sockets[s->n_sockets];
-	int fd, rc = socket_open(a, port, &fd);
+	int fd = -1, rc = socket_open(a, port, &fd);
 	if (rc)
 		return rc;
 	*k = (struct iked_socket){.stack = s, .addr = *a, .port = port, .fd = fd};
