@@ -1,0 +1,543 @@
+/* What comes after the negotiation: renewal, collisions, dead peers, deletion, restarts, NATs, certificates, floods. */
+#include "tests/unit/lib/ike/pair.h"
+#include "tests/unit/lib/keyring/fixture.h"
+
+#define UP(n)                                                                                                                        \
+	ck_assert_msg(pair_up(n), "no traffic flows\nleft:\n%sright:\n%s", (n)->peer[0].log, (n)->peer[1].log)
+#define SAYS(n, who, words)                                                                                                          \
+	ck_assert_msg(strstr((n)->peer[who].log, words) != NULL, "expected '%s' in\n%s", words, (n)->peer[who].log)
+#define SHORT_DATA(life)                                                                                                             \
+	"IpDataOffer { HowToEncap Tunnel\n HowToEncrypt AES_CBC KeyLength 128\n HowToAuth ESP HMAC_SHA2_256_128\n"                   \
+	"RefreshLifetimeProposed " life "\n RefreshLifetimeAccepted 1 1440\n}\n"
+#define SHORT_OFFER(life)                                                                                                            \
+	PAIR_OFFER("AES_CBC KeyLength 128", "SHA2_256", "PresharedKey", "Group19",                                                   \
+		"RefreshLifetimeProposed " life "\n RefreshLifetimeAccepted 1 1440\n")
+
+static struct pair *begin(const struct pair_policy *l, const struct pair_policy *r)
+{
+	char id[16];
+	struct pair *n = pair_new(l, r, NULL, NULL);
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	return n;
+}
+
+static unsigned there(const struct pair_peer *p)
+{
+	unsigned k = 0;
+	for (size_t i = 0; i < p->n_children; i++)
+		k += p->children[i].there;
+	return k;
+}
+
+/* Not one second without a way for packets in both directions. */
+static void always_up(struct pair *n, unsigned seconds)
+{
+	for (unsigned s = 0; s < seconds; s++) {
+		unsigned lost;
+		pair_pass(n, PAIR_SECOND);
+		ck_assert_msg(pair_flows(n, 0, &lost) && !lost && pair_flows(n, 1, &lost) && !lost, "at %u s\nleft:\n%sright:\n%s", s,
+			n->peer[0].log, n->peer[1].log);
+	}
+}
+
+START_TEST(phase_2_renewed)
+{
+	struct pair_policy o = {.data = SHORT_DATA("10")};
+	struct pair *n = begin(&o, &o);
+	always_up(n, 1800);
+	const struct ike_child_info *c = ike_child_next(n->peer[0].k, NULL);
+	ck_assert_str_eq(c->child->tunnel_id, "Y1");
+	ck_assert_uint_ge(c->child->generation, 3);
+	ck_assert_ptr_null(ike_child_next(n->peer[0].k, "Y1"));
+	pair_pass(n, 60 * PAIR_SECOND);
+	ck_assert_uint_le(there(&n->peer[0]), 2);
+	ck_assert_uint_eq(n->peer[0].twice + n->peer[1].twice, 0);
+	ck_assert_uint_ge(n->peer[0].events[IKE_P2_REFRESHED], 2);
+	ck_assert_uint_eq(n->peer[0].events[IKE_P2_DOWN], 0);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(phase_1_renewed)
+{
+	struct pair_policy o = {.offers = SHORT_OFFER("10"), .data = SHORT_DATA("60")};
+	struct pair *n = begin(&o, &o);
+	always_up(n, 1500);
+	const struct ike_p1_info *i = ike_p1_next(n->peer[0].k, NULL);
+	ck_assert_str_eq(i->tunnel_id, "K1");
+	ck_assert_uint_ge(i->generation, 3);
+	ck_assert_uint_eq(i->children, 1);
+	ck_assert_uint_ge(n->peer[1].events[IKE_P1_REFRESHED], 2);
+	ck_assert_uint_eq(n->peer[1].events[IKE_P1_UP], 1);
+	ck_assert_uint_eq(n->peer[0].children[0].removed, 0); /* the tunnel lived through it */
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(both_renew_at_once)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		struct pair *n = begin(NULL, NULL);
+		n->random += i * 7919;
+		ck_assert_int_eq(ike_refresh(n->peer[0].k, "Y1", n->now), 0);
+		ck_assert_int_eq(ike_refresh(n->peer[1].k, "Y1", n->now), 0);
+		always_up(n, 120);
+		ck_assert_uint_eq(there(&n->peer[0]), 1);
+		ck_assert_uint_eq(there(&n->peer[1]), 1);
+		ck_assert_uint_eq(n->peer[0].twice + n->peer[1].twice, 0);
+		ck_assert_uint_eq(n->peer[0].events[IKE_P2_DOWN] + n->peer[1].events[IKE_P2_DOWN], 0);
+		pair_free(n);
+	}
+}
+END_TEST
+
+START_TEST(both_begin_at_once)
+{
+	char id[16];
+	struct pair *n = pair_new(NULL, NULL, NULL, NULL);
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	ck_assert_int_eq(pair_activate(n, 1, id), 0);
+	pair_pass(n, 2 * PAIR_SECOND);
+	UP(n);
+	always_up(n, 120);
+	ck_assert_uint_eq(there(&n->peer[0]), 1);
+	ck_assert_uint_eq(there(&n->peer[1]), 1);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(stack_limits)
+{
+	struct pair *n = begin(NULL, NULL);
+	ike_stack_said(n->peer[0].k, "Y1", 1, IKE_SOFT, NULL, n->now);
+	ike_stack_said(n->peer[0].k, "Y1", 1, IKE_SOFT, NULL, n->now);
+	always_up(n, 60);
+	ck_assert_uint_eq(ike_child_next(n->peer[0].k, NULL)->child->generation, 2);
+	ike_stack_said(n->peer[0].k, "Y1", 1, IKE_HARD, NULL, n->now); /* of a generation that is gone */
+	always_up(n, 2);
+	ike_stack_said(n->peer[0].k, "Y1", 2, IKE_HARD, NULL, n->now);
+	pair_pass(n, PAIR_SECOND);
+	ck_assert_uint_eq(there(&n->peer[0]) + there(&n->peer[1]), 0);
+	SAYS(n, 1, "the peer deleted it");
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(peer_dies)
+{
+	struct pair *n = begin(NULL, NULL);
+	n->cut_off = true;
+	uint64_t at = n->now;
+	while (there(&n->peer[0]) && n->now < at + 300 * PAIR_SECOND)
+		pair_pass(n, PAIR_SECOND);
+	ck_assert_uint_ge(n->now - at, 60 * PAIR_SECOND);
+	ck_assert_uint_le(n->now - at, 100 * PAIR_SECOND);
+	SAYS(n, 0, "PEER_DEAD");
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(idle_peer_lives)
+{
+	struct ike_stats s;
+	struct pair *n = begin(NULL, NULL);
+	always_up(n, 1000);
+	ike_stats(n->peer[0].k, &s);
+	ck_assert_uint_ge(s.dpd_sent, 10);
+	ck_assert_uint_le(s.dpd_sent, 40);
+	ck_assert_uint_eq(n->peer[0].events[IKE_PEER_DEAD], 0);
+	/* Only some are lost: no reason to give up. */
+	for (unsigned i = 0; i < 10; i++) {
+		n->cut_off = true;
+		pair_pass(n, 40 * PAIR_SECOND);
+		n->cut_off = false;
+		pair_pass(n, 40 * PAIR_SECOND);
+	}
+	UP(n);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(deleted)
+{
+	struct pair *n = begin(NULL, NULL);
+	ck_assert_int_eq(ike_deactivate(n->peer[1].k, "Y9", false, n->now), -ENOENT);
+	ck_assert_int_eq(ike_deactivate(n->peer[1].k, "K9", false, n->now), -ENOENT);
+	ck_assert_int_eq(ike_deactivate(n->peer[1].k, "Y1", false, n->now), 0);
+	pair_pass(n, PAIR_SECOND);
+	ck_assert_uint_eq(there(&n->peer[0]) + there(&n->peer[1]), 0);
+	ck_assert_ptr_nonnull(ike_p1_next(n->peer[0].k, NULL));
+	pair_free(n);
+
+	n = begin(NULL, NULL); /* phase 1 alone: the tunnel goes on */
+	ck_assert_int_eq(ike_deactivate(n->peer[0].k, "K1", false, n->now), 0);
+	always_up(n, 10);
+	ck_assert_ptr_null(ike_p1_next(n->peer[0].k, NULL));
+	ck_assert_ptr_null(ike_p1_next(n->peer[1].k, NULL));
+	/* and is renewed under a new one, without a gap */
+	ck_assert_int_eq(ike_refresh(n->peer[0].k, "Y1", n->now), 0);
+	always_up(n, 60);
+	ck_assert_uint_eq(ike_child_next(n->peer[1].k, NULL)->child->generation, 2);
+	ck_assert_int_eq(ike_deactivate(n->peer[0].k, ike_p1_next(n->peer[0].k, NULL)->tunnel_id, true, n->now), 0);
+	pair_pass(n, PAIR_SECOND);
+	ck_assert_uint_eq(there(&n->peer[0]) + there(&n->peer[1]), 0);
+	pair_free(n);
+}
+END_TEST
+
+/* A process that died comes back: with what the stack still has it goes on, and its peer loses nothing. */
+static void restart(struct pair *n, unsigned who, bool resume)
+{
+	struct pair_peer *p = &n->peer[who];
+	ike_free(p->k);
+	pair_start(p, NULL);
+	for (size_t i = 0; i < p->n_children; i++) {
+		if (!resume)
+			p->children[i].there = false;
+		else if (p->children[i].there)
+			ck_assert_int_eq(ike_resume(p->k, &p->children[i].c, n->now), 0);
+	}
+}
+
+START_TEST(resumed)
+{
+	struct pair_policy o = {.data = SHORT_DATA("10")};
+	struct pair *n = begin(&o, &o);
+	restart(n, 0, true);
+	always_up(n, 100);
+	ck_assert_int_eq(ike_refresh(n->peer[0].k, "Y1", n->now), 0);
+	always_up(n, 1200);
+	ck_assert_uint_eq(n->peer[1].events[IKE_P2_DOWN], 0);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(begins_anew)
+{
+	char id[16];
+	struct pair *n = begin(NULL, NULL);
+	restart(n, 0, false);
+	n->peer[0].n_children = 0;
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, 2 * PAIR_SECOND);
+	UP(n);
+	SAYS(n, 1, "INITIAL-CONTACT");
+	ck_assert_uint_eq(there(&n->peer[1]), 1);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(behind_nat)
+{
+	static const char *const modes[] = {"Main", "Aggressive"};
+	struct pair_policy l = {.nat = "Yes", .initiate = modes[_i], .local_id = "Fqdn left.example"},
+			   r = {.nat = "Yes", .remote_location = "192.0.2.77", .remote_id = "Fqdn left.example"};
+	char id[16];
+	struct pair *n = pair_new(&l, &r, NULL, NULL);
+	n->nat = true;
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	const struct ike_p1_info *i = ike_p1_next(n->peer[1].k, NULL);
+	ck_assert(i->nat_t && i->nat_remote && !i->nat_local);
+	ck_assert_uint_eq(i->path.remote_port, 24500);
+	ck_assert_uint_eq(i->path.local_port, 4500);
+	i = ike_p1_next(n->peer[0].k, NULL);
+	ck_assert(i->nat_t && i->nat_local && !i->nat_remote);
+	ck_assert_uint_eq(i->path.remote_port, 4500);
+	const struct ike_child *c = ike_child_next(n->peer[1].k, NULL)->child;
+	ck_assert(c->udp && c->path.remote_port == 24500);
+	/* The NAT gives it another port: the next message that proves good tells. */
+	n->nat_shift = 30000;
+	for (unsigned s = 0; s < 90; s++) {
+		pair_pass(n, PAIR_SECOND);
+		UP(n);
+	}
+	SAYS(n, 1, "PEER_MOVED");
+	ck_assert_uint_eq(ike_p1_next(n->peer[1].k, NULL)->path.remote_port, 34500);
+	/* Old messages from elsewhere do not move it back. */
+	for (size_t k = 0; k < n->n_past; k++)
+		if (n->past[k].to == 1 && n->past[k].path.remote_port == 24500)
+			pair_again(n, &n->past[k]);
+	pair_run(n);
+	ck_assert_uint_eq(ike_p1_next(n->peer[1].k, NULL)->path.remote_port, 34500);
+	ck_assert_uint_eq(n->peer[1].events[IKE_PEER_MOVED], 1);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(no_nat_no_float)
+{
+	struct pair_policy o = {.nat = "Yes"};
+	struct pair *n = begin(&o, &o);
+	const struct ike_p1_info *i = ike_p1_next(n->peer[1].k, NULL);
+	ck_assert(i->nat_t && !i->nat_remote && !i->nat_local && i->path.remote_port == 500);
+	ck_assert(!ike_child_next(n->peer[1].k, NULL)->child->udp);
+	pair_free(n);
+}
+END_TEST
+
+struct pki {
+	struct made ca, other_ca, left, right, rogue;
+};
+
+static void pki_make(struct pki *k)
+{
+	k->ca = make_cert(&(struct make){.cn = "CA", .ca = true, .key_usage = "critical,keyCertSign,cRLSign"});
+	k->other_ca = make_cert(&(struct make){.cn = "Other CA", .ca = true, .key_usage = "critical,keyCertSign,cRLSign"});
+	k->left = make_cert(&(struct make){.cn = "left", .issuer = &k->ca, .san = "DNS:left.example", .key_usage = "digitalSignature"});
+	k->right = make_cert(&(struct make){.cn = "right", .issuer = &k->ca, .san = "DNS:right.example", .key_usage = "digitalSignature"});
+	k->rogue = make_cert(&(struct make){.cn = "left", .issuer = &k->other_ca, .san = "DNS:left.example", .key_usage = "digitalSignature"});
+}
+
+static void pki_free(struct pki *k)
+{
+	made_free(&k->ca), made_free(&k->other_ca), made_free(&k->left), made_free(&k->right), made_free(&k->rogue);
+}
+
+static struct signer *ring(const struct made *ca, const struct made *own)
+{
+	struct signer *s = memory_signer_new();
+	memory_signer_add(s, "CA", ca->x509, NULL, NULL);
+	memory_signer_add(s, "own", own->x509, own->key, NULL);
+	return s;
+}
+
+static const char *const ids[][2] = {{"Fqdn left.example", "Fqdn right.example"}, {"X500dn CN=left,O=Example,C=US", "X500dn CN=right,O=Example,C=US"}};
+static const char *const rsa_modes[] = {"Main", "Aggressive"};
+
+START_TEST(certificates)
+{
+	struct pki k;
+	char id[16];
+	pki_make(&k);
+	const char *l = ids[_i / 2][0], *r = ids[_i / 2][1];
+	struct pair_policy pl = {.offers = PAIR_RSA, .local_id = l, .remote_id = r, .initiate = rsa_modes[_i % 2]},
+			   pr = {.offers = PAIR_RSA, .local_id = r, .remote_id = _i / 2 ? "X500dn CN=*,O=Example,C=US" : "Fqdn *.example"};
+	struct pair *n = pair_new(&pl, &pr, ring(&k.ca, &k.left), ring(&k.ca, &k.right));
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	ck_assert_str_eq(ike_p1_next(n->peer[1].k, NULL)->remote_id, l + strcspn(l, " ") + 1);
+	pair_free(n);
+
+	/* The same name from a CA that the responder does not trust. */
+	struct signer *liar = memory_signer_new();
+	memory_signer_add(liar, "CA", k.ca.x509, NULL, NULL);
+	memory_signer_add(liar, "own", k.rogue.x509, k.rogue.key, NULL);
+	pr.offers = PAIR_RSA;
+	n = pair_new(&pl, &pr, ring(&k.other_ca, &k.rogue), ring(&k.ca, &k.right));
+	(void)pair_activate(n, 0, id);
+	pair_pass(n, 300 * PAIR_SECOND);
+	ck_assert(!pair_up(n));
+	SAYS(n, 0, "P1_FAILED");
+	pair_free(n);
+	signer_free(liar);
+	pki_free(&k);
+}
+END_TEST
+
+START_TEST(signer_dies)
+{
+	struct pki k;
+	char id[16];
+	pki_make(&k);
+	struct pair_policy pl = {.offers = PAIR_RSA, .local_id = ids[0][0], .remote_id = ids[0][1]},
+			   pr = {.offers = PAIR_RSA, .local_id = ids[0][1], .remote_id = ids[0][0]};
+	struct pair *n = pair_new(&pl, &pr, ring(&k.ca, &k.left), ring(&k.ca, &k.right));
+	memory_signer_fail(n->peer[0].signer, -ECONNRESET);
+	memory_signer_fail(n->peer[1].signer, -ENOENT);
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	ike_free(n->peer[1].k);
+	pair_start(&n->peer[1], NULL);
+	pair_run(n);
+	memory_signer_fail(n->peer[0].signer, -EACCES);
+	ck_assert_int_eq(ike_refresh(n->peer[0].k, "K1", n->now), 0);
+	pair_pass(n, 100 * PAIR_SECOND);
+	SAYS(n, 0, "our key did not sign: made to fail");
+	pair_free(n);
+	pki_free(&k);
+}
+END_TEST
+
+START_TEST(big_messages_are_cut)
+{
+	struct pki k;
+	char id[16];
+	pki_make(&k);
+	struct pair_policy pl = {.offers = PAIR_RSA, .local_id = ids[0][0], .remote_id = ids[0][1]},
+			   pr = {.offers = PAIR_RSA, .local_id = ids[0][1], .remote_id = ids[0][0]};
+	struct signer *s = memory_signer_new();
+	memory_signer_add(s, "CA", k.ca.x509, NULL, NULL);
+	memory_signer_add(s, "own", k.left.x509, k.left.key, k.ca.x509);
+	struct pair *n = pair_new(&pl, &pr, s, ring(&k.ca, &k.right));
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	for (size_t i = 0; i < n->n_past; i++)
+		ck_assert_uint_le(n->past[i].len, 1280);
+	ck_assert_uint_gt(n->n_past, 9);
+	pair_free(n);
+	pki_free(&k);
+}
+END_TEST
+
+static uint64_t dice = UINT64_C(88172645463325252);
+static uint32_t roll(void)
+{
+	dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17;
+	return (uint32_t)(dice >> 16);
+}
+
+START_TEST(flooded)
+{
+	/* First messages of 100,000 invented sources, and then many of one source: a friend still gets in. */
+	struct ike_stats s;
+	char id[16];
+	struct pair *n = begin(&(struct pair_policy){.remote_location = NULL}, NULL);
+	struct pair_datagram first = n->past[0];
+	uint8_t *copy = xcalloc(1, first.len);
+	memcpy(copy, first.data, first.len);
+	struct ipsec_policy *open = pair_policy(PAIR_RIGHT, PAIR_LEFT, PAIR_RIGHT_NET, PAIR_LEFT_NET,
+		&(struct pair_policy){.remote_location = "All4", .remote_id = "IpAddr *"});
+	ike_policy(n->peer[1].k, open, n->now);
+	n->cut_off = true;
+	for (unsigned i = 0; i < 100000; i++) {
+		struct ike_path path = first.path;
+		uint32_t a = i < 50000 ? roll() : 0x0a000001;
+		memcpy(path.remote.b, &a, 4);
+		a = roll() | 1;
+		memcpy(copy, &a, 4);
+		a = roll();
+		memcpy(copy + 4, &a, 4);
+		ike_input(n->peer[1].k, &path, copy, first.len, n->now, PAIR_WALL);
+	}
+	ike_stats(n->peer[1].k, &s);
+	ck_assert_uint_le(s.half_open, 16384);
+	ck_assert_uint_ge(s.half_open_refused, 49000);
+	n->cut_off = false;
+	pair_run(n);
+	ck_assert_int_eq(ike_deactivate(n->peer[0].k, "K1", true, n->now), 0);
+	pair_pass(n, PAIR_SECOND);
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	pair_pass(n, 100 * PAIR_SECOND);
+	ike_stats(n->peer[1].k, &s);
+	ck_assert_uint_eq(s.half_open, 0);
+	free(copy);
+	ipsec_policy_free(n->peer[1].policy);
+	n->peer[1].policy = open;
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(clear_notifies_do_nothing)
+{
+	struct pair *n = begin(NULL, NULL);
+	/* Header of a live SA, not encrypted, with a delete of it. */
+	uint8_t m[28 + 12 + 16] = {0};
+	memcpy(m, n->past[2].data, 16);
+	m[16] = 12, m[17] = 0x10, m[18] = 5, m[23] = 9, m[27] = sizeof(m);
+	m[31] = 28, m[35] = 1, m[36] = 1, m[37] = 16, m[39] = 1;
+	memcpy(m + 40, m, 16);
+	for (unsigned who = 0; who < 2; who++) {
+		struct ike_path path = {n->peer[who].addr, n->peer[!who].addr, 500, 500};
+		ike_input(n->peer[who].k, &path, m, sizeof(m), n->now, PAIR_WALL);
+		ck_assert_ptr_nonnull(ike_p1_next(n->peer[who].k, NULL));
+	}
+	always_up(n, 5);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(policy_changes)
+{
+	struct pair *n = begin(NULL, NULL);
+	struct ipsec_policy *same = pair_policy(PAIR_LEFT, PAIR_RIGHT, PAIR_LEFT_NET, PAIR_RIGHT_NET, &(struct pair_policy){0}),
+			    *old = n->peer[0].policy;
+	ike_policy(n->peer[0].k, same, n->now);
+	ipsec_policy_free(old);
+	n->peer[0].policy = same;
+	always_up(n, 10);
+	struct conf *c = NULL;
+	static const char none[] = "IpFilterPolicy { }\n";
+	struct ipsec_policy *empty = NULL;
+	ck_assert_int_eq(conf_parse(&ipsec_policy_spec, "f", none, strlen(none), &c), 0);
+	ck_assert_int_eq(ipsec_policy_build(c, NULL, &empty), 0);
+	ike_policy(n->peer[0].k, empty, n->now);
+	ipsec_policy_free(same);
+	n->peer[0].policy = empty;
+	pair_pass(n, PAIR_SECOND);
+	ck_assert_uint_eq(there(&n->peer[0]) + there(&n->peer[1]), 0);
+	ck_assert_ptr_null(ike_p1_next(n->peer[0].k, NULL));
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(many)
+{
+	/* One peer, many tunnels: /32s within the rule's networks. */
+	struct selector s = {pair_range(PAIR_LEFT_NET), pair_range(PAIR_RIGHT_NET), POLICY_PROTO_ALL, 0, 0};
+	struct ike_stats st;
+	struct pair *n = pair_new(NULL, NULL, NULL, NULL);
+	for (unsigned i = 0; i < 40; i++) {
+		char id[16];
+		s.local.lo.b[3] = s.local.hi.b[3] = (uint8_t)(i + 1);
+		s.remote.lo.b[3] = s.remote.hi.b[3] = (uint8_t)(i + 1);
+		ck_assert_int_eq(pair_activate_sel(n, 0, &s, id), 0);
+		ck_assert_int_eq(pair_activate_sel(n, 0, &s, id), -EALREADY);
+	}
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	ike_stats(n->peer[1].k, &st);
+	ck_assert_uint_eq(st.children, 40);
+	ck_assert_uint_eq(st.p1, 1);
+	ck_assert_int_eq(ike_deactivate(n->peer[1].k, "K1", true, n->now), 0);
+	pair_pass(n, PAIR_SECOND);
+	ck_assert_uint_eq(there(&n->peer[0]) + there(&n->peer[1]), 0);
+	pair_free(n);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("ike.engine.life");
+	TCase *t = tcase_create("life");
+	tcase_set_timeout(t, 300);
+	tcase_add_test(t, clear_notifies_do_nothing);
+	tcase_add_test(t, phase_2_renewed);
+	tcase_add_test(t, phase_1_renewed);
+	tcase_add_test(t, both_renew_at_once);
+	tcase_add_test(t, both_begin_at_once);
+	tcase_add_test(t, stack_limits);
+	tcase_add_test(t, peer_dies);
+	tcase_add_test(t, idle_peer_lives);
+	tcase_add_test(t, deleted);
+	tcase_add_test(t, resumed);
+	tcase_add_test(t, begins_anew);
+	tcase_add_test(t, policy_changes);
+	tcase_add_test(t, many);
+	suite_add_tcase(s, t);
+	t = tcase_create("nat");
+	tcase_set_timeout(t, 300);
+	tcase_add_loop_test(t, behind_nat, 0, 2);
+	tcase_add_test(t, no_nat_no_float);
+	suite_add_tcase(s, t);
+	t = tcase_create("certificates");
+	tcase_set_timeout(t, 300);
+	tcase_add_loop_test(t, certificates, 0, 4);
+	tcase_add_test(t, signer_dies);
+	tcase_add_test(t, big_messages_are_cut);
+	suite_add_tcase(s, t);
+	t = tcase_create("flood");
+	tcase_set_timeout(t, 300);
+	tcase_add_test(t, flooded);
+	suite_add_tcase(s, t);
+	return s;
+}
+RV_CHECK_MAIN(suite())
