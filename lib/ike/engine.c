@@ -120,6 +120,8 @@ void ike_free(struct ike *k)
 		tunnel_attach(t, NULL);
 		TAILQ_REMOVE(&k->tunnels, t, entry);
 		LIST_REMOVE(t, hash);
+		LIST_REMOVE(t, same);
+		LIST_REMOVE(t, ends);
 		TAILQ_INSERT_TAIL(&k->dead_tunnel, t, entry);
 	}
 	while ((p = TAILQ_FIRST(&k->p1s)))
@@ -199,7 +201,7 @@ static void dispatch(struct ike *k, const struct ike_path *path, const struct is
 		return;
 	}
 	if (h->exchange == ISAKMP_MAIN || h->exchange == ISAKMP_AGGRESSIVE) {
-		p1_input(p, h, data, len);
+		p1_input(p, path, h, data, len);
 	} else if (h->exchange == ISAKMP_QUICK) {
 		quick_input(p, h, data, len);
 	} else if (h->exchange == ISAKMP_INFORMATIONAL) {
@@ -428,6 +430,7 @@ int ike_resume(struct ike *k, const struct ike_child *c, uint64_t now_us)
 		t->initiator = c->initiator;
 	}
 	tunnel_in_force(t, c);
+	tunnel_resumed(t);
 	return 0;
 }
 

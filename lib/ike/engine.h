@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-enum { IKE_BUCKETS = 16384, IKE_OUT_MAX = 32768, IKE_FRAGMENT_MTU = 1240, IKE_IDS_MAX = 4096, IKE_EXCHANGES_MAX = 64, IKE_CRS_MAX = 16 };
+enum { IKE_BUCKETS = 16384, IKE_OUT_MAX = 32768, IKE_FRAGMENT_MTU = 1240, IKE_IDS_MAX = 65536, IKE_EXCHANGES_MAX = 64, IKE_CRS_MAX = 16 };
 #define IKE_SECOND UINT64_C(1000000)
 
 struct timer {
@@ -117,19 +117,21 @@ struct p1 {
 	struct p1 *replaces, *successor; /* the one that it will succeed; the one that will succeed it; NULL when that is gone */
 	/* DPD */
 	uint64_t heard_us;
-	uint32_t dpd_out, dpd_in;
+	uint32_t dpd_out, dpd_in, dpd_id; /* dpd_id: message id of the last question */
+	uint64_t dpd_acked_us;
 	uint64_t dpd_since_us; /* unanswered since; 0 */
 	/* phase 2 */
 	LIST_HEAD(, tunnel) tunnels;
 	TAILQ_HEAD(, quick) quicks;
 	unsigned n_tunnels, n_quicks;
-	uint32_t *ids; /* message ids of quick modes that were used */
+	uint32_t *ids; /* message ids that were used, as hash table: 0 is none */
 	unsigned n_ids, cap_ids;
 };
 
 enum quick_step { QUICK_WAIT_INSTALL, QUICK_WAIT, QUICK_DONE };
 struct quick {
 	TAILQ_ENTRY(quick) entry;
+	LIST_ENTRY(quick) hash;
 	struct p1 *p1;
 	struct tunnel *tunnel;
 	uint32_t id;
@@ -157,7 +159,7 @@ struct old_child {
 };
 struct tunnel {
 	TAILQ_ENTRY(tunnel) entry;
-	LIST_ENTRY(tunnel) of_p1, hash, same;
+	LIST_ENTRY(tunnel) of_p1, hash, same, ends;
 	struct ike *ike;
 	struct p1 *p1; /* NULL: it went; a new one is made when needed */
 	uint32_t number;
@@ -170,22 +172,26 @@ struct tunnel {
 	struct old_child *old;
 	uint64_t established_us, expires_us, refresh_us;
 	struct timer refresh;
+	struct timer adopt; /* resumed: a phase 1 is to be made for it */
 };
 
 LIST_HEAD(p1_list, p1);
 LIST_HEAD(tunnel_list, tunnel);
+LIST_HEAD(quick_list, quick);
 TAILQ_HEAD(p1_queue, p1);
 struct ike {
 	struct ike_config c;
 	uint64_t now, wall;
-	const struct ike_path *from; /* of the datagram that is being read; NULL: none */
 	struct timers timers;
 	struct p1_list by_cookie[IKE_BUCKETS];
 	struct p1_list by_source[IKE_BUCKETS]; /* half-open only */
-	struct p1_list by_pair[IKE_BUCKETS]; /* done ones, by their two addresses */
+	struct p1_list by_pair[IKE_BUCKETS]; /* done ones and our own under way, by their two addresses */
 	struct p1_list by_number[IKE_BUCKETS];
 	struct tunnel_list by_id[IKE_BUCKETS];
 	struct tunnel_list by_same[IKE_BUCKETS]; /* by what they protect, and between whom */
+	struct tunnel_list by_ends[IKE_BUCKETS]; /* only between whom */
+	struct quick_list by_message[IKE_BUCKETS]; /* by phase 1 and message id */
+	const struct ike_path *from; /* of the message being handled; NULL: none is */
 	struct p1_queue p1s, half; /* half: oldest first */
 	TAILQ_HEAD(, tunnel) tunnels;
 	struct p1_queue dead_p1;
@@ -234,13 +240,17 @@ struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator);
 struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8_t rcookie[IKE_COOKIE]);
 void p1_end(struct p1 *p); /* unlinks; no message, no event */
 void p1_free(struct p1 *p);
-/* The message that is being read has proved good: from now on the peer is where it came from (RFC 3947 sections 4 and 5: port 4500; a
- * NAT that gives another port). */
-void p1_follow(struct p1 *p);
+/* Message ids: is it new, and used from now on (RFC 2408 3.1)? A table that fills up makes the SA be renewed. */
+bool p1_id_used(const struct p1 *p, uint32_t id);
+bool p1_id_use(struct p1 *p, uint32_t id);
+struct p1 *p1_under_way(struct ike *k, const struct ike_path *path); /* begun by us */
+void p1_moved(struct p1 *p, const struct ike_path *path); /* the peer's messages come from elsewhere now, and are good */
+void p1_add_contact(struct p1 *p, struct isakmp_build *b); /* INITIAL-CONTACT, if it is the first */
+void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl);
 int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rule *rule, struct p1 *replaces, struct p1 **ret,
 	struct errbuf *err);
 void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_header *h, const uint8_t *data, size_t len);
-void p1_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t len);
+void p1_input(struct p1 *p, const struct ike_path *path, const struct isakmp_header *h, uint8_t *data, size_t len);
 void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void p1_done(struct p1 *p);
 /* The done one between the two ends, newest first; NULL. */
@@ -310,6 +320,10 @@ void tunnel_free(struct tunnel *t);
 /* The peer deleted its inbound SA @spi. */
 void tunnel_deleted(struct p1 *p, uint8_t protocol, uint32_t spi);
 void tunnels_of_ready(struct p1 *p);
+void tunnels_adopt(struct p1 *p); /* the living ones of the same peer that have no phase 1 */
+bool tunnels_between(struct ike *k, const struct ike_path *path);
+void tunnel_moved(struct tunnel *t, const struct ike_path *path);
+void tunnel_resumed(struct tunnel *t);
 void tunnels_lost_p1(struct p1 *p, const char *why);
 
 /* info.c */

@@ -7,7 +7,13 @@ enum { SEQ_LEN = 4, DPD_TRIES = 4 };
 
 void info_heard(struct p1 *p)
 {
+	const struct ike_path *from = p->ike->from;
+
 	p->heard_us = p->ike->now;
+	/* Only who is behind a NAT may turn up elsewhere (RFC 3947 section 7). */
+	if (from && p->step == P1_DONE && p->natt && p->nat.remote && (!addr_equal(&from->remote, &p->path.remote) ||
+		from->remote_port != p->path.remote_port) && addr_equal(&from->local, &p->path.local))
+		p1_moved(p, from);
 	if (p->dpd_since_us) {
 		p->dpd_since_us = 0;
 		timer_set(p->ike, &p->dpd, p->ike->now + p->ike->c.limits.dpd_idle_us);
@@ -56,7 +62,7 @@ void info_dpd(struct ike *k, void *arg)
 	timer_set(k, &p->dpd, k->now + k->c.limits.dpd_timeout_us / DPD_TRIES);
 }
 
-static void take_dpd(struct p1 *p, const struct ike_notification *n)
+static void take_dpd(struct p1 *p, const struct ike_notification *n, uint32_t id)
 {
 	struct rd r = rd_init(n->data, n->len);
 	uint32_t seq = rd_u32(&r);
@@ -69,15 +75,15 @@ static void take_dpd(struct p1 *p, const struct ike_notification *n)
 			p->ike->stats.replayed++;
 			return;
 		}
-		if (seq != p->dpd_in)
-			p1_follow(p);
 		p->dpd_in = seq;
+		p->dpd_id = id;
+		p->dpd_acked_us = p->ike->now;
 		say_dpd(p, NOTIFY_R_U_THERE_ACK, seq);
 	}
 	info_heard(p);
 }
 
-static void take_notify(struct p1 *p, const struct ike_notification *n)
+static void take_notify(struct p1 *p, const struct ike_notification *n, uint32_t id)
 {
 	struct rd r = rd_init(n->spi, n->spi_len == 4 ? 4 : 0);
 	uint32_t spi = n->spi_len == 4 ? rd_u32(&r) : 0;
@@ -85,7 +91,7 @@ static void take_notify(struct p1 *p, const struct ike_notification *n)
 
 	info_heard(p);
 	if (n->type == NOTIFY_R_U_THERE || n->type == NOTIFY_R_U_THERE_ACK) {
-		take_dpd(p, n);
+		take_dpd(p, n, id);
 		return;
 	}
 	if (n->type >= NOTIFY_CONNECTED)
@@ -143,6 +149,15 @@ void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size
 			hint(p, &pl);
 		return;
 	}
+	if (p->step == P1_DONE && p1_id_used(p, h->id)) {
+		k->stats.replayed++;
+		/* The question as it was: our answer may be lost. Who replays it gets no more than one a second. */
+		if (h->id && h->id == p->dpd_id && k->now >= p->dpd_acked_us + IKE_SECOND) {
+			p->dpd_acked_us = k->now;
+			say_dpd(p, NOTIFY_R_U_THERE_ACK, p->dpd_in);
+		}
+		return;
+	}
 	if (p->step != P1_DONE || !h->id || ike_iv_exchange(&p->suite, p->iv, h->id, iv) || ike_open(p, h, data, len, iv, &pl, &why)) {
 		k->stats.malformed++;
 		return;
@@ -157,9 +172,11 @@ void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size
 		k->stats.auth_failed++;
 		return;
 	}
+	if (!p1_id_use(p, h->id))
+		return;
 	for (size_t i = 1; i < pl.n && !p->dead; i++) {
 		if (pl.at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl.at[i].body, pl.at[i].len, &n, NULL))
-			take_notify(p, &n);
+			take_notify(p, &n, h->id);
 		else if (pl.at[i].type == ISAKMP_DELETE && !ike_deletion_read(pl.at[i].body, pl.at[i].len, &d, NULL))
 			take_delete(p, &d);
 	}

@@ -30,6 +30,15 @@ struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8
 	return NULL;
 }
 
+static struct p1_list *pair_bucket(struct ike *k, const struct addr *local, const struct addr *remote)
+{
+	uint8_t both[32];
+
+	memcpy(both, local->b, 16);
+	memcpy(both + 16, remote->b, 16);
+	return &k->by_pair[ike_digest(k, both, sizeof(both)) % IKE_BUCKETS];
+}
+
 static void retry(struct ike *k, void *arg)
 {
 	struct p1 *p = arg;
@@ -110,16 +119,44 @@ struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator)
 	return p;
 }
 
-void p1_follow(struct p1 *p)
+static unsigned id_slot(const struct p1 *p, uint32_t id)
 {
-	const struct ike_path *from = p->ike->from;
+	uint64_t key = (id ^ p->ike->key[0]) * UINT64_C(0x9e3779b97f4a7c15);
 
-	if (!from || p->dead || !addr_equal(&from->local, &p->path.local) || !addr_equal(&from->remote, &p->path.remote) ||
-		(from->local_port == p->path.local_port && from->remote_port == p->path.remote_port))
-		return;
-	p->path = *from;
-	if (p->step == P1_DONE)
-		ike_event(p->ike, IKE_PEER_MOVED, p, NULL, from, "EZD1087I", "the peer's port is %u now", from->remote_port);
+	for (unsigned i = (unsigned)(key >> 40) & (p->cap_ids - 1);; i = (i + 1) & (p->cap_ids - 1)) {
+		if (!p->ids[i] || p->ids[i] == id)
+			return i;
+	}
+}
+
+bool p1_id_used(const struct p1 *p, uint32_t id)
+{
+	return !id || (p->cap_ids && p->ids[id_slot(p, id)] == id);
+}
+
+static void ids_grow(struct p1 *p)
+{
+	uint32_t *old = p->ids;
+	unsigned n = p->cap_ids;
+
+	p->cap_ids = n ? 2 * n : 16;
+	p->ids = xcalloc(p->cap_ids, sizeof(*p->ids));
+	for (unsigned i = 0; i < n; i++)
+		if (old[i])
+			p->ids[id_slot(p, old[i])] = old[i];
+	free(old);
+}
+
+bool p1_id_use(struct p1 *p, uint32_t id)
+{
+	if (p1_id_used(p, id) || p->n_ids >= IKE_IDS_MAX)
+		return false;
+	if (4 * (p->n_ids + 1) > 3 * p->cap_ids)
+		ids_grow(p);
+	p->ids[id_slot(p, id)] = id;
+	if (++p->n_ids == IKE_IDS_MAX / 2 && p->step == P1_DONE)
+		timer_set(p->ike, &p->life, p->ike->now);
+	return true;
 }
 
 static void kex_free(struct p1 *p)
@@ -227,6 +264,8 @@ int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rul
 		return err_set(err, EIO, "no random numbers");
 	}
 	LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
+	LIST_INSERT_HEAD(pair_bucket(k, &path->local, &path->remote), p, pair);
+	p->paired = true;
 	p->replaces = replaces;
 	if (replaces) {
 		replaces->refreshing = true;
@@ -325,7 +364,7 @@ void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *f
 }
 
 /* A message of phase 1. A message that we have answered is answered again; what does not prove good changes nothing. */
-void p1_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t len)
+void p1_input(struct p1 *p, const struct ike_path *path, const struct isakmp_header *h, uint8_t *data, size_t len)
 {
 	struct ike *k = p->ike;
 	struct isakmp_payloads pl;
@@ -343,6 +382,10 @@ void p1_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t
 	}
 	if (p->step != P1_WAIT || h->exchange != (p->aggressive ? ISAKMP_AGGRESSIVE : ISAKMP_MAIN) || h->id) {
 		k->stats.replayed++;
+		return;
+	}
+	if (!addr_equal(&p->path.local, &path->local) || !addr_equal(&p->path.remote, &path->remote)) {
+		k->stats.malformed++; /* nobody moves in the middle of phase 1 */
 		return;
 	}
 	memcpy(iv, p->iv, sizeof(iv));
@@ -363,7 +406,10 @@ void p1_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t
 		}
 		memcpy(p->rcookie, h->rcookie, IKE_COOKIE);
 	}
-	p1_follow(p);
+	if (!p->initiator) { /* port 4500, or what a NAT makes of it */
+		p->path.local_port = path->local_port;
+		p->path.remote_port = path->remote_port;
+	}
 	p1_take_vids(p, &pl);
 	p->flight.previous = p->flight.answers;
 	p->flight.answers = digest;
@@ -530,23 +576,84 @@ struct p1 *p1_by_id(struct ike *k, const char *id)
 	return NULL;
 }
 
-static struct p1_list *pair_bucket(struct ike *k, const struct addr *local, const struct addr *remote)
-{
-	uint8_t both[32];
-
-	memcpy(both, local->b, 16);
-	memcpy(both + 16, remote->b, 16);
-	return &k->by_pair[ike_digest(k, both, sizeof(both)) % IKE_BUCKETS];
-}
-
 struct p1 *p1_between(struct ike *k, const struct addr *local, const struct addr *remote)
 {
 	struct p1 *p;
 
 	LIST_FOREACH(p, pair_bucket(k, local, remote), pair)
-		if (addr_equal(&p->path.local, local) && addr_equal(&p->path.remote, remote))
+		if (p->step == P1_DONE && addr_equal(&p->path.local, local) && addr_equal(&p->path.remote, remote))
 			return p;
 	return NULL;
+}
+
+struct p1 *p1_under_way(struct ike *k, const struct ike_path *path)
+{
+	struct p1 *p;
+
+	LIST_FOREACH(p, pair_bucket(k, &path->local, &path->remote), pair)
+		if (p->step != P1_DONE && !p->replaces && addr_equal(&p->path.local, &path->local) &&
+			addr_equal(&p->path.remote, &path->remote))
+			return p;
+	return NULL;
+}
+
+void p1_moved(struct p1 *p, const struct ike_path *path)
+{
+	struct ike *k = p->ike;
+	struct tunnel *t;
+
+	LIST_REMOVE(p, pair);
+	p->path = *path;
+	LIST_INSERT_HEAD(pair_bucket(k, &path->local, &path->remote), p, pair);
+	if (LIST_EMPTY(&p->tunnels))
+		ike_event(k, IKE_PEER_MOVED, p, NULL, path, "EZD1087I", "the peer's address or port changed behind its NAT");
+	LIST_FOREACH(t, &p->tunnels, of_p1)
+		tunnel_moved(t, path);
+}
+
+void p1_add_contact(struct p1 *p, struct isakmp_build *b)
+{
+	uint8_t cookies[2 * IKE_COOKIE];
+
+	if (!p->initiator || p->replaces || p1_between(p->ike, &p->path.local, &p->path.remote) || tunnels_between(p->ike, &p->path))
+		return;
+	memcpy(cookies, p->icookie, IKE_COOKIE);
+	memcpy(cookies + IKE_COOKIE, p->rcookie, IKE_COOKIE);
+	isakmp_open(b, ISAKMP_NOTIFY);
+	ike_notification_write(&b->w, &(struct ike_notification){.doi = IKE_DOI_IPSEC, .protocol = IKE_PROTO_ISAKMP,
+					      .type = NOTIFY_INITIAL_CONTACT, .spi = cookies, .spi_len = sizeof(cookies)});
+	isakmp_close(b);
+}
+
+static bool has_contact(const struct isakmp_payloads *pl)
+{
+	struct ike_notification n;
+
+	for (size_t i = 0; i < pl->n; i++)
+		if (pl->at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl->at[i].body, pl->at[i].len, &n, NULL) &&
+			n.type == NOTIFY_INITIAL_CONTACT)
+			return true;
+	return false;
+}
+
+/* The peer, which has proved who it is, knows nothing of what was between us: neither do we. */
+void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl)
+{
+	struct p1 *old, *next;
+	struct tunnel *t;
+
+	if (!has_contact(pl))
+		return;
+	for (old = LIST_FIRST(pair_bucket(p->ike, &p->path.local, &p->path.remote)); old; old = next) {
+		next = LIST_NEXT(old, pair);
+		if (old == p || old->step != P1_DONE || !addr_equal(&old->path.local, &p->path.local) ||
+			!addr_equal(&old->path.remote, &p->path.remote) || !ident_equal(&old->peer, &p->peer))
+			continue;
+		ike_event(p->ike, IKE_P1_DOWN, old, NULL, NULL, "EZD0995I", "the peer began anew (INITIAL-CONTACT)");
+		while ((t = LIST_FIRST(&old->tunnels)))
+			tunnel_down(t, "the peer began anew (INITIAL-CONTACT)", false);
+		p1_end(old);
+	}
 }
 
 /* The one before it, of the same peer: found by us (replaces), or the peer made the new one. */
@@ -557,7 +664,7 @@ static struct p1 *predecessor(struct p1 *p)
 	if (p->replaces)
 		return p->replaces;
 	LIST_FOREACH(o, pair_bucket(p->ike, &p->path.local, &p->path.remote), pair)
-		if (o != p && addr_equal(&o->path.local, &p->path.local) && addr_equal(&o->path.remote, &p->path.remote) &&
+		if (o != p && o->step == P1_DONE && addr_equal(&o->path.local, &p->path.local) && addr_equal(&o->path.remote, &p->path.remote) &&
 			o->path.remote_port == p->path.remote_port && ident_equal(&o->peer, &p->peer) && o->rule == p->rule)
 			return o;
 	return NULL;
@@ -606,6 +713,8 @@ void p1_done(struct p1 *p)
 		succeed(p, old);
 	else if (!p->number)
 		number(p, NULL);
+	if (p->paired)
+		LIST_REMOVE(p, pair);
 	LIST_INSERT_HEAD(pair_bucket(k, &p->path.local, &p->path.remote), p, pair);
 	p->paired = true;
 	p->reported = true;
@@ -613,5 +722,6 @@ void p1_done(struct p1 *p)
 		p->generation, old ? "refreshed" : "established");
 	if (p->vids & VID_DPD)
 		timer_set(k, &p->dpd, k->now + k->c.limits.dpd_idle_us);
+	tunnels_adopt(p);
 	tunnels_of_ready(p);
 }

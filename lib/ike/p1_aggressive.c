@@ -109,6 +109,7 @@ static void third(struct p1 *p)
 	(void)p1_start_message(p, &b, true);
 	auth_add_proof(p, &b);
 	p1_add_nat(p, &b);
+	p1_add_contact(p, &b);
 	p->message = 3;
 	p->step = P1_WAIT;
 	p1_send(p, &b, true, false);
@@ -164,6 +165,7 @@ static int take_third(struct p1 *p, const struct isakmp_header *h, const struct 
 	auth_take_certs(p, pl);
 	if (p1_take_nat(p, h, pl, why) || auth_check(p, pl, why))
 		return -EPROTO;
+	p1_take_contact(p, pl);
 	p->message = 3;
 	p1_done(p);
 	return 0;

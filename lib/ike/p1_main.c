@@ -112,15 +112,7 @@ static void identity(struct p1 *p)
 	(void)p1_start_message(p, &b, true);
 	isakmp_add(&b, ISAKMP_ID, p->x->own_id.p, p->x->own_id.len);
 	auth_add_proof(p, &b);
-	if (p->initiator && !p->replaces && !p1_between(p->ike, &p->path.local, &p->path.remote)) {
-		uint8_t cookies[2 * IKE_COOKIE];
-		memcpy(cookies, p->icookie, IKE_COOKIE);
-		memcpy(cookies + IKE_COOKIE, p->rcookie, IKE_COOKIE);
-		isakmp_open(&b, ISAKMP_NOTIFY);
-		ike_notification_write(&b.w, &(struct ike_notification){.doi = IKE_DOI_IPSEC, .protocol = IKE_PROTO_ISAKMP,
-						     .type = NOTIFY_INITIAL_CONTACT, .spi = cookies, .spi_len = sizeof(cookies)});
-		isakmp_close(&b);
-	}
+	p1_add_contact(p, &b);
 	p->message = p->initiator ? 5 : 6;
 	p->step = P1_WAIT;
 	p1_send(p, &b, true, p->initiator);
@@ -151,34 +143,13 @@ static int fourth(struct p1 *p, const struct isakmp_header *h, const struct isak
 	return 0;
 }
 
-static bool initial_contact(const struct isakmp_payloads *pl)
-{
-	struct ike_notification n;
-
-	for (size_t i = 0; i < pl->n; i++)
-		if (pl->at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl->at[i].body, pl->at[i].len, &n, NULL) &&
-			n.type == NOTIFY_INITIAL_CONTACT)
-			return true;
-	return false;
-}
-
 static int fifth(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusal *why)
 {
 	auth_take_certs(p, pl);
 	auth_take_requests(p, pl);
 	if (auth_take_id(p, pl, why) || auth_final_rule(p, why) || auth_check(p, pl, why))
 		return -EPROTO;
-	if (initial_contact(pl)) { /* it knows nothing of what was between us: neither do we */
-		struct p1 *old = p1_between(p->ike, &p->path.local, &p->path.remote);
-		while (old && ident_equal(&old->peer, &p->peer)) {
-			ike_event(p->ike, IKE_P1_DOWN, old, NULL, NULL, "EZD0995I", "the peer began anew (INITIAL-CONTACT)");
-			struct tunnel *t;
-			while ((t = LIST_FIRST(&old->tunnels)))
-				tunnel_down(t, "the peer began anew (INITIAL-CONTACT)", false);
-			p1_end(old);
-			old = p1_between(p->ike, &p->path.local, &p->path.remote);
-		}
-	}
+	p1_take_contact(p, pl);
 	ready(p, auth_find(p));
 	return 0;
 }

@@ -32,6 +32,7 @@ void quick_end(struct quick *q)
 	timer_stop(k, &q->linger);
 	timer_stop(k, &q->flight.retry);
 	TAILQ_REMOVE(&q->p1->quicks, q, entry);
+	LIST_REMOVE(q, hash);
 	q->p1->n_quicks--;
 	TAILQ_INSERT_TAIL(&k->dead_quick, q, entry);
 }
@@ -64,9 +65,14 @@ static void retry(struct ike *k, void *arg)
 {
 	struct quick *q = arg;
 
-	if (q->flight.tries < k->c.limits.retries)
-		send_again(q->p1, &q->flight);
-	else
+	struct p1 *p = q->p1;
+
+	if (q->flight.tries < k->c.limits.retries) {
+		/* Nothing heard since phase 1's last message: perhaps it was lost, and nobody asks for it again. */
+		if (p->aggressive && p->initiator && p->heard_us == p->established_us)
+			send_again(p, &p->flight);
+		send_again(p, &q->flight);
+	} else
 		failed(q, q->initiator ? "the peer does not answer quick mode" : "the peer did not finish quick mode");
 }
 
@@ -74,6 +80,23 @@ static void linger(struct ike *k, void *arg)
 {
 	(void)k;
 	quick_end(arg);
+}
+
+static struct quick_list *message_bucket(struct p1 *p, uint32_t id)
+{
+	uint64_t key[2] = {(uint64_t)(uintptr_t)p, id};
+
+	return &p->ike->by_message[ike_digest(p->ike, key, sizeof(key)) % IKE_BUCKETS];
+}
+
+static struct quick *quick_find(struct p1 *p, uint32_t id)
+{
+	struct quick *q;
+
+	LIST_FOREACH(q, message_bucket(p, id), hash)
+		if (q->p1 == p && q->id == id)
+			return q;
+	return NULL;
 }
 
 static struct quick *quick_new(struct p1 *p, uint32_t id, bool initiator)
@@ -88,33 +111,9 @@ static struct quick *quick_new(struct p1 *p, uint32_t id, bool initiator)
 	q->began_us = p->ike->now;
 	q->step = QUICK_DONE; /* nothing is installed, nothing is waited for */
 	TAILQ_INSERT_TAIL(&p->quicks, q, entry);
+	LIST_INSERT_HEAD(message_bucket(p, id), q, hash);
 	p->n_quicks++;
 	return q;
-}
-
-/* Message ids of one phase 1 are used once. */
-static bool id_used(const struct p1 *p, uint32_t id)
-{
-	const struct quick *q;
-
-	TAILQ_FOREACH(q, &p->quicks, entry)
-		if (q->id == id)
-			return true;
-	for (unsigned i = 0; i < (p->n_ids < p->cap_ids ? p->n_ids : p->cap_ids); i++)
-		if (p->ids[i] == id)
-			return true;
-	return false;
-}
-
-/* The last IKE_IDS_MAX are remembered. */
-static void id_remember(struct p1 *p, uint32_t id)
-{
-	if (p->n_ids == p->cap_ids && p->cap_ids < IKE_IDS_MAX) {
-		p->cap_ids = p->cap_ids ? 2 * p->cap_ids : 16;
-		p->ids = xrealloc(p->ids, p->cap_ids, sizeof(*p->ids));
-	}
-	p->ids[p->n_ids % p->cap_ids] = id;
-	p->n_ids = p->n_ids + 1 == 2 * p->cap_ids && p->cap_ids == IKE_IDS_MAX ? p->cap_ids : p->n_ids + 1;
 }
 
 static int random_u32(struct ike *k, uint32_t least, uint32_t *ret)
@@ -252,8 +251,11 @@ void quick_begin(struct tunnel *t)
 			tunnel_failed(t, "EZD0970I", "no random numbers");
 			return;
 		}
-	} while (id_used(p, id));
-	id_remember(p, id);
+	} while (p1_id_used(p, id));
+	if (!p1_id_use(p, id)) {
+		tunnel_failed(t, "EZD0970I", "its IKE tunnel has used up its message ids");
+		return;
+	}
 	struct quick *q = quick_new(p, id, true);
 	q->tunnel = t;
 	q->child = t->child;
@@ -356,6 +358,10 @@ static void describe(struct quick *q, const struct policy_rule *r)
 	c->vpn_life_s = r->vpn->vpn_life_s;
 	c->df = r->vpn->df;
 	c->passthrough_dscp = r->vpn->passthrough_dscp;
+	/* Whose it is: only that peer's phase 1 takes it over after a restart, or may delete it. */
+	c->owner_data[0] = p->peer.type;
+	memcpy(c->owner_data + 1, p->peer.data, p->peer.len);
+	c->owner_len = (uint16_t)(1 + p->peer.len);
 }
 
 static int take_nat_oa(struct quick *q, const struct isakmp_payloads *pl, struct ike_refusal *why)
@@ -697,7 +703,7 @@ static void respond(struct p1 *p, const struct isakmp_header *h, uint8_t *data, 
 	struct isakmp_payloads pl;
 	struct ike_refusal why = {0, ""};
 
-	if (id_used(p, h->id) || p->n_quicks >= IKE_EXCHANGES_MAX + p->n_tunnels) {
+	if (p1_id_used(p, h->id) || p->n_quicks >= IKE_EXCHANGES_MAX + p->n_tunnels) {
 		k->stats.replayed++;
 		return;
 	}
@@ -707,8 +713,10 @@ static void respond(struct p1 *p, const struct isakmp_header *h, uint8_t *data, 
 		quick_end(q);
 		return;
 	}
-	id_remember(p, h->id);
-	p1_follow(p);
+	if (!p1_id_use(p, h->id)) {
+		quick_end(q);
+		return;
+	}
 	info_heard(p);
 	q->flight.answers = digest;
 	if (!take_message_1(q, &pl, &why) || q->dead)
@@ -734,9 +742,7 @@ void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, siz
 		k->stats.malformed++;
 		return;
 	}
-	TAILQ_FOREACH(q, &p->quicks, entry)
-		if (q->id == h->id)
-			break;
+	q = quick_find(p, h->id);
 	if (!q) {
 		respond(p, h, data, len, digest);
 		return;
@@ -755,7 +761,6 @@ void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, siz
 	memcpy(q->iv, iv, sizeof(iv));
 	q->flight.previous = q->flight.answers;
 	q->flight.answers = digest;
-	p1_follow(p);
 	info_heard(p);
 	int rc = q->initiator ? take_message_2(q, &pl, &why) : confirmed(q);
 	if (rc < 0 && !q->dead) {
@@ -767,15 +772,21 @@ void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, siz
 	}
 }
 
-void quick_refused(struct p1 *p, uint32_t id, const char *why)
+/* @spi: of our offer; 0: the peer did not say which, and it is clear only when there is just one. */
+void quick_refused(struct p1 *p, uint32_t spi, const char *why)
 {
-	struct quick *q;
+	struct quick *q, *meant = NULL;
+	unsigned n = 0;
+	char text[200];
 
-	TAILQ_FOREACH(q, &p->quicks, entry)
-		if (q->id == id && q->initiator && q->step == QUICK_WAIT) {
-			char text[200];
-			(void)snprintf(text, sizeof(text), "the peer refused: %s", why);
-			failed(q, text);
-			return;
-		}
+	TAILQ_FOREACH(q, &p->quicks, entry) {
+		if (!q->initiator || q->step != QUICK_WAIT || (spi && q->child.in.spi != spi))
+			continue;
+		meant = q;
+		n++;
+	}
+	if (n != 1)
+		return;
+	(void)snprintf(text, sizeof(text), "the peer refused: %s", why);
+	failed(meant, text);
 }

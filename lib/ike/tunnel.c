@@ -30,6 +30,47 @@ static struct tunnel_list *same_bucket(struct ike *k, const struct ike_child *c)
 	return &k->by_same[ike_digest(k, key, (size_t)(at - key)) % IKE_BUCKETS];
 }
 
+static struct tunnel_list *ends_bucket(struct ike *k, const struct ike_path *path)
+{
+	uint8_t key[2 * sizeof(struct addr)], *at = key;
+
+	put(&at, &path->local, sizeof(path->local));
+	put(&at, &path->remote, sizeof(path->remote));
+	return &k->by_ends[ike_digest(k, key, sizeof(key)) % IKE_BUCKETS];
+}
+
+static bool ends_equal(const struct ike_path *a, const struct ike_path *b)
+{
+	return addr_equal(&a->local, &b->local) && addr_equal(&a->remote, &b->remote);
+}
+
+bool tunnels_between(struct ike *k, const struct ike_path *path)
+{
+	struct tunnel *t;
+
+	LIST_FOREACH(t, ends_bucket(k, path), ends)
+		if (t->live && ends_equal(&t->child.path, path))
+			return true;
+	return false;
+}
+
+static bool belongs(const struct tunnel *t, const struct p1 *p)
+{
+	const struct ike_child *c = &t->child;
+
+	return t->live && ends_equal(&c->path, &p->path) && c->owner_len == 1 + p->peer.len && c->owner_data[0] == p->peer.type &&
+		!memcmp(c->owner_data + 1, p->peer.data, p->peer.len);
+}
+
+void tunnels_adopt(struct p1 *p)
+{
+	struct tunnel *t;
+
+	LIST_FOREACH(t, ends_bucket(p->ike, &p->path), ends)
+		if (!t->p1 && belongs(t, p))
+			tunnel_attach(t, p);
+}
+
 static bool range_equal(const struct addr_range *a, const struct addr_range *b)
 {
 	return addr_equal(&a->lo, &b->lo) && addr_equal(&a->hi, &b->hi);
@@ -78,6 +119,8 @@ static void refresh(struct ike *k, void *arg)
 		tunnel_negotiate(t);
 }
 
+static void adopt(struct ike *k, void *arg);
+
 struct tunnel *tunnel_new(struct ike *k, const struct ike_child *what)
 {
 	struct tunnel *t = xnew(struct tunnel);
@@ -92,6 +135,7 @@ struct tunnel *tunnel_new(struct ike *k, const struct ike_child *what)
 	memcpy(t->child.tunnel_id, t->id, sizeof(t->id));
 	t->last_generation = what->generation;
 	t->refresh = (struct timer){.fn = refresh, .arg = t};
+	t->adopt = (struct timer){.fn = adopt, .arg = t};
 	secret_wipe(&t->child.in.enc_key, sizeof(t->child.in.enc_key));
 	secret_wipe(&t->child.in.auth_key, sizeof(t->child.in.auth_key));
 	secret_wipe(&t->child.out.enc_key, sizeof(t->child.out.enc_key));
@@ -99,6 +143,7 @@ struct tunnel *tunnel_new(struct ike *k, const struct ike_child *what)
 	TAILQ_INSERT_TAIL(&k->tunnels, t, entry);
 	LIST_INSERT_HEAD(&k->by_id[ike_digest(k, t->id, strlen(t->id)) % IKE_BUCKETS], t, hash);
 	LIST_INSERT_HEAD(same_bucket(k, &t->child), t, same);
+	LIST_INSERT_HEAD(ends_bucket(k, &t->child.path), t, ends);
 	k->n_tunnels++;
 	return t;
 }
@@ -175,11 +220,12 @@ void tunnel_in_force(struct tunnel *t, const struct ike_child *c)
 		keep_old(t);
 	else
 		t->established_us = k->now;
-	/* What it protects and between whom does not change: it stays in its bucket. */
 	LIST_REMOVE(t, same);
+	LIST_REMOVE(t, ends);
 	t->child = *c;
 	without_keys(&t->child);
 	LIST_INSERT_HEAD(same_bucket(k, &t->child), t, same);
+	LIST_INSERT_HEAD(ends_bucket(k, &t->child.path), t, ends);
 	if (c->generation > t->last_generation)
 		t->last_generation = c->generation;
 	t->live = true;
@@ -191,6 +237,21 @@ void tunnel_in_force(struct tunnel *t, const struct ike_child *c)
 	k->stats.p2_up++;
 	ike_event(k, renewed ? IKE_P2_REFRESHED : IKE_P2_UP, t->p1, t, NULL, "EZD0971I", "phase 2 tunnel %s is %s", t->id,
 		renewed ? "refreshed" : "established");
+}
+
+void tunnel_moved(struct tunnel *t, const struct ike_path *path)
+{
+	struct ike *k = t->ike;
+
+	LIST_REMOVE(t, same);
+	LIST_REMOVE(t, ends);
+	t->child.path = *path;
+	for (struct old_child *o = t->old; o; o = o->next)
+		o->child.path = *path;
+	LIST_INSERT_HEAD(same_bucket(k, &t->child), t, same);
+	LIST_INSERT_HEAD(ends_bucket(k, path), t, ends);
+	if (t->live)
+		ike_event(k, IKE_PEER_MOVED, t->p1, t, path, "EZD1087I", "the peer's address or port changed behind its NAT");
 }
 
 static void unlink_tunnel(struct tunnel *t)
@@ -206,6 +267,8 @@ static void unlink_tunnel(struct tunnel *t)
 	TAILQ_REMOVE(&k->tunnels, t, entry);
 	LIST_REMOVE(t, hash);
 	LIST_REMOVE(t, same);
+	LIST_REMOVE(t, ends);
+	timer_stop(k, &t->adopt);
 	k->n_tunnels--;
 	TAILQ_INSERT_TAIL(&k->dead_tunnel, t, entry);
 }
@@ -255,18 +318,6 @@ void tunnel_failed(struct tunnel *t, const char *message, const char *fmt, ...)
 	timer_set(k, &t->refresh, again < t->expires_us ? again : t->expires_us);
 }
 
-/* A phase 1 of ours that is under way between the two ends. */
-static struct p1 *under_way(struct ike *k, const struct ike_path *path)
-{
-	struct p1 *p;
-
-	TAILQ_FOREACH_REVERSE(p, &k->p1s, p1_queue, entry)
-		if (!p->dead && p->initiator && p->step != P1_DONE && !p->replaces && addr_equal(&p->path.local, &path->local) &&
-			addr_equal(&p->path.remote, &path->remote))
-			return p;
-	return NULL;
-}
-
 /* By the first KeyExchangeRule of the two ends that lets us begin. */
 static struct p1 *begin_p1(struct tunnel *t, struct errbuf *e)
 {
@@ -290,6 +341,27 @@ static struct p1 *begin_p1(struct tunnel *t, struct errbuf *e)
 	return p1_initiate(k, &path, r, NULL, &p, e) ? NULL : p;
 }
 
+/* After a restart the peer still has a phase 1 that we know nothing of: without a new one it would take us for dead. */
+static void adopt(struct ike *k, void *arg)
+{
+	struct tunnel *t = arg;
+	struct errbuf e;
+	struct p1 *p = t->p1 ? t->p1 : p1_between(k, &t->child.path.local, &t->child.path.remote);
+
+	if (p && !t->p1 && belongs(t, p))
+		tunnel_attach(t, p);
+	else if (!p && !p1_under_way(k, &t->child.path))
+		(void)begin_p1(t, &e);
+}
+
+void tunnel_resumed(struct tunnel *t)
+{
+	uint32_t spread = 0;
+
+	(void)ike_random(t->ike, &spread, sizeof(spread));
+	timer_set(t->ike, &t->adopt, t->ike->now + spread % (3 * IKE_SECOND));
+}
+
 void tunnel_negotiate(struct tunnel *t)
 {
 	struct ike *k = t->ike;
@@ -304,7 +376,7 @@ void tunnel_negotiate(struct tunnel *t)
 		quick_begin(t);
 		return;
 	}
-	p = under_way(k, path);
+	p = p1_under_way(k, path);
 	if (!p)
 		p = begin_p1(t, &e);
 	if (!p) {
@@ -378,10 +450,9 @@ void tunnel_deleted(struct p1 *p, uint8_t protocol, uint32_t spi)
 	struct ike *k = p->ike;
 	struct tunnel *t, *next;
 
-	for (t = TAILQ_FIRST(&k->tunnels); t; t = next) {
-		next = TAILQ_NEXT(t, entry);
-		if (!t->live || t->child.proto != protocol || !addr_equal(&t->child.path.remote, &p->path.remote) ||
-			!addr_equal(&t->child.path.local, &p->path.local))
+	for (t = LIST_FIRST(ends_bucket(k, &p->path)); t; t = next) {
+		next = LIST_NEXT(t, ends);
+		if (t->child.proto != protocol || !belongs(t, p))
 			continue;
 		for (struct old_child *o = t->old, *on; o; o = on) {
 			on = o->next;

@@ -160,11 +160,16 @@ static inline int pair_install(void *ctx, const struct ike_child *c)
 
 static inline void pair_ready(void *ctx, const struct ike_child *c)
 {
-	struct pair_child *x = pair_find(ctx, c->tunnel_id, c->generation);
-	if (x && x->there)
-		x->out = true;
-	else
-		((struct pair_peer *)ctx)->twice++;
+	struct pair_peer *p = ctx;
+	struct pair_child *x = pair_find(p, c->tunnel_id, c->generation);
+	if (!x || !x->there) {
+		p->twice++;
+		return;
+	}
+	for (size_t i = 0; i < p->n_children; i++) /* one is used, the others are only understood */
+		if (!strcmp(p->children[i].c.tunnel_id, c->tunnel_id))
+			p->children[i].out = false;
+	x->out = true;
 }
 
 static inline void pair_remove(void *ctx, const struct ike_child *c, const char *why)
