@@ -47,6 +47,7 @@ struct pair {
 	enum pair_fault fault;
 	size_t fault_at, fault_arg, sent;
 	bool cut_off; /* nothing arrives */
+	bool borrowed; /* the policies are not ours to free */
 	bool nat;     /* peer 0 is behind one: seen as nat_addr with other ports */
 	struct addr nat_addr;
 	uint16_t nat_shift;
@@ -292,9 +293,8 @@ static inline void pair_start(struct pair_peer *p, const struct ike_limits *l)
 		abort();
 }
 
-static inline struct pair *pair_new(const struct pair_policy *left, const struct pair_policy *right, struct signer *sl, struct signer *sr)
+static inline struct pair *pair_begin(struct ipsec_policy *left, struct ipsec_policy *right, struct signer *sl, struct signer *sr)
 {
-	static const struct pair_policy none;
 	struct pair *n = xnew(struct pair);
 
 	n->now = 1000 * PAIR_SECOND;
@@ -305,20 +305,35 @@ static inline struct pair *pair_new(const struct pair_policy *left, const struct
 		n->peer[i].net = n;
 		n->peer[i].addr = pair_addr(i ? PAIR_RIGHT : PAIR_LEFT);
 		n->peer[i].signer = i ? sr : sl;
+		n->peer[i].policy = i ? right : left;
+		pair_start(&n->peer[i], NULL);
 	}
-	n->peer[0].policy = pair_policy(PAIR_LEFT, PAIR_RIGHT, PAIR_LEFT_NET, PAIR_RIGHT_NET, left ? left : &none);
-	n->peer[1].policy = pair_policy(PAIR_RIGHT, PAIR_LEFT, PAIR_RIGHT_NET, PAIR_LEFT_NET, right ? right : &none);
-	pair_start(&n->peer[0], NULL);
-	pair_start(&n->peer[1], NULL);
 	pair_run(n);
 	return n;
+}
+
+/* With policies that stay the caller's. */
+static inline struct pair *pair_new_of(struct ipsec_policy *left, struct ipsec_policy *right)
+{
+	struct pair *n = pair_begin(left, right, NULL, NULL);
+	n->borrowed = true;
+	return n;
+}
+
+static inline struct pair *pair_new(const struct pair_policy *left, const struct pair_policy *right, struct signer *sl, struct signer *sr)
+{
+	static const struct pair_policy none;
+
+	return pair_begin(pair_policy(PAIR_LEFT, PAIR_RIGHT, PAIR_LEFT_NET, PAIR_RIGHT_NET, left ? left : &none),
+		pair_policy(PAIR_RIGHT, PAIR_LEFT, PAIR_RIGHT_NET, PAIR_LEFT_NET, right ? right : &none), sl, sr);
 }
 
 static inline void pair_free(struct pair *n)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		ike_free(n->peer[i].k);
-		ipsec_policy_free(n->peer[i].policy);
+		if (!n->borrowed)
+			ipsec_policy_free(n->peer[i].policy);
 		signer_free(n->peer[i].signer);
 	}
 	for (size_t i = 0; i < n->n_queue; i++)
