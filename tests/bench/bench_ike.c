@@ -257,7 +257,8 @@ static void flood_some(struct bench *b, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct addr from = {.family = 4};
 		uint32_t r[3];
-		(void)getrandom(r, sizeof(r), 0);
+		if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
+			abort();
 		from.b[0] = 10;
 		from.b[1] = (uint8_t)(128 | r[0]);
 		from.b[2] = (uint8_t)(r[0] >> 8);

@@ -141,10 +141,10 @@ static inline void ring_teardown(void)
 
 static inline const char *ring_path(const char *rest)
 {
-	static char out[4][256];
+	static char out[4][1024];
 	static unsigned n;
 	char *p = out[n++ % 4];
-	(void)snprintf(p, 256, "%s/%s", ring_top, rest);
+	(void)snprintf(p, 1024, "%.63s/%.900s", ring_top, rest);
 	return p;
 }
 
