@@ -4,40 +4,7 @@
  * again for a while: the engines must be able to agree on a tunnel then, with the same keys at both
  * ends, and hold little. Whatever pair.h asserts (nothing installed twice, nothing made ready that
  * is not installed) holds all the time. */
-#include "tests/support/check_main.h"
-#include <stdbool.h>
-#include <stdlib.h>
-
-/* Outside of a test, Check's assertions have nobody to tell: here they abort. */
-#undef ck_assert
-#undef ck_assert_msg
-#undef ck_assert_int_eq
-#undef ck_assert_int_ne
-#undef ck_assert_uint_eq
-#undef ck_assert_uint_lt
-#undef ck_assert_uint_ge
-#undef ck_assert_uint_gt
-#undef ck_assert_ptr_null
-#undef ck_assert_ptr_nonnull
-#undef ck_assert_str_eq
-#define ck_assert(x) must(x)
-#define ck_assert_msg(x, ...) must(x)
-#define ck_assert_int_eq(a, b) must((a) == (b))
-#define ck_assert_int_ne(a, b) must((a) != (b))
-#define ck_assert_uint_eq(a, b) must((a) == (b))
-#define ck_assert_uint_lt(a, b) must((a) < (b))
-#define ck_assert_uint_ge(a, b) must((a) >= (b))
-#define ck_assert_uint_gt(a, b) must((a) > (b))
-#define ck_assert_ptr_null(p) must(!(p))
-#define ck_assert_ptr_nonnull(p) must((p) != NULL)
-#define ck_assert_str_eq(a, b) must(!strcmp(a, b))
-
-static void must(bool good)
-{
-	if (!good)
-		abort();
-}
-
+#include "tests/support/check_abort.h"
 #include "tests/unit/lib/ike/pair/pair.h"
 #include "lib/base/rd.h"
 #include "lib/base/secret.h"
