@@ -89,6 +89,12 @@ static void report(void *arg, const struct ids_report_out *r)
 
 void core_ids_control(struct core *k)
 {
+	struct link_counters c;
+
+	for (unsigned i = 0; i < k->stack->n_links; i++) {
+		link_sum(&k->stack->links[i], &c);
+		ids_link_counts(k->stack->ids, i, c.rx_packets);
+	}
 	ids_control(k->stack->ids, loop_now_ms(), core_now_us(), report, k);
 }
 
@@ -106,6 +112,11 @@ void core_ids_stats(struct core *k, daemon_stat_fn fn, void *arg)
 	fn(arg, "stack_ids_discarded_total", "attack packets discarded", discarded);
 	fn(arg, "stack_ids_malformed_total", "malformed packets", c.detected[IDS_MALFORMED]);
 	fn(arg, "stack_ids_flood_total", "packets of floods dropped", c.detected[IDS_FLOOD]);
+	fn(arg, "stack_ids_scan_events_total", "probes that counted for scans", c.scan_events);
+	fn(arg, "stack_ids_scans_total", "scans told", c.scans_fast + c.scans_slow);
+	fn(arg, "stack_ids_sources_forgotten_total", "sources of probes forgotten for lack of room", c.evicted);
+	fn(arg, "stack_ids_syn_challenged_total", "SYNs answered with a challenge", c.challenged);
+	fn(arg, "stack_ids_syn_proven_total", "challenges answered by a real source", c.proven);
 	fn(arg, "stack_ids_records_lost_total", "records of events lost because too many came", c.lost);
 	fn(arg, "stack_ids_traced_packets_total", "packets traced", c.traced);
 }
@@ -126,6 +137,40 @@ static void types_fill(const struct ids_policy *p, const struct ids_counts *c, S
 	}
 }
 
+enum { SHOWN = 100 };
+
+struct shown_rows {
+	Stack__IdsScanner scanners[SHOWN], *scanner_list[SHOWN];
+	Stack__IdsFlood floods[SHOWN], *flood_list[SHOWN];
+	char addrs[2 * SHOWN][ADDR_TEXT_MAX];
+};
+
+static void sources_fill(struct core *k, struct shown_rows *rows, Stack__IdsReply *reply)
+{
+	struct ids_scanner scanners[SHOWN];
+	struct ids_flood floods[SHOWN];
+
+	reply->n_scanners = ids_scanners(k->stack->ids, loop_now_ms(), scanners, SHOWN);
+	reply->n_floods = ids_floods(k->stack->ids, floods, SHOWN);
+	reply->scanners = rows->scanner_list;
+	reply->floods = rows->flood_list;
+	for (size_t i = 0; i < reply->n_scanners; i++) {
+		Stack__IdsScanner *m = rows->scanner_list[i] = &rows->scanners[i];
+		stack__ids_scanner__init(m);
+		m->source = (char *)addr_text(&scanners[i].source, rows->addrs[i]);
+		SET(*m, fast, scanners[i].fast);
+		SET(*m, slow, scanners[i].slow);
+		SET(*m, reported, scanners[i].reported);
+	}
+	for (size_t i = 0; i < reply->n_floods; i++) {
+		Stack__IdsFlood *m = rows->flood_list[i] = &rows->floods[i];
+		stack__ids_flood__init(m);
+		m->address = (char *)addr_text(&floods[i].addr, rows->addrs[SHOWN + i]);
+		SET(*m, port, floods[i].port);
+		SET(*m, dropped, floods[i].dropped);
+	}
+}
+
 void method_ids(struct bus_call *call, const ProtobufCMessage *request)
 {
 	struct core *k = ((struct daemon *)bus_call_user(call))->state;
@@ -137,6 +182,13 @@ void method_ids(struct bus_call *call, const ProtobufCMessage *request)
 	(void)request;
 	ids_counts(k->stack->ids, &c);
 	types_fill(p, &c, types, type_list);
+	struct shown_rows *rows = xnew(struct shown_rows);
+	sources_fill(k, rows, &reply);
+	SET(reply, scan_events, c.scan_events);
+	SET(reply, scans_fast, c.scans_fast);
+	SET(reply, scans_slow, c.scans_slow);
+	SET(reply, sources, c.sources);
+	SET(reply, evicted, c.evicted);
 	reply.n_types = IDS_ATTACKS;
 	reply.types = type_list;
 	SET(reply, records_lost, c.lost);
@@ -145,4 +197,5 @@ void method_ids(struct bus_call *call, const ProtobufCMessage *request)
 	SET(reply, policy, p != NULL);
 	SET(reply, rules, p ? (uint32_t)p->n_rules : 0);
 	bus_reply(call, &reply.base);
+	free(rows);
 }

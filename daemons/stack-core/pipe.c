@@ -17,7 +17,44 @@ enum { PORT_NATT = 4500 };
 void pipe_drop(struct worker *w, struct pkt *p, unsigned reason)
 {
 	w->drops[reason]++;
+	ids_discarded(w->ids, p);
 	pkt_free(w->pool, p);
+}
+
+/* A bare TCP segment back to who sent @q, by the way it came: a flood of invented sources must not make us look for their addresses. */
+static void tcp_answer(struct worker *w, const struct pkt *q, const struct ids_answer *a)
+{
+	struct pkt *p = pkt_alloc(w->pool);
+	uint32_t header = q->family == 4 ? IP4_HEADER : IP6_HEADER;
+
+	if (!p) {
+		w->drops[DROP_LINK_NO_BUFFER]++;
+		return;
+	}
+	uint8_t *h = pkt_data(p), *t = h + header;
+	memset(t, 0, 20);
+	ip_put16(t, q->dport);
+	ip_put16(t + 2, q->sport);
+	ip_put32(t + 4, a->seq);
+	ip_put32(t + 8, a->ack);
+	t[12] = 0x50;
+	t[13] = a->flags;
+	ip_put16(t + 14, 0xffff);
+	uint16_t sum = csum_fold(csum_add(csum_pseudo(&q->dst, &q->src, IP_TCP, 20), t, 20));
+	memcpy(t + 16, &sum, 2);
+	p->len = header + 20;
+	if (q->family == 4)
+		ip4_write(h, &q->dst, &q->src, IP_TCP, 64, 0, p->len, 0, true);
+	else
+		ip6_write(h, &q->dst, &q->src, IP_TCP, 64, 0, 20);
+	p->in_link = p->out_link = q->in_link;
+	memcpy(p->mac, q->mac, 6);
+	if (w->stack->links[q->in_link].ethernet && !q->sa_in)
+		out_send(w, p);
+	else if (ip_parse(p))
+		pipe_route(w, p);
+	else
+		pipe_drop(w, p, p->drop);
 }
 
 static uint8_t kind_of(const struct worker *w, const struct addr *a)
@@ -139,6 +176,7 @@ static void local_in(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, DROP_IP_ICMP_IGNORED);
 		return;
 	}
+	ids_closed(w->ids, p);
 	pipe_error(w, p, p->proto == IP_UDP || p->proto == IP_TCP ? ICMP_PORT : ICMP_PROTO, 0);
 	pipe_drop(w, p, DROP_IP_UNREACHABLE);
 }
@@ -203,6 +241,21 @@ static bool filtered_in(struct worker *w, struct pkt *p)
 	return !p->drop;
 }
 
+/* What came from outside: the filter, then whether it is a probe or part of a flood. */
+static bool admitted(struct worker *w, struct pkt *p, bool home)
+{
+	struct ids_answer answer;
+
+	if (!filtered_in(w, p)) {
+		ids_filtered(w->ids, p);
+		return false;
+	}
+	bool pass = ids_session_in(w->ids, p, home, &answer);
+	if (answer.send)
+		tcp_answer(w, p, &answer);
+	return pass;
+}
+
 /* A packet in clear form whose p->nexthop is found. */
 static void clear_in(struct worker *w, struct pkt *p)
 {
@@ -223,10 +276,12 @@ static void clear_in(struct worker *w, struct pkt *p)
 			pipe_drop(w, p, p->drop);
 		return;
 	}
-	if (!from_host && !filtered_in(w, p)) {
+	if (!from_host && !admitted(w, p, to_home || r->kind == FIB_BROADCAST)) {
 		pipe_drop(w, p, p->drop);
 		return;
 	}
+	if (from_host)
+		ids_session_out(w->ids, p);
 	if (w->route_packets)
 		w->route_packets[p->nexthop]++;
 	switch (r->kind) {

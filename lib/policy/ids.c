@@ -276,12 +276,14 @@ static void choose(struct ids_policy *p)
 		else if (r->condition == IDS_COND_SCAN_GLOBAL)
 			p->scan = r;
 		else if (r->condition == IDS_COND_SCAN_EVENT)
-			p->scan_events = true;
+			p->scan_level[r->protocol] = r->count && r->sensitivity > p->scan_level[r->protocol] ? r->sensitivity : p->scan_level[r->protocol];
 		else
 			*(r->protocol == IDS_TCP ? &p->tr_tcp : &p->tr_udp) = true;
 		for (unsigned w = 0; r->condition == IDS_COND_TR && r->protocol == IDS_TCP && w < 1024; w++)
 			p->tr_ports.w[w] |= r->local ? r->local->w[w] : ~0ull;
 	}
+	for (unsigned i = 0; !p->scan && i < IDS_PROTOCOLS; i++)
+		p->scan_level[i] = IDS_NOTHING;
 }
 
 /* One definition of what a scan is: a condition of another name after the first is an error. */

@@ -99,7 +99,8 @@ struct ids_policy {
 	size_t n_rules;
 	const struct ids_rule *attacks[IDS_ATTACKS]; /* NULL: none */
 	const struct ids_rule *scan;		     /* ScanGlobal; NULL: no scan is looked for */
-	bool scan_events, tr_tcp, tr_udp;
+	bool tr_tcp, tr_udp;
+	enum ids_sensitivity scan_level[IDS_PROTOCOLS]; /* the highest of any rule; nothing without ScanGlobal */
 	struct ids_ports tr_ports;		     /* TCP ports with a TR rule */
 };
 

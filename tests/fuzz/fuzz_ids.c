@@ -64,7 +64,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ids_malformed(w, &p);
 	} else {
 		p.gso_size = data[0] & 4 ? 100 : 0;
+		struct ids_answer answer;
 		bool pass = data[0] & 2 ? ids_out(w, &p) : ids_in(w, &p);
+		if (pass && (data[0] & 2))
+			ids_session_out(w, &p);
+		else if (pass && (data[0] & 8))
+			ids_filtered(w, &p);
+		else if (pass && (data[0] & 16))
+			ids_closed(w, &p);
+		else if (pass)
+			pass = ids_session_in(w, &p, data[0] & 32, &answer);
 		if (pass != !p.drop || p.drop >= DROP_MAX)
 			abort();
 	}

@@ -171,4 +171,125 @@ rv.check("nodiscard: told, and passed", rv.until(lambda: n("DATA_HIDING") == bef
 m = heard("stack.ids.attack", "EZZ8649I")
 rv.check("the event says what would have been", m is not None and not m.discarded and "would have been discarded" in m.message, m)
 
+# --- scans ---
+SCANS = """
+IDSAction count { ActionType SCAN_EVENT count }
+IDSRule Scan { ConditionType ScanGlobal
+ IDSScanGlobalCondition { FSInterval 1
+ FSThreshold 5
+ SSInterval 120
+ SSThreshold 5
+ IDSExclusion { ExcludedAddrPort 192.0.2.120 } }
+ IDSAction { ActionType SCAN_GLOBAL } }
+IDSRule T { ConditionType ScanEvent
+ IDSScanEventCondition { Protocol TCP }
+ IDSActionRef count }
+IDSRule U { ConditionType ScanEvent
+ IDSScanEventCondition { Protocol UDP }
+ IDSActionRef count }
+"""
+SERVER = r"""
+import socket, threading, time
+def serve(port):
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("10.88.0.1", port)); s.listen(512)
+    while True:
+        c, _ = s.accept()
+        try:
+            c.sendall(b"hello"); c.close()
+        except OSError: pass
+for p in [80] + list(range(50000, 50030)):
+    threading.Thread(target=serve, args=(p,), daemon=True).start()
+time.sleep(1000)
+"""
+CLIENT = r"""
+import socket, sys
+src, ports = sys.argv[1], [int(p) for p in sys.argv[2].split(",")]
+n = 0
+for p in ports:
+    s = socket.socket(); s.settimeout(8)
+    try:
+        s.bind((src, 0)); s.connect(("10.88.0.1", p)); n += s.recv(5) == b"hello"; s.close()
+    except OSError: pass
+print(n)
+"""
+QUERIES = r"""
+import socket
+for i in range(20):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("10.88.0.1", 0)); s.sendto(b"question", ("192.0.2.119", 53)); s.close()
+"""
+RESOLVER = r"""
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("192.0.2.119", 53)); s.settimeout(20)
+try:
+    while True:
+        d, a = s.recvfrom(99); time.sleep(0.02); s.sendto(b"answer", a)
+except OSError: pass
+"""
+policy("discard", SCANS)
+net.addr(outside, "eth0", *["192.0.2.%d/24" % i for i in range(101, 121)])
+daemon.reload()
+rv.until(lambda: int(ids().get("rules", 0)) == len(ATTACKS) + 3, 10)
+rv.must("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv4.icmp_msgs_per_sec=100000", ns=gate)
+server = rv.Process(["/usr/bin/python3", "-c", SERVER], ns=gate)
+server.start()
+time.sleep(0.5)
+slow = rv.Process(["nmap", "-n", "-Pn", "-T1", "-sS", "-S", "192.0.2.110", "-e", "eth0", "-p", "2000-2006", "10.88.0.1"], ns=outside)
+slow.start()
+
+
+def reported():
+    return {s["source"] for s in ids().get("scanners", []) if s.get("reported")}
+
+
+def connect(src, ports):
+    p = subprocess.run(rv.in_ns(outside) + ["/usr/bin/python3", "-c", CLIENT, src, ",".join(map(str, ports))], capture_output=True, text=True, timeout=120)
+    return int(p.stdout.strip() or 0)
+
+
+# ordinary traffic first
+rv.check("a busy web client gets its pages", connect("192.0.2.116", [80] * 300) == 300)
+rv.check("an FTP client's data connections work", connect("192.0.2.117", list(range(50000, 50030))) == 30)
+resolver = rv.Process(["/usr/bin/python3", "-c", RESOLVER], ns=outside)
+resolver.start()
+time.sleep(0.3)
+rv.must("/usr/bin/python3", "-c", QUERIES, ns=gate)
+send("[IP(src='192.0.2.118',dst='10.88.0.1',ttl=2+i//3)/UDP(sport=40000+i,dport=33434+i)/b'traceroute' for i in range(30)]")
+time.sleep(1)
+rv.check("none of them is a scanner", not reported(), reported())
+for source, name, options in (("192.0.2.101", "connect", ["-sT"]), ("192.0.2.102", "SYN", ["-sS"]), ("192.0.2.103", "FIN", ["-sF"]),
+                              ("192.0.2.104", "NULL", ["-sN"]), ("192.0.2.105", "Xmas", ["-sX"]), ("192.0.2.106", "ACK", ["-sA"]),
+                              ("192.0.2.107", "UDP", ["-sU"]), ("192.0.2.108", "decoyed SYN", ["-sS", "-D", "192.0.2.150,192.0.2.151,ME"]),
+                              ("192.0.2.120", "excluded SYN", ["-sS"])):
+    target = ["-S", source, "-e", "eth0"] if name != "connect" else []
+    source = source if name != "connect" else "192.0.2.2"
+    p = subprocess.run(rv.in_ns(outside) + ["nmap", "-n", "-Pn", "-T4", "--max-retries", "1", *options, *target, "-p", "2000-2020", "10.88.0.1"],
+                       capture_output=True, text=True, timeout=120)
+    if name.startswith("excluded"):
+        rv.check("an excluded source may scan", p.returncode == 0 and source not in reported(), reported())
+        continue
+    rv.check("nmap's %s scan is found" % name, rv.until(lambda: source in reported(), 5), "%s %s %s" % (reported(), p.stdout[-300:], p.stderr))
+    m = heard("stack.ids.scan", "sipaddr=%s," % source)
+    rv.check("and told once: %s" % name, m is not None and m.type == "Fast" and m.rule == "Scan" and not heard("stack.ids.scan", "sipaddr=%s," % source, 0.2), m)
+rv.check("the decoys are among those told", {"192.0.2.150", "192.0.2.151"} <= reported(), reported())
+rv.check("the ordinary ones are not", not {"192.0.2.116", "192.0.2.117", "192.0.2.118", "192.0.2.119"} & reported(), reported())
+
+# --- SYN flood ---
+flood = rv.Process(["hping3", "-q", "--flood", "--rand-source", "-S", "-p", "80", "-I", "eth0", "10.88.0.1"], ns=outside)
+flood.start()
+rv.check("hping3's SYN flood is seen", rv.until(lambda: any(f["port"] == 80 for f in ids().get("floods", [])), 10), ids().get("floods"))
+m = heard("stack.ids.attack", "type=Flood")
+rv.check("and told", m is not None and m.dest_port == 80, m)
+before = n("FLOOD")
+start = time.monotonic()
+rv.check("a client that nobody knew is served meanwhile", connect("192.0.2.115", [80] * 5) == 5)
+took, rate = time.monotonic() - start, n("FLOOD") - before
+print("# 5 connections in %.0f ms under %.0f spoofed SYNs a second" % (took * 1e3, rate / max(took, 1e-3)))
+rv.check("what was dropped is counted", rate > 0)
+flood.kill()
+rv.check("a flood ends", rv.until(lambda: not ids().get("floods"), 60), ids().get("floods"))
+slow.wait(150)
+rv.check("nmap's slow scan (-T1) is found", "192.0.2.110" in reported(), reported())
+m = heard("stack.ids.scan", "sipaddr=192.0.2.110,scantype=S", 1)
+rv.check("as a slow one", m is not None and m.type == "Slow", m)
+
 rv.finish()

@@ -4,7 +4,6 @@
 #include "daemons/stack-core/ids/worker.h"
 #include "daemons/stack-core/ip/parse.h"
 
-enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 enum { IP6_HOP = 0, IP6_ROUTING = 43, IP6_FRAGMENT = 44, IP6_DEST = 60, ICMP_REDIRECT_TYPE = 5, ICMP6_REDIRECT = 137 };
 enum { FIRST_MIN = 576, OFFSET_MIN = 256, PADN = 1 };
 
@@ -59,6 +58,23 @@ bool attack_found(struct ids_worker *w, struct pkt *p, enum ids_attack a, unsign
 		return false;
 	p->drop = reasons[a];
 	return true;
+}
+
+void attack_flood(struct ids_worker *w, struct pkt *p)
+{
+	const struct ids_rule *r = w->policy ? w->policy->attacks[IDS_FLOOD] : NULL;
+	bump(&w->detected[IDS_FLOOD]);
+	bump(&w->discarded[IDS_FLOOD]);
+	if (r && r->report.trace && spend(&w->ids->trace_left[IDS_FLOOD]))
+		post_trace(w, p, 0, IDS_PROBE_FLOOD_SYN, r->report.trace_size);
+	p->drop = DROP_IDS_FLOOD;
+}
+
+void attack_flood_began(struct ids_worker *w, const struct pkt *p)
+{
+	const struct ids_rule *r = w->policy ? w->policy->attacks[IDS_FLOOD] : NULL;
+	if (r)
+		tell(w, p, r, IDS_PROBE_FLOOD_START, p->dport, true);
 }
 
 static bool wants(const struct ids_worker *w, enum ids_attack a)
@@ -146,7 +162,7 @@ static bool tcp(struct ids_worker *w, struct pkt *p, const uint8_t *l4)
 {
 	uint32_t header = (l4[12] >> 4) * 4u;
 	uint8_t flags = l4[13];
-	if ((flags & SYN) && (flags & (FIN | RST)))
+	if ((flags & TCP_SYN) && (flags & (TCP_FIN | TCP_RST)))
 		return !attack_found(w, p, IDS_MALFORMED, IDS_PROBE_FLAGS, flags);
 	if (header < 20 || (!p->fragment && header > p->len - p->l4_off))
 		return !attack_found(w, p, IDS_MALFORMED, IDS_PROBE_OFFSET, header);

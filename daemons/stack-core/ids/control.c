@@ -23,6 +23,74 @@ static void tell_attack(const struct teller *t, const struct ids_event *e)
 	t->fn(t->arg, &out);
 }
 
+static void tell_scan(const struct teller *t, const struct ids_event *e)
+{
+	struct scan_found f;
+	char text[IDS_TEXT_MAX];
+	if (!scan_add(t->ids, e, (uint32_t)(t->now_ms / 1000), &f))
+		return;
+	const struct ids_rule *r = t->ids->policy->scan;
+	struct ids_report_out out = {.told = IDS_TOLD_SCAN, .event = e, .rule = r, .log = r->report.log, .console = r->report.console,
+		.fast = f.is_fast, .count = f.is_fast ? f.fast : f.slow, .text = text_scan(e, r, &f, text)};
+	t->fn(t->arg, &out);
+}
+
+/* What no single packet shows: the control thread makes the record. */
+static void tell_made(const struct teller *t, struct ids_event *e)
+{
+	e->time_us = t->now_us;
+	e->kind = IDS_EV_ATTACK;
+	e->what = IDS_FLOOD;
+	tell_attack(t, e);
+}
+
+static void flood_ended(void *arg, const struct listener *l)
+{
+	struct teller *t = arg;
+	struct ids_event e = {.probe = IDS_PROBE_FLOOD_END, .proto = 6, .dst = l->addr, .dport = l->port, .discarded = true,
+		.value = (uint32_t)atomic_load_explicit(&l->dropped, memory_order_relaxed)};
+	if (t->ids->policy && t->ids->policy->attacks[IDS_FLOOD])
+		tell_made(t, &e);
+}
+
+/* An interface flood: at least so many discards in a minute, and at least that part of what came. */
+static void link_flood(const struct teller *t, unsigned link)
+{
+	const struct ids_rule *r = t->ids->policy ? t->ids->policy->attacks[IDS_FLOOD] : NULL;
+	struct link_flood *f = &t->ids->links[link];
+	uint64_t discarded = 0;
+	for (unsigned i = 0; i < t->ids->n_workers; i++)
+		discarded += atomic_load_explicit(&t->ids->workers[i]->link_discarded[link], memory_order_relaxed);
+	uint64_t lost = discarded - f->discarded, came = f->now_received - f->received;
+	bool over = r && lost >= r->flood_min && lost * 100 >= came * r->flood_percent, minute = t->now_ms >= f->since_ms + 60000;
+	struct ids_event e = {.link = (uint16_t)link, .value = (uint32_t)lost, .probe = over ? IDS_PROBE_FLOOD_LINK : IDS_PROBE_FLOOD_LINK_END,
+		.discarded = true};
+	if (r && (over ? !f->on : f->on && minute))
+		tell_made(t, &e);
+	f->on = over || (f->on && !minute);
+	if (!minute)
+		return;
+	f->since_ms = t->now_ms;
+	f->discarded = discarded;
+	f->received = f->now_received;
+}
+
+void ids_link_counts(struct ids *ids, unsigned link, uint64_t received)
+{
+	if (link < IDS_LINKS_MAX)
+		ids->links[link].now_received = received;
+}
+
+static void every_second(struct teller *t)
+{
+	if (t->now_ms < t->ids->second_ms + 1000)
+		return;
+	t->ids->second_ms = t->now_ms;
+	session_floods_end(t->ids, (uint32_t)(t->now_ms / 1000), flood_ended, t);
+	for (unsigned i = 0; i < IDS_LINKS_MAX; i++)
+		link_flood(t, i);
+}
+
 /* The end of a five-minute interval: what was held back is told, and budgets are full again. */
 static void interval_end(const struct teller *t)
 {
@@ -34,7 +102,7 @@ static void interval_end(const struct teller *t)
 		struct type_state *s = &ids->types[a];
 		const struct ids_rule *r = ids->policy ? ids->policy->attacks[a] : NULL;
 		uint64_t seen = c.detected[a] - s->seen_detected, held = seen > s->interval_logged ? seen - s->interval_logged : 0;
-		if (held && r && s->interval_logged) {
+		if (held && r && s->interval_logged && a != IDS_FLOOD) { /* its packets are not told one by one */
 			struct ids_report_out out = {.told = IDS_TOLD_SUPPRESSED, .rule = r, .count = held, .log = r->report.log,
 				.text = text_suppressed((enum ids_attack)a, held, t->now_us, text)};
 			s->suppressed += held;
@@ -79,8 +147,8 @@ void ids_control(struct ids *ids, uint64_t now_ms, uint64_t now_us, ids_report_f
 	struct ids_event e;
 	for (unsigned i = 0; i < ids->n_workers; i++)
 		for (unsigned budget = EVENT_RING; budget && post_take(ids->workers[i], &e); budget--)
-			if (e.kind == IDS_EV_ATTACK)
-				tell_attack(&t, &e);
+			e.kind == IDS_EV_ATTACK ? tell_attack(&t, &e) : tell_scan(&t, &e);
+	every_second(&t);
 	trace_drain(ids);
 	if (!ids->interval_ms)
 		ids->interval_ms = now_ms;

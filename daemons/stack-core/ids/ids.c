@@ -8,6 +8,8 @@ struct ids *ids_new(unsigned workers)
 	struct ids *ids = xcheck(aligned_alloc(64, (sizeof(struct ids) + 63) & ~(size_t)63));
 	memset(ids, 0, sizeof(*ids));
 	hash_key_init(&ids->key);
+	session_init(ids);
+	ids->scan = scan_new();
 	ids->n_workers = workers < IDS_WORKERS_MAX ? workers : IDS_WORKERS_MAX;
 	for (unsigned i = 0; i < IDS_ATTACKS; i++) {
 		atomic_store(&ids->log_left[i], IDS_LOGS);
@@ -33,6 +35,8 @@ void ids_free(struct ids *ids)
 		free(ids->workers[i]);
 	}
 	trace_close(ids);
+	session_fini(ids);
+	scan_free(ids->scan);
 	free(ids);
 }
 
@@ -78,13 +82,16 @@ bool ids_waiting(const struct ids *ids)
 
 void ids_counts(const struct ids *ids, struct ids_counts *ret)
 {
-	*ret = (struct ids_counts){.traced = ids->traced};
+	*ret = (struct ids_counts){.traced = ids->traced, .scan_events = ids->scan_events, .scans_fast = ids->scans_fast, .scans_slow = ids->scans_slow};
+	ret->evicted = scan_evicted(ids->scan, &ret->sources);
 	for (unsigned i = 0; i < ids->n_workers; i++) {
 		const struct ids_worker *w = ids->workers[i];
 		for (unsigned a = 0; a < IDS_ATTACKS; a++) {
 			ret->detected[a] += atomic_load_explicit(&w->detected[a], memory_order_relaxed);
 			ret->discarded[a] += atomic_load_explicit(&w->discarded[a], memory_order_relaxed);
 		}
+		ret->challenged += atomic_load_explicit(&w->challenged, memory_order_relaxed);
+		ret->proven += atomic_load_explicit(&w->proven, memory_order_relaxed);
 		ret->lost += atomic_load_explicit(&w->events.lost, memory_order_relaxed);
 		ret->trace_lost += atomic_load_explicit(&w->traces.lost, memory_order_relaxed);
 	}
@@ -92,6 +99,11 @@ void ids_counts(const struct ids *ids, struct ids_counts *ret)
 		ret->logged[a] = ids->types[a].logged;
 		ret->suppressed[a] = ids->types[a].suppressed;
 	}
+}
+
+void ids_discarded(struct ids_worker *w, const struct pkt *p)
+{
+	bump(&w->link_discarded[p->in_link % IDS_LINKS_MAX]);
 }
 
 const char *ids_probe_text(unsigned probe)

@@ -106,8 +106,24 @@ bool ids_waiting(const struct ids *ids); /* records that want to be taken at onc
 
 struct ids_counts {
 	uint64_t detected[IDS_ATTACKS], discarded[IDS_ATTACKS], logged[IDS_ATTACKS], suppressed[IDS_ATTACKS], lost, traced, trace_lost;
+	uint64_t scan_events, scans_fast, scans_slow, evicted, challenged, proven;
+	uint32_t sources; /* that probed lately, as far as they are remembered */
 };
 void ids_counts(const struct ids *ids, struct ids_counts *ret);
+
+struct ids_scanner {
+	struct addr source;
+	uint32_t fast, slow; /* distinct probes in either interval; an estimate when over 64 */
+	bool reported;
+};
+unsigned ids_scanners(const struct ids *ids, uint64_t now_ms, struct ids_scanner *ret, unsigned max); /* the busiest first */
+struct ids_flood {
+	struct addr addr;
+	uint16_t port;
+	uint64_t dropped;
+};
+unsigned ids_floods(const struct ids *ids, struct ids_flood *ret, unsigned max);
+void ids_link_counts(struct ids *ids, unsigned link, uint64_t received); /* for interface floods: packets so far, every second */
 
 /* --- workers --- W */
 void ids_worker_now(struct ids_worker *w, uint64_t now_ms, uint64_t now_us); /* once a batch */
@@ -118,3 +134,16 @@ bool ids_in(struct ids_worker *w, struct pkt *p);
 bool ids_out(struct ids_worker *w, struct pkt *p);
 /* ip_parse refused @p; its addresses are filled in where they can be read. */
 void ids_malformed(struct ids_worker *w, struct pkt *p);
+
+/* Connections, for scans, SYN floods and traffic regulation. A TCP segment to be sent back, or none. */
+struct ids_answer {
+	bool send;
+	uint8_t flags;
+	uint32_t seq, ack;
+};
+/* A packet from outside that filters permit; @home: for this host or the stack itself. False: p->drop is set. */
+bool ids_session_in(struct ids_worker *w, struct pkt *p, bool home, struct ids_answer *ret);
+void ids_session_out(struct ids_worker *w, struct pkt *p); /* of this host's programs */
+void ids_filtered(struct ids_worker *w, const struct pkt *p); /* from outside, denied by a filter */
+void ids_closed(struct ids_worker *w, const struct pkt *p);   /* to a port of the stack itself, which has none */
+void ids_discarded(struct ids_worker *w, const struct pkt *p); /* for whatever reason */

@@ -36,6 +36,17 @@ const char *text_attack(const struct ids_event *e, char out[IDS_TEXT_MAX])
 	return out;
 }
 
+const char *text_scan(const struct ids_event *e, const struct ids_rule *r, const struct scan_found *f, char out[IDS_TEXT_MAX])
+{
+	char when[40], src[ADDR_TEXT_MAX], name[65];
+	(void)snprintf(out, IDS_TEXT_MAX,
+		"EZZ8643I TRMD SCAN threshold exceeded:%s,sipaddr=%s,scantype=%c,pthreshold=%u,pinterval=%u,events=%u,correlator=%u,probeid=%08X,"
+		"sensorhostname=%s",
+		stamp(e->time_us, when), addr_text(&e->src, src), f->is_fast ? 'F' : 'S', f->is_fast ? r->fast_threshold : r->slow_threshold,
+		f->is_fast ? r->fast_min : r->slow_min, f->is_fast ? f->fast : f->slow, e->correlator, 0x04000000u | e->probe, host(name));
+	return out;
+}
+
 const char *text_suppressed(enum ids_attack a, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX])
 {
 	char when[40];

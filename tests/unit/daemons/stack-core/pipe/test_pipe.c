@@ -560,7 +560,8 @@ START_TEST(test_esp_in_udp)
 	inject(1, b, len, ETHER_IP4);
 	ip_put16(b + 24, 4000); /* a length that is none */
 	inject(1, b, len, ETHER_IP4);
-	ck_assert_uint_eq(dropped(DROP_IP_UNREACHABLE), 3);
+	ck_assert_uint_eq(dropped(DROP_IP_UNREACHABLE), 2);
+	ck_assert_uint_eq(dropped(DROP_IDS_MALFORMED), 1);
 	pkt_pool_free(pool);
 }
 END_TEST
