@@ -18,11 +18,11 @@ static void types(const Stack__IdsReply *r)
 
 static void pools(const Stack__IdsReply *r)
 {
-	struct cli_table *t = cli_table_new("PROT", "ADDRESS", "PORT", "RULE", "USED", "TOTAL", "PERCENT", "HOSTS", "STATE", "ACTION", "REFUSED", NULL);
+	struct cli_table *t = cli_table_new("PROT", "ADDRESS", "PORT", "RULE", "USED", "TOTAL", "PERCENT", "STATE", "ACTION", "REFUSED", NULL);
 	for (size_t i = 0; i < r->n_pools; i++) {
 		const Stack__IdsPool *m = r->pools[i];
 		cli_table_row(t, m->protocol, m->address ? m->address : "*", cli_u64(m->port), m->rule, cli_u64(m->used), cli_u64(m->total),
-			cli_u64(m->percentage), cli_u64(m->hosts), m->constrained ? "Constrained" : "Normal", m->limit ? "Limit" : "NoLimit",
+			cli_u64(m->percentage), m->constrained ? "Constrained" : "Normal", m->limit ? "Limit" : "NoLimit",
 			cli_u64(m->refused), NULL);
 	}
 	cli_table_end(t);

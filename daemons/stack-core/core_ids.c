@@ -6,6 +6,7 @@
 #include "lib/log/log.h"
 #include "proto/stack.pb-c.h"
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #define SET(m, field, value)             \
@@ -117,6 +118,7 @@ void core_ids_stats(struct core *k, daemon_stat_fn fn, void *arg)
 	fn(arg, "stack_ids_sources_forgotten_total", "sources of probes forgotten for lack of room", c.evicted);
 	fn(arg, "stack_ids_syn_challenged_total", "SYNs answered with a challenge", c.challenged);
 	fn(arg, "stack_ids_syn_proven_total", "challenges answered by a real source", c.proven);
+	fn(arg, "stack_ids_refused_total", "connections and datagrams over a limit", c.refused);
 	fn(arg, "stack_ids_records_lost_total", "records of events lost because too many came", c.lost);
 	fn(arg, "stack_ids_traced_packets_total", "packets traced", c.traced);
 }
@@ -142,8 +144,36 @@ enum { SHOWN = 100 };
 struct shown_rows {
 	Stack__IdsScanner scanners[SHOWN], *scanner_list[SHOWN];
 	Stack__IdsFlood floods[SHOWN], *flood_list[SHOWN];
-	char addrs[2 * SHOWN][ADDR_TEXT_MAX];
+	Stack__IdsPool pools[SHOWN], *pool_list[SHOWN];
+	char addrs[3 * SHOWN][ADDR_TEXT_MAX];
 };
+
+static void pools_fill(struct core *k, const char *protocol, struct shown_rows *rows, Stack__IdsReply *reply)
+{
+	struct ids_pool pools[SHOWN];
+	unsigned n = ids_pools(k->stack->ids, pools, SHOWN);
+
+	reply->pools = rows->pool_list;
+	for (unsigned i = 0; i < n; i++) {
+		const char *word = pools[i].protocol == IDS_TCP ? "TCP" : "UDP";
+		Stack__IdsPool *m = &rows->pools[i];
+		if (protocol && *protocol && strcasecmp(protocol, word))
+			continue;
+		stack__ids_pool__init(m);
+		m->protocol = (char *)word;
+		if (pools[i].addr.family)
+			m->address = (char *)addr_text(&pools[i].addr, rows->addrs[2 * SHOWN + i]);
+		m->rule = (char *)pools[i].rule;
+		SET(*m, port, pools[i].port);
+		SET(*m, total, pools[i].total);
+		SET(*m, used, pools[i].used);
+		SET(*m, percentage, pools[i].percentage);
+		SET(*m, constrained, pools[i].constrained);
+		SET(*m, limit, pools[i].limit);
+		SET(*m, refused, pools[i].refused);
+		rows->pool_list[reply->n_pools++] = m;
+	}
+}
 
 static void sources_fill(struct core *k, struct shown_rows *rows, Stack__IdsReply *reply)
 {
@@ -179,11 +209,11 @@ void method_ids(struct bus_call *call, const ProtobufCMessage *request)
 	Stack__IdsType types[IDS_ATTACKS], *type_list[IDS_ATTACKS];
 	struct ids_counts c;
 
-	(void)request;
 	ids_counts(k->stack->ids, &c);
 	types_fill(p, &c, types, type_list);
 	struct shown_rows *rows = xnew(struct shown_rows);
 	sources_fill(k, rows, &reply);
+	pools_fill(k, ((const Stack__IdsRequest *)request)->protocol, rows, &reply);
 	SET(reply, scan_events, c.scan_events);
 	SET(reply, scans_fast, c.scans_fast);
 	SET(reply, scans_slow, c.scans_slow);

@@ -49,12 +49,12 @@ static void tcp_answer(struct worker *w, const struct pkt *q, const struct ids_a
 		ip6_write(h, &q->dst, &q->src, IP_TCP, 64, 0, 20);
 	p->in_link = p->out_link = q->in_link;
 	memcpy(p->mac, q->mac, 6);
-	if (w->stack->links[q->in_link].ethernet && !q->sa_in)
-		out_send(w, p);
-	else if (ip_parse(p))
-		pipe_route(w, p);
-	else
+	if (!ip_parse(p))
 		pipe_drop(w, p, p->drop);
+	else if (w->stack->links[q->in_link].ethernet && !q->sa_in)
+		out_send(w, p);
+	else
+		pipe_route(w, p);
 }
 
 static uint8_t kind_of(const struct worker *w, const struct addr *a)

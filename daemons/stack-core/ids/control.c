@@ -1,5 +1,5 @@
 /* control: what workers recorded, told: log lines and events with their limits, counts of what was held back, statistics. */
-#include "daemons/stack-core/ids/worker.h"
+#include "daemons/stack-core/ids/regulate.h"
 
 struct teller {
 	struct ids *ids;
@@ -33,6 +33,65 @@ static void tell_scan(const struct teller *t, const struct ids_event *e)
 	struct ids_report_out out = {.told = IDS_TOLD_SCAN, .event = e, .rule = r, .log = r->report.log, .console = r->report.console,
 		.fast = f.is_fast, .count = f.is_fast ? f.fast : f.slow, .text = text_scan(e, r, &f, text)};
 	t->fn(t->arg, &out);
+}
+
+/* A refusal. On the console only the first of a constrained period. */
+static void tell_tr(const struct teller *t, const struct ids_event *e)
+{
+	const struct ids_policy *p = t->ids->policy;
+	const struct ids_rule *r = p ? ids_tr_rule(p, (enum ids_protocol)e->protocol, &e->dst, e->dport) : NULL;
+	char text[IDS_TEXT_MAX];
+	struct ids_report_out out = {.told = IDS_TOLD_TR, .event = e, .rule = r, .log = r && r->report.log, .text = text_tr(e, text)};
+	out.console = r && r->report.console;
+	for (unsigned i = 0; out.console && e->kind == IDS_EV_TR_TCP && i < POOLS; i++) {
+		struct pool *o = &t->ids->tr->pools[i];
+		if (o->port != e->dport || !atomic_load(&o->tag) || (o->addr.family && !addr_equal(&o->addr, &e->dst)))
+			continue;
+		out.console = !o->told;
+		o->told = true;
+	}
+	t->fn(t->arg, &out);
+}
+
+static void constrained(const struct teller *t, struct ids_event *e, const struct ids_rule *r, bool entered)
+{
+	char text[IDS_TEXT_MAX];
+	e->time_us = t->now_us;
+	struct ids_report_out out = {.told = IDS_TOLD_CONSTRAINED, .event = e, .rule = r, .log = r->report.log, .entered = entered,
+		.text = text_constrained(e, entered, text)};
+	t->fn(t->arg, &out);
+}
+
+/* Constrained from 90 % on; normal again below 88 % and at least two under the limit. */
+static void pools(const struct teller *t)
+{
+	struct regulation *g = t->ids->tr;
+	for (unsigned i = 0; g && i < POOLS; i++) {
+		struct pool *o = &g->pools[i];
+		const struct ids_rule *r = atomic_load_explicit(&o->tag, memory_order_acquire) ? tr_rule_of(t->ids->policy, o) : NULL;
+		uint32_t used = atomic_load(&o->used);
+		if (!r)
+			continue;
+		bool enter = !o->constrained && used * 100ull >= r->total * 90ull;
+		bool leave = o->constrained && used * 100ull < r->total * 88ull && used + 2 <= r->total;
+		struct ids_event e = {.kind = IDS_EV_TR_TCP, .protocol = IDS_TCP, .proto = 6, .probe = IDS_PROBE_TR_TCP, .dst = o->seen, .dport = o->port,
+			.current = used, .total = r->total, .percent = r->percentage};
+		if (enter || leave) {
+			o->constrained = enter;
+			o->told = o->told && enter;
+			constrained(t, &e, r, enter);
+		}
+	}
+	for (unsigned i = 0; g && i < g->n_queues; i++) {
+		struct queue *q = &g->queues[i];
+		bool over = atomic_load(&q->over);
+		const struct ids_rule *r = t->ids->policy ? ids_tr_rule(t->ids->policy, IDS_UDP, &q->addr, q->port) : NULL;
+		struct ids_event e = {.kind = IDS_EV_TR_UDP, .protocol = IDS_UDP, .proto = 17, .probe = IDS_PROBE_TR_UDP, .dst = q->addr, .dport = q->port,
+			.current = atomic_load(&q->queued), .total = atomic_load(&q->limit)};
+		if (r && q->constrained && !over)
+			constrained(t, &e, r, false);
+		q->constrained = over;
+	}
 }
 
 /* What no single packet shows: the control thread makes the record. */
@@ -86,6 +145,7 @@ static void every_second(struct teller *t)
 	if (t->now_ms < t->ids->second_ms + 1000)
 		return;
 	t->ids->second_ms = t->now_ms;
+	tr_sweep(t->ids, t->now_ms);
 	session_floods_end(t->ids, (uint32_t)(t->now_ms / 1000), flood_ended, t);
 	for (unsigned i = 0; i < IDS_LINKS_MAX; i++)
 		link_flood(t, i);
@@ -108,6 +168,8 @@ static void interval_end(const struct teller *t)
 			s->suppressed += held;
 			t->fn(t->arg, &out);
 		}
+		if (ids->tr)
+			atomic_store(&ids->tr->left, IDS_LOGS);
 		s->seen_detected = c.detected[a];
 		s->interval_logged = s->console = 0;
 		atomic_store(&ids->log_left[a], IDS_LOGS);
@@ -147,7 +209,9 @@ void ids_control(struct ids *ids, uint64_t now_ms, uint64_t now_us, ids_report_f
 	struct ids_event e;
 	for (unsigned i = 0; i < ids->n_workers; i++)
 		for (unsigned budget = EVENT_RING; budget && post_take(ids->workers[i], &e); budget--)
-			e.kind == IDS_EV_ATTACK ? tell_attack(&t, &e) : tell_scan(&t, &e);
+			(e.kind == IDS_EV_ATTACK ? tell_attack : e.kind == IDS_EV_SCAN ? tell_scan : tell_tr)(&t, &e);
+	tr_sample(ids, now_ms);
+	pools(&t);
 	every_second(&t);
 	trace_drain(ids);
 	if (!ids->interval_ms)

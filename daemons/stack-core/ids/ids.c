@@ -1,5 +1,5 @@
 /* See ids.h: making, changing, counting. */
-#include "daemons/stack-core/ids/worker.h"
+#include "daemons/stack-core/ids/regulate.h"
 #include "lib/base/xalloc.h"
 #include <urcu-qsbr.h>
 
@@ -37,6 +37,7 @@ void ids_free(struct ids *ids)
 	trace_close(ids);
 	session_fini(ids);
 	scan_free(ids->scan);
+	free(ids->tr);
 	free(ids);
 }
 
@@ -53,6 +54,11 @@ const struct ids_policy *ids_policy_of(const struct ids *ids)
 void ids_apply(struct ids *ids, const struct ids_policy *p)
 {
 	const struct ids_policy *old = ids->policy;
+	if (p && (p->tr_tcp || p->tr_udp) && !ids->tr) {
+		ids->tr = xcheck(aligned_alloc(64, (sizeof(struct regulation) + 63) & ~(size_t)63));
+		memset(ids->tr, 0, sizeof(*ids->tr));
+		atomic_store(&ids->tr->left, IDS_LOGS);
+	}
 	rcu_assign_pointer(ids->policy, (struct ids_policy *)p);
 	if (old)
 		synchronize_rcu();
@@ -95,10 +101,33 @@ void ids_counts(const struct ids *ids, struct ids_counts *ret)
 		ret->lost += atomic_load_explicit(&w->events.lost, memory_order_relaxed);
 		ret->trace_lost += atomic_load_explicit(&w->traces.lost, memory_order_relaxed);
 	}
+	for (unsigned i = 0; ids->tr && i < POOLS; i++)
+		ret->refused += atomic_load_explicit(&ids->tr->pools[i].refused, memory_order_relaxed);
+	for (unsigned i = 0; ids->tr && i < ids->tr->n_queues; i++)
+		ret->refused += atomic_load_explicit(&ids->tr->queues[i].refused, memory_order_relaxed);
 	for (unsigned a = 0; a < IDS_ATTACKS; a++) {
 		ret->logged[a] = ids->types[a].logged;
 		ret->suppressed[a] = ids->types[a].suppressed;
 	}
+}
+
+unsigned ids_pools(const struct ids *ids, struct ids_pool *ret, unsigned max)
+{
+	const struct regulation *g = ids->tr;
+	unsigned n = 0;
+	for (unsigned i = 0; g && i < POOLS && n < max; i++) {
+		const struct pool *o = &g->pools[i];
+		const struct ids_rule *r = atomic_load(&o->tag) ? tr_rule_of(ids->policy, o) : NULL;
+		if (r)
+			ret[n++] = (struct ids_pool){IDS_TCP, o->addr, o->port, r->name, r->total, atomic_load(&o->used), r->percentage, o->constrained,
+				r->limit, atomic_load(&o->refused)};
+	}
+	for (unsigned i = 0; g && i < g->n_queues && n < max; i++) {
+		const struct queue *q = &g->queues[i];
+		ret[n++] = (struct ids_pool){IDS_UDP, q->addr, q->port, q->rule, atomic_load(&q->limit), atomic_load(&q->queued), 0, q->constrained,
+			atomic_load(&q->discards), atomic_load(&q->refused)};
+	}
+	return n;
 }
 
 void ids_discarded(struct ids_worker *w, const struct pkt *p)

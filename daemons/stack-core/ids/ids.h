@@ -106,7 +106,7 @@ bool ids_waiting(const struct ids *ids); /* records that want to be taken at onc
 
 struct ids_counts {
 	uint64_t detected[IDS_ATTACKS], discarded[IDS_ATTACKS], logged[IDS_ATTACKS], suppressed[IDS_ATTACKS], lost, traced, trace_lost;
-	uint64_t scan_events, scans_fast, scans_slow, evicted, challenged, proven;
+	uint64_t scan_events, scans_fast, scans_slow, evicted, challenged, proven, refused; /* refused: traffic regulation */
 	uint32_t sources; /* that probed lately, as far as they are remembered */
 };
 void ids_counts(const struct ids *ids, struct ids_counts *ret);
@@ -123,6 +123,16 @@ struct ids_flood {
 	uint64_t dropped;
 };
 unsigned ids_floods(const struct ids *ids, struct ids_flood *ret, unsigned max);
+struct ids_pool { /* a regulated port: connections, or datagrams that wait */
+	enum ids_protocol protocol;
+	struct addr addr; /* family 0: every address */
+	uint16_t port;
+	const char *rule;
+	uint32_t total, used, percentage;
+	bool constrained, limit;
+	uint64_t refused;
+};
+unsigned ids_pools(const struct ids *ids, struct ids_pool *ret, unsigned max);
 void ids_link_counts(struct ids *ids, unsigned link, uint64_t received); /* for interface floods: packets so far, every second */
 
 /* --- workers --- W */

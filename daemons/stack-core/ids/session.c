@@ -12,7 +12,7 @@
  * all when it restarts. Why not random early drop alone: at a million spoofed SYNs a second what is left for a real client is nothing.
  * A source that has completed a connection in the last minutes is known without being asked. */
 #include "daemons/stack-core/drop.h"
-#include "daemons/stack-core/ids/worker.h"
+#include "daemons/stack-core/ids/regulate.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "lib/base/xalloc.h"
 
@@ -187,12 +187,21 @@ static bool proves(struct ids_worker *w, const struct pkt *p, uint32_t seq)
 
 /* --- segments --- */
 
-static bool syn_in(struct ids_worker *w, struct pkt *p, struct ids_answer *ret)
+static bool regulated(const struct ids_worker *w, uint16_t port)
+{
+	return w->policy && w->policy->tr_tcp && ids_port(&w->policy->tr_ports, port);
+}
+
+static bool syn_in(struct ids_worker *w, struct pkt *p, bool home, struct ids_answer *ret)
 {
 	uint64_t h = session_hash(w->ids, &p->src, p->sport, &p->dst, p->dport);
 	struct listener *l = listener_of(w, &p->dst, p->dport);
 	if (l && attacked(w, p, l) && !p->sa_in && !known(w, &p->src))
 		return challenge(w, p, l, ret);
+	if (home && regulated(w, p->dport) && !tr_open(w, p, ret)) {
+		resolved(w, &p->dst, p->dport);
+		return false;
+	}
 	half_put(w, h, HALF_OPENED);
 	atomic_store_explicit(&w->ids->port_s[p->dport], (uint16_t)now_s(w) | 1, memory_order_relaxed);
 	return true;
@@ -270,16 +279,20 @@ bool ids_session_in(struct ids_worker *w, struct pkt *p, bool home, struct ids_a
 			icmp_in(w, p);
 		return true;
 	}
+	if (p->proto == IP_UDP)
+		return !home || !w->policy || !w->policy->tr_udp || tr_datagram(w, p);
 	if (p->proto != IP_TCP)
 		return true;
 	const uint8_t *l4 = pkt_data(p) + p->l4_off;
 	uint8_t flags = l4[13];
+	if ((flags & (TCP_FIN | TCP_RST)) && regulated(w, p->dport))
+		tr_close(w, &p->src, p->sport, &p->dst, p->dport, flags, true);
 	if (!(flags & (TCP_SYN | TCP_ACK | TCP_RST)))
 		probe_event(w, p, IDS_TCP, IDS_VERY, IDS_PROBE_SCAN_FLAGS);
 	else if (flags & TCP_RST)
 		return rst_in(w, p, l4, flags);
 	else if ((flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
-		return syn_in(w, p, ret);
+		return syn_in(w, p, home, ret);
 	else if (flags & TCP_SYN)
 		reply(w, p, flags, false);
 	else
@@ -327,6 +340,8 @@ void ids_session_out(struct ids_worker *w, struct pkt *p)
 		uint8_t flags = pkt_data(p)[p->l4_off + 13];
 		if ((flags & TCP_RST) || (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 			reply(w, p, flags, true);
+		if ((flags & (TCP_FIN | TCP_RST)) && regulated(w, p->sport))
+			tr_close(w, &p->dst, p->dport, &p->src, p->sport, flags, false);
 	} else if (!udp_looked_for(w)) {
 		return;
 	} else if (p->proto == IP_UDP) {

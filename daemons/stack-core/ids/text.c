@@ -1,4 +1,5 @@
-/* text: messages as TRMD writes them (zos.md section 5). Numbers of EZZ8648I and the statistics are from memory there. */
+/* text: messages as TRMD writes them (zos.md section 5). The numbers
+ * EZZ8648I, EZZ8650I (statistics), EZZ9321I, EZZ9322I, EZZ9325I and EZZ8639I are from memory. */
 #include "daemons/stack-core/ids/worker.h"
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +45,31 @@ const char *text_scan(const struct ids_event *e, const struct ids_rule *r, const
 		"sensorhostname=%s",
 		stamp(e->time_us, when), addr_text(&e->src, src), f->is_fast ? 'F' : 'S', f->is_fast ? r->fast_threshold : r->slow_threshold,
 		f->is_fast ? r->fast_min : r->slow_min, f->is_fast ? f->fast : f->slow, e->correlator, 0x04000000u | e->probe, host(name));
+	return out;
+}
+
+const char *text_tr(const struct ids_event *e, char out[IDS_TEXT_MAX])
+{
+	char when[40], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX], name[65];
+	if (e->kind == IDS_EV_TR_UDP)
+		(void)snprintf(out, IDS_TEXT_MAX, "EZZ8638I TRMD UDP constrained entry logged:%s,dipaddr=%s,dport=%u,qsize=%u,queued=%u,discarded=%s,"
+			"correlator=%u,probeid=%08X,sensorhostname=%s", stamp(e->time_us, when), addr_text(&e->dst, dst), e->dport, e->total, e->current,
+			e->discarded ? "yes" : "no", e->correlator, 0x04000000u | e->probe, host(name));
+	else
+		(void)snprintf(out, IDS_TEXT_MAX, "%s TRMD TCP connection %srefused:%s,lhost=%s,port=%u,host=%s,available=%u,total=%u,percent=%u,"
+			"correlator=%u,probeid=%08X,host_current=%u,sensorhostname=%s", e->discarded ? "EZZ9324I" : "EZZ9325I",
+			e->discarded ? "" : "would have been ", stamp(e->time_us, when), addr_text(&e->dst, dst), e->dport, addr_text(&e->src, src),
+			e->available, e->total, e->percent, e->correlator, 0x04000000u | e->probe, e->current, host(name));
+	return out;
+}
+
+const char *text_constrained(const struct ids_event *e, bool entered, char out[IDS_TEXT_MAX])
+{
+	char when[40], dst[ADDR_TEXT_MAX], name[65];
+	(void)snprintf(out, IDS_TEXT_MAX, "%s TRMD %s constrained %s logged:%s,lhost=%s,port=%u,%s=%u,total=%u,sensorhostname=%s",
+		e->kind == IDS_EV_TR_UDP ? "EZZ8639I" : entered ? "EZZ9321I" : "EZZ9322I", e->kind == IDS_EV_TR_UDP ? "UDP" : "TCP",
+		entered ? "entry" : "exit", stamp(e->time_us, when), addr_text(&e->dst, dst), e->dport, e->kind == IDS_EV_TR_UDP ? "queued" : "connections",
+		e->current, e->total, host(name));
 	return out;
 }
 

@@ -59,6 +59,7 @@ struct ids_worker {
 };
 
 struct scan_table;
+struct regulation;
 
 
 struct type_state { /* of an attack type; control thread */
@@ -84,6 +85,7 @@ struct ids {
 	struct hash_key cookie_key;
 	struct link_flood links[IDS_LINKS_MAX];
 	struct scan_table *scan;
+	struct regulation *tr; /* NULL: no policy had a TR rule yet */
 	uint64_t second_ms, scan_events, scans_fast, scans_slow;
 	FILE *trace;
 	uint64_t trace_size, traced;
@@ -140,5 +142,7 @@ void trace_close(struct ids *ids);
 /* text.c */
 const char *text_attack(const struct ids_event *e, char out[IDS_TEXT_MAX]);
 const char *text_scan(const struct ids_event *e, const struct ids_rule *r, const struct scan_found *f, char out[IDS_TEXT_MAX]);
+const char *text_tr(const struct ids_event *e, char out[IDS_TEXT_MAX]);
+const char *text_constrained(const struct ids_event *e, bool entered, char out[IDS_TEXT_MAX]);
 const char *text_suppressed(enum ids_attack a, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX]);
 const char *text_statistics(enum ids_attack a, uint64_t detected, uint64_t discarded, uint64_t now_us, char out[IDS_TEXT_MAX]);
