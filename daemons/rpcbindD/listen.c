@@ -26,6 +26,19 @@ void rb_take_address(const struct sockaddr_storage *s, struct addr *ret, uint16_
 	}
 }
 
+/* RFC 5665 section 5.3 and IANA: ff02::202 is where clients on a link look for any registry. */
+static void join_links(int fd)
+{
+	struct ipv6_mreq m = {.ipv6mr_multiaddr.s6_addr = {0xff, 2, [14] = 2, [15] = 2}};
+	struct if_nameindex *all = if_nameindex();
+	for (const struct if_nameindex *i = all; i && i->if_index; i++) {
+		m.ipv6mr_interface = i->if_index;
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &m, sizeof(m)); /* a link without multicast has no such clients */
+	}
+	if (all)
+		if_freenameindex(all);
+}
+
 static void prepare(struct rb_socket *s, const struct rb_conf *c)
 {
 	int one = 1, size = UDP_BUFFER;
@@ -34,9 +47,10 @@ static void prepare(struct rb_socket *s, const struct rb_conf *c)
 	if (s->kind != RB_UDP)
 		return;
 	(void)setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (netid_family(s->netid) == 6)
+	if (netid_family(s->netid) == 6) {
 		(void)setsockopt(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	else
+		join_links(s->fd);
+	} else
 		(void)setsockopt(s->fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
 	if (c->remote.doi && netid_family(s->netid) == 4)
 		(void)setsockopt(s->fd, IPPROTO_IP, IP_RECVOPTS, &one, sizeof(one));

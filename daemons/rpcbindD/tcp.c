@@ -234,20 +234,31 @@ static void on_conn(void *arg, int fd, unsigned events)
 
 /* --- connections --- */
 
+/* An IPv6 source is its /64: within it addresses cost nothing. */
+static bool same_source(const struct addr *a, const struct addr *b)
+{
+	return a->family == b->family && memcmp(a->b, b->b, a->family == 6 ? 8 : 4) == 0;
+}
+
+/* The place of a stranger: for a caller of this host at any time, for another when it has been idle. */
+static bool make_place(struct rpcbind *rb, bool local)
+{
+	for (struct rb_conn *c = rb->conns_last; c; c = c->before)
+		if (loop_now_ms() - c->used_ms >= STALE_MS || (local && !c->local)) {
+			close_conn(c);
+			return true;
+		}
+	return false;
+}
+
 static bool has_room(struct rpcbind *rb, const struct addr *from, bool local)
 {
 	unsigned same = 0;
 	for (const struct rb_conn *c = rb->conns; !local && c; c = c->next)
-		same += !c->local && addr_equal(&c->addr, from);
-	if (same >= rb->conf->connections_per_source)
+		same += !c->local && same_source(&c->addr, from);
+	if (!local && same >= rb->conf->connections_per_source)
 		return false;
-	if (rb->nconns < rb->conf->connections)
-		return true;
-	struct rb_conn *oldest = rb->conns_last;
-	if (!oldest || loop_now_ms() - oldest->used_ms < STALE_MS)
-		return false;
-	close_conn(oldest);
-	return true;
+	return rb->nconns < rb->conf->connections || make_place(rb, local);
 }
 
 static void take_conn(struct rb_socket *s, int fd, const struct sockaddr_storage *peer)

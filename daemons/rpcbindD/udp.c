@@ -2,6 +2,7 @@
  * address may be forged; who asks too often hears nothing. */
 #include "daemons/rpcbindD/rpcbind.h"
 #include "lib/base/xalloc.h"
+#include <unistd.h>
 
 enum { BATCH = 32, IN_MAX = 9216, CONTROL_MAX = 128, OUT_CONTROL = 40 };
 
@@ -55,6 +56,21 @@ static void write_control(struct msghdr *m, const struct rb_caller *c, uint8_t *
 	m->msg_control = space;
 }
 
+/* What was sent to a group is answered from the address that the way back has. */
+static void own_address(struct rb_caller *c)
+{
+	struct sockaddr_storage own;
+	socklen_t len = sizeof(own);
+	uint16_t port;
+	int fd = socket(c->peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	c->here = (struct addr){0};
+	if (fd < 0)
+		return;
+	if (!connect(fd, (struct sockaddr *)&c->peer, c->peer_len) && !getsockname(fd, (struct sockaddr *)&own, &len))
+		rb_take_address(&own, &c->here, &port);
+	(void)close(fd);
+}
+
 static bool describe(struct rb_socket *s, unsigned i, struct rb_caller *c)
 {
 	struct rpcbind *rb = s->rb;
@@ -65,6 +81,8 @@ static bool describe(struct rb_socket *s, unsigned i, struct rb_caller *c)
 	read_control(&in_msgs[i].msg_hdr, c);
 	if (c->addr.family == 4)
 		c->netid = NETID_UDP;
+	if (c->here.family == 6 && c->here.b[0] == 0xff)
+		own_address(c);
 	c->local = c->ifindex && c->ifindex == rb->lo_index;
 	c->room = RB_UDP_REPLY_MAX;
 	if (c->local)

@@ -240,7 +240,7 @@ def flood(victims, attacker, d):
             heard += 1
     except OSError:
         pass
-    rv.check("a flood of %d from one source leaves another its service" % sent[0], sent[0] > 2000 and good >= 97, good)
+    rv.check("a flood of %d from one source leaves another its service" % sent[0], sent[0] > 1000 and good >= 97, good)
     rv.check("and this host's", mine >= 297, mine)
     rv.check("the flooder itself is held to its rate", 0 < heard < sent[0] / 2, "%d of %d" % (heard, sent[0]))
     time.sleep(2.5)  # its rate recovers
@@ -252,6 +252,24 @@ def flood(victims, attacker, d):
             break
     alive = sum(rpc.ask(c, 4, 0) is not None for c in held)
     rv.check("one source has at most its number of connections", 10 <= alive <= 16, alive)
+    mob = []
+    for i in range(10, 14):  # more sources than there are connections
+        rv.must("ip", "addr", "add", "192.0.2.%d/24" % i, "dev", "eth0", ns=attacker)
+        with In(attacker):
+            for _ in range(16):
+                t = socket.socket()
+                t.bind(("192.0.2.%d" % i, 0))
+                t.settimeout(2)
+                try:
+                    t.connect((V4, 111))
+                    mob.append(t)
+                except OSError:
+                    pass
+    answered = sum(rpc.ask(rpc.local(), 4, 0) is not None for _ in range(5)) + sum(rpc.ask(rpc.tcp(), 4, 0) is not None for _ in range(5))
+    rv.check("when strangers hold all connections this host's programs still connect", answered == 10, answered)
+    for t in mob + held:
+        t.close()
+    time.sleep(0.5)
     c = stranger(victims, V4, rpc.tcp)
     rv.check("another source can still connect", rpc.ask(c, 4, 0) is not None)
     p = rv.run("rpcbindctl", "stats", "--openmetrics")
@@ -320,6 +338,16 @@ def remote_on(ns, e):
              silent(s, 2, rpc.CALLIT, call_args(7, 1, 1, b"")))
     p = rv.run("rpcinfo", "-b", str(PROG + 5000), "1", ns=ns, timeout=60)
     rv.check("rpcinfo -b finds it by broadcast", V4 in p.stdout, p.stdout + p.stderr)
+    with In(ns):
+        group = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        group.settimeout(5)
+        group.sendto(rpc.call(4, rpc.CALLIT, call_args(PROG + 5000, 1, 1, b"anybody"), xid=9), ("ff02::202", 111, 0, socket.if_nametoindex("eth0")))
+    try:
+        data, peer = group.recvfrom(9000)
+        r = rpc.Reply(data)
+        rv.check("a call to the group of all registries on the link is answered", r.how == "ok" and r.r.text().endswith(rpc.uaddr("", e.port)) and r.r.bytes() == b"anybody", peer)
+    except TimeoutError:
+        rv.check("a call to the group of all registries on the link is answered", False)
     big = rpc.ask(stranger(ns, V4), 4, rpc.INDIRECT, call_args(PROG + 5000, 1, 1, b"y" * 8000))
     rv.check("long arguments pass", big is not None and big.how == "ok" and (big.r.text(), len(big.r.bytes()))[1] == 8000)
 
