@@ -1,6 +1,6 @@
-/* pipe: the way of a packet from the link to the decision where it goes.
+/* pipe: the way of a packet in clear to the decision where it goes.
  *
- *   receive -> parse -> attack? -> ours and ESP/AH? open it, parse again -> attack? -> inbound filter -> route: host, stack itself, or out (out.c)
+ *   sort.c: in clear, or opened -> inbound filter -> route: host, stack itself, or out (out.c)
  *
  * The filter sees each packet once on its way in and once on its way out; packets between the host's programs and the wire
  * are local and only out or in. A packet that came through a tunnel is the inner one for filters (RFC 4301 section 5.2, which
@@ -11,8 +11,6 @@
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/worker.h"
 #include <string.h>
-
-enum { PORT_NATT = 4500 };
 
 void pipe_drop(struct worker *w, struct pkt *p, unsigned reason)
 {
@@ -65,6 +63,11 @@ static uint8_t kind_of(const struct worker *w, const struct addr *a)
 static bool is_home(uint8_t kind)
 {
 	return kind == FIB_LOCAL || kind == FIB_HOST;
+}
+
+bool pipe_is_ours(const struct worker *w, const struct addr *a)
+{
+	return is_home(kind_of(w, a));
 }
 
 static bool icmp_token(struct worker *w)
@@ -227,7 +230,7 @@ static void transit(struct worker *w, struct pkt *p, bool from_host)
 	out_decide(w, p);
 }
 
-static bool filtered_in(struct worker *w, struct pkt *p)
+bool pipe_filter_in(struct worker *w, struct pkt *p)
 {
 	struct filter_verdict v;
 
@@ -246,7 +249,7 @@ static bool admitted(struct worker *w, struct pkt *p, bool home)
 {
 	struct ids_answer answer;
 
-	if (!filtered_in(w, p)) {
+	if (!pipe_filter_in(w, p)) {
 		ids_filtered(w->ids, p);
 		return false;
 	}
@@ -256,8 +259,7 @@ static bool admitted(struct worker *w, struct pkt *p, bool home)
 	return pass;
 }
 
-/* A packet in clear form whose p->nexthop is found. */
-static void clear_in(struct worker *w, struct pkt *p)
+void pipe_clear(struct worker *w, struct pkt *p)
 {
 	const struct fib_route *r = fib_route(w->fib, p->nexthop);
 	bool to_home = is_home(r->kind), src_home = is_home(kind_of(w, &p->src));
@@ -270,7 +272,7 @@ static void clear_in(struct worker *w, struct pkt *p)
 	p->scope = to_home || from_host ? PKT_LOCAL : PKT_ROUTED;
 	if (ip_is_link_local6(&p->dst) && link_owns(&w->stack->links[p->in_link], &p->dst)) {
 		p->scope = PKT_LOCAL;
-		if (filtered_in(w, p))
+		if (pipe_filter_in(w, p))
 			local_in(w, p);
 		else
 			pipe_drop(w, p, p->drop);
@@ -310,198 +312,4 @@ static void clear_in(struct worker *w, struct pkt *p)
 		pipe_error(w, p, ICMP_NO_ROUTE, 0);
 		pipe_drop(w, p, DROP_IP_NO_ROUTE);
 	}
-}
-
-static void discovered(struct worker *w, struct pkt *p, enum discover_result r, const struct discover_heard *heard)
-{
-	if (heard->valid) {
-		struct ring_msg m = {RING_HEARD, p->in_link, heard->addr, {0}, heard->how};
-		memcpy(m.mac, heard->mac, 6);
-		if (!worker_post(w, &m))
-			w->drops[DROP_NEIGH_RING]++;
-	}
-	if (r == DISCOVER_DROP) {
-		pipe_drop(w, p, p->drop);
-		return;
-	}
-	w->pass[PASS_ARP]++;
-	if (r == DISCOVER_REPLY) {
-		p->out_link = p->in_link;
-		out_send(w, p);
-	} else {
-		pkt_free(w->pool, p);
-	}
-}
-
-static void clear_flush(struct worker *w)
-{
-	unsigned n = w->n_clear;
-
-	w->n_clear = 0;
-	for (unsigned i = 0; i < n; i++)
-		clear_in(w, w->clear[i]);
-}
-
-static void clear_push(struct worker *w, struct pkt *p)
-{
-	if (w->n_clear == PKT_BATCH)
-		clear_flush(w);
-	w->clear[w->n_clear++] = p;
-}
-
-/* Fragments for us, and of the host's programs, are put together before anything is decided: later ones do not show what the
- * first one was. IPv6 packets of the host stay as they are, for only their sender may fragment them. NULL: it waits, or is lost. */
-static struct pkt *defrag(struct worker *w, struct pkt *p)
-{
-	bool tun = w->stack->links[p->in_link].type == LINK_TUN && !p->sa_in;
-	uint16_t drop;
-
-	if (tun ? p->family == 6 : !is_home(fib_route(w->fib, p->nexthop)->kind))
-		return p;
-	struct pkt *whole = reass_add(w->reass, w->pool, p, w->now_ms, &drop);
-	if (drop)
-		w->drops[drop]++;
-	if (!whole)
-		return NULL;
-	w->pass[PASS_REASSEMBLED]++;
-	if (!ip_parse(whole)) {
-		pipe_drop(w, whole, whole->drop);
-		return NULL;
-	}
-	return whole;
-}
-
-/* Opens what is protected; the inner packets go on in clear. */
-static void esp_flush(struct worker *w)
-{
-	unsigned n = w->n_esp;
-
-	w->n_esp = 0;
-	if (n)
-		ipsec_in(w->ipsec, w->esp, n);
-	for (unsigned i = 0; i < n; i++) {
-		struct pkt *p = w->esp[i];
-		if (p->drop || !ip_parse(p) || !ids_in(w->ids, p)) {
-			pipe_drop(w, p, p->drop);
-			continue;
-		}
-		w->pass[PASS_DECAP]++;
-		p->l2_group = p->encap = false;
-		p->csum_partial = false;
-		p->nexthop = fib_lookup(w->fib, &p->dst);
-		if (!p->fragment || (p = defrag(w, p)))
-			clear_push(w, p);
-	}
-}
-
-/* ESP or AH, bare or in UDP, for an address of ours. */
-static void sealed_in(struct worker *w, struct pkt *p)
-{
-	if (p->fragment || p->gso_size) {
-		pipe_drop(w, p, DROP_ESP_FRAGMENT);
-		return;
-	}
-	p->scope = PKT_LOCAL;
-	if (is_home(kind_of(w, &p->src)))
-		p->drop = DROP_IP_SPOOFED;
-	else if (filter_predecap(w->stack->filters))
-		(void)filtered_in(w, p);
-	if (p->drop) {
-		pipe_drop(w, p, p->drop);
-		return;
-	}
-	if (w->n_esp == PKT_BATCH)
-		esp_flush(w);
-	w->esp[w->n_esp++] = p;
-}
-
-static void natt_in(struct worker *w, struct pkt *p);
-
-static void natt_piece(void *arg, struct pkt *p)
-{
-	natt_in(arg, p);
-}
-
-/* A datagram for UDP port 4500 (RFC 3948 section 2): a keepalive, ESP, or, behind four zero bytes or with an SPI that we do not
- * know, something for the program that has the port. */
-static void natt_in(struct worker *w, struct pkt *p)
-{
-	const uint8_t *udp = pkt_data(p) + p->l4_off;
-	uint32_t avail = p->len - p->l4_off, len = ip_get16(udp + 4);
-
-	if (p->gso_size) { /* datagrams that a kernel joined, or did not cut yet */
-		p->encap = true;
-		if (!cut_segments(w->pool, p, natt_piece, w))
-			pipe_drop(w, p, p->drop ? p->drop : DROP_IP_SEGMENT);
-		else
-			pkt_free(w->pool, p);
-		return;
-	}
-	if (len <= avail && len == 9 && udp[8] == 0xff) {
-		w->pass[PASS_KEEPALIVE]++;
-		pkt_free(w->pool, p);
-		return;
-	}
-	uint32_t spi = len <= avail && len >= 12 ? ip_get32(udp + 8) : 0;
-	p->encap = spi && ipsec_knows(w->ipsec, p, spi);
-	if (p->encap)
-		sealed_in(w, p);
-	else
-		clear_push(w, p);
-}
-
-/* One frame: neighbour messages are handled at once, the rest is sorted into what is to be opened and what is in clear. */
-static void sort_in(struct worker *w, struct pkt *p)
-{
-	const struct link *l = &w->stack->links[p->in_link];
-	struct discover_heard heard;
-
-	if (p->drop) {
-		pipe_drop(w, p, p->drop);
-		return;
-	}
-	if (l->ethernet && p->ethertype == ETHER_ARP) {
-		enum discover_result r = arp_handle(l, p, &heard);
-		discovered(w, p, r, &heard);
-		return;
-	}
-	if (!ip_parse(p) || (l->ethernet && p->ethertype != (p->family == 4 ? ETHER_IP4 : ETHER_IP6))) {
-		ids_malformed(w->ids, p);
-		pipe_drop(w, p, p->drop ? p->drop : DROP_IP_VERSION);
-		return;
-	}
-	if (l->type == LINK_TUN ? !ids_out(w->ids, p) : !ids_in(w->ids, p)) {
-		pipe_drop(w, p, p->drop);
-		return;
-	}
-	if (l->ethernet && nd_is(p)) {
-		enum discover_result r = nd_handle(l, p, &heard);
-		discovered(w, p, r, &heard);
-		return;
-	}
-	p->nexthop = fib_lookup(w->fib, &p->dst);
-	if (p->fragment && !(p = defrag(w, p)))
-		return;
-	if (l->type != LINK_TUN && is_home(fib_route(w->fib, p->nexthop)->kind)) {
-		if (p->proto == IP_ESP || p->proto == IP_AH) {
-			sealed_in(w, p);
-			return;
-		}
-		if (p->proto == IP_UDP && p->dport == PORT_NATT && !p->fragment) {
-			natt_in(w, p);
-			return;
-		}
-	}
-	clear_push(w, p);
-}
-
-void pipe_batch(struct worker *w, struct pkt **pkts, unsigned n)
-{
-	w->n_esp = w->n_clear = 0;
-	w->pass[PASS_RX] += n;
-	for (unsigned i = 0; i < n; i++)
-		sort_in(w, pkts[i]);
-	esp_flush(w);
-	clear_flush(w);
-	out_flush(w);
 }

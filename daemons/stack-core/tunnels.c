@@ -1,10 +1,9 @@
 /* tunnels: the methods of ikeD: a generation of a tunnel comes, is made ready, moves, goes; and what there is. Keys are in the
  * first request only; what is kept beside the SAs, and given back, is the request without them. */
-#include "daemons/stack-core/core.h"
+#include "daemons/stack-core/tunnels.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include "proto/stack.pb-c.h"
-#include <ctype.h>
 #include <string.h>
 
 #define SET(m, field, value)                                                                                  \
@@ -13,169 +12,12 @@
 		(m).field = (value);                                                                          \
 	} while (0)
 
-enum { OWNER_DATA_MAX = 2048, REPLAY_WINDOW = 1024, LIST_TUNNELS = 128, LIST_TUNNELS_MAX = 256, LIST_BYTES = 800000 };
+enum { LIST_TUNNELS = 128, LIST_TUNNELS_MAX = 256, LIST_BYTES = 800000 };
 
 static struct core *core_of(const struct bus_call *call)
 {
 	struct daemon *d = bus_call_user(call);
 	return d->state;
-}
-
-/* --- what a request says --- */
-
-static bool cipher_of(const Stack__DynamicTunnel *t, struct sa_params *p)
-{
-	switch (t->esp_transform) { /* IANA IPSEC ESP Transform Identifiers */
-	case 0:
-	case 11:
-		p->cipher = CIPHER_NULL;
-		return true;
-	case 2:
-		p->cipher = CIPHER_DES_CBC;
-		return true;
-	case 3:
-		p->cipher = CIPHER_3DES_CBC;
-		return true;
-	case 12:
-		p->cipher = CIPHER_AES_CBC;
-		return true;
-	case 20:
-		p->cipher = CIPHER_AES_GCM;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool auth_of(const Stack__DynamicTunnel *t, struct sa_params *p)
-{
-	static const enum crypto_auth known[] = {[0] = AUTH_NONE, [1] = AUTH_HMAC_MD5_96, [2] = AUTH_HMAC_SHA1_96, [5] = AUTH_HMAC_SHA2_256_128,
-		[6] = AUTH_HMAC_SHA2_384_192, [7] = AUTH_HMAC_SHA2_512_256, [9] = AUTH_AES128_XCBC_96};
-	uint32_t a = t->auth; /* IANA IPSEC Authentication Algorithm */
-
-	if (a >= sizeof(known) / sizeof(*known) || (a && known[a] == AUTH_NONE))
-		return false;
-	p->auth = known[a];
-	return true;
-}
-
-static const char *half_of(const Stack__DynamicTunnel *t, const Stack__SaHalf *h, struct sa_params *p)
-{
-	if (!h || !h->has_spi)
-		return "in and out with spi are needed";
-	if (h->encryption_key.len > SA_KEY_MAX || h->authentication_key.len > SA_KEY_MAX)
-		return "a key is too long";
-	p->spi = h->spi;
-	p->key_len = (uint8_t)h->encryption_key.len;
-	if (p->key_len)
-		memcpy(p->key, h->encryption_key.data, p->key_len);
-	p->auth_len = (uint8_t)h->authentication_key.len;
-	if (p->auth_len)
-		memcpy(p->auth_key, h->authentication_key.data, p->auth_len);
-	if (t->key_bits && p->cipher != CIPHER_NULL &&
-		t->key_bits / 8 + (p->cipher == CIPHER_AES_GCM ? CRYPTO_SALT : 0u) != p->key_len)
-		return "the encryption key is not of key_bits";
-	return NULL;
-}
-
-static bool field_addr(const char *text, struct addr *ret)
-{
-	return text && addr_parse(text, ret) == 0;
-}
-
-static const char *path_of(const Stack__DynamicTunnel *t, struct sa_path *ret)
-{
-	*ret = (struct sa_path){.udp = t->udp};
-	if (!field_addr(t->local, &ret->src) || !field_addr(t->remote, &ret->dst) || ret->src.family != ret->dst.family)
-		return "local and remote: expected two addresses of one family";
-	if (t->udp && (!t->local_port || !t->remote_port || t->local_port > 65535 || t->remote_port > 65535))
-		return "local_port and remote_port: expected 1 to 65535";
-	if (t->udp) {
-		ret->sport = (uint16_t)t->local_port;
-		ret->dport = (uint16_t)t->remote_port;
-	}
-	return NULL;
-}
-
-static const char *params_of(const Stack__DynamicTunnel *t, const struct sa_path *path, struct sa_params *in, struct sa_params *out)
-{
-	struct sa_params p = {.mode = t->tunnel_mode ? SA_TUNNEL : SA_TRANSPORT, .esn = t->esn, .udp = path->udp, .keep_dscp = t->passthrough_dscp,
-		.hard_bytes = t->hard_bytes, .src = path->src, .dst = path->dst, .sport = path->sport, .dport = path->dport};
-	const char *wrong;
-
-	if (t->protocol != 2 && t->protocol != 3)
-		return "protocol: expected 2 (AH) or 3 (ESP)";
-	p.proto = t->protocol == 2 ? SA_AH : SA_ESP;
-	if (!cipher_of(t, &p) || !auth_of(t, &p))
-		return "esp_transform or auth: no such algorithm here";
-	if (t->df > 2)
-		return "df: expected 0 to 2";
-	p.df = (enum sa_df)t->df;
-	*out = *in = p;
-	in->src = p.dst;
-	in->dst = p.src;
-	in->sport = p.dport;
-	in->dport = p.sport;
-	in->replay = REPLAY_WINDOW;
-	if ((t->nat_oa_remote && *t->nat_oa_remote && !field_addr(t->nat_oa_remote, &in->oa_src)) ||
-		(t->nat_oa_local && *t->nat_oa_local && !field_addr(t->nat_oa_local, &in->oa_dst)))
-		return "nat_oa_local, nat_oa_remote: expected addresses";
-	if ((wrong = half_of(t, t->in, in)))
-		return wrong;
-	return half_of(t, t->out, out);
-}
-
-/* Neither of them: every address of the family outside. */
-static bool side_of(const char *low, const char *high, uint8_t family, struct addr *lo, struct addr *hi)
-{
-	if ((low && *low) || (high && *high))
-		return field_addr(low, lo) && field_addr(high, hi);
-	*lo = *hi = (struct addr){.family = family};
-	memset(hi->b, 0xff, addr_len(hi));
-	return true;
-}
-
-static const char *protect_of(const Stack__DynamicTunnel *t, const struct sa_path *path, struct filter_protect *ret)
-{
-	const Stack__Selector *s = t->selector;
-
-	memset(ret, 0, sizeof(*ret));
-	if (!s || !side_of(s->local_low, s->local_high, path->src.family, &ret->local_lo, &ret->local_hi) ||
-		!side_of(s->remote_low, s->remote_high, path->src.family, &ret->remote_lo, &ret->remote_hi))
-		return "selector: expected a low and a high address for each side, or none";
-	if (s->local_port > 65535 || s->remote_port > 65535 || s->protocol > FILTER_PROTO_ANY)
-		return "selector: port or protocol out of range";
-	ret->proto = s->has_protocol ? (uint16_t)s->protocol : FILTER_PROTO_ANY;
-	ret->local_port = (uint16_t)s->local_port;
-	ret->remote_port = (uint16_t)s->remote_port;
-	(void)snprintf(ret->rule, sizeof(ret->rule), "%s", t->rule);
-	ret->natt = path->udp;
-	/* In transport mode packets show the NAT's address, while the selector may name what is behind it. */
-	if (path->udp && !t->tunnel_mode && ((t->nat_oa_remote && *t->nat_oa_remote) || (t->nat_oa_local && *t->nat_oa_local))) {
-		ret->natt_local = path->src;
-		ret->natt_remote = path->dst;
-	}
-	return NULL;
-}
-
-static const char *names_of(const Stack__DynamicTunnel *t)
-{
-	size_t n = t && t->tunnel_id ? strlen(t->tunnel_id) : 0;
-
-	if (!n || n >= sizeof(((struct tunnel *)0)->id))
-		return "tunnel_id: expected 1 to 15 characters";
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)t->tunnel_id[i]))
-			return "tunnel_id: expected letters and digits";
-	if (t->tunnel_id[0] == 'M')
-		return "tunnel_id: M is for manual tunnels";
-	if (!t->generation)
-		return "generation: expected 1 or more";
-	if (!t->rule || !*t->rule || strlen(t->rule) >= FILTER_NAME_MAX)
-		return "rule: expected a name of at most 64 characters";
-	if (t->owner_data.len > OWNER_DATA_MAX)
-		return "owner_data is too long";
-	return NULL;
 }
 
 /* --- install --- */
@@ -316,16 +158,9 @@ void method_install(struct bus_call *call, const ProtobufCMessage *request)
 	Stack__ChangedReply reply = STACK__CHANGED_REPLY__INIT;
 	struct sa_params in, out;
 	struct filter_protect p;
-	struct sa_path path;
 	struct errbuf e = {""};
-	const char *wrong = names_of(m);
+	const char *wrong = tunnels_request(m, &in, &out, &p);
 
-	if (!wrong)
-		wrong = path_of(m, &path);
-	if (!wrong)
-		wrong = protect_of(m, &path, &p);
-	if (!wrong)
-		wrong = params_of(m, &path, &in, &out);
 	struct tunnel *t = wrong ? NULL : sadb_find(k->stack->sadb, m->tunnel_id);
 	if (wrong) {
 		bus_fail(call, BUS_INVALID, "%s", wrong);

@@ -78,8 +78,12 @@ void worker_stop(struct worker *w);
  * with RCU. */
 unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us);
 
-/* pipe.c */
+/* sort.c */
 void pipe_batch(struct worker *w, struct pkt **pkts, unsigned n); /* owns them */
+/* pipe.c */
+void pipe_clear(struct worker *w, struct pkt *p);	 /* in clear form, p->nexthop is found */
+bool pipe_filter_in(struct worker *w, struct pkt *p); /* inbound filters; false: p->drop says why */
+bool pipe_is_ours(const struct worker *w, const struct addr *a); /* an address of the stack or its host */
 void pipe_route(struct worker *w, struct pkt *p); /* made by the stack itself: parsed, next hop to be found */
 void pipe_drop(struct worker *w, struct pkt *p, unsigned reason);
 void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint32_t mtu);
