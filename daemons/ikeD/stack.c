@@ -217,6 +217,26 @@ static void ping(struct iked_stack *s)
 
 /* --- what it tells --- */
 
+/* The peer's protected packets come from elsewhere, as the stack has verified: what goes to it has to follow, and must not wait until it
+ * has something to say by IKE (RFC 3947 section 5.3's mapping that has changed). */
+static void moved(struct iked_stack *s, const Stack__TunnelEvent *m)
+{
+	const struct ike_child_info *c;
+	char after[16] = "";
+	struct addr remote;
+	if (!m->tunnel_id || !m->remote || addr_parse(m->remote, &remote) || !m->remote_port || m->remote_port > UINT16_MAX)
+		return;
+	while ((c = ike_child_next(s->engine, after[0] ? after : NULL)) && strcmp(c->child->tunnel_id, m->tunnel_id))
+		(void)snprintf(after, sizeof(after), "%s", c->child->tunnel_id);
+	if (!c)
+		return;
+	struct ike_path path = c->child->path;
+	path.remote = remote;
+	path.remote_port = (uint16_t)m->remote_port;
+	log_notice("peer's address changed", "stack", s->conf.name, "tunnel", m->tunnel_id, "remote", m->remote, "port", log_u64(m->remote_port));
+	tunnel_move(s, c->child, &path);
+}
+
 static void tunnel_event(struct iked_stack *s, const char *what, const Stack__TunnelEvent *m)
 {
 	static const struct {
@@ -224,8 +244,7 @@ static void tunnel_event(struct iked_stack *s, const char *what, const Stack__Tu
 		enum ike_stack_event event;
 	} known[] = {{"soft", IKE_SOFT}, {"hard", IKE_HARD}, {"traffic", IKE_TRAFFIC}};
 	if (!strcmp(what, "moved"))
-		log_notice("peer's address changed", "stack", s->conf.name, "tunnel", m->tunnel_id ? m->tunnel_id : "", "remote",
-			m->remote ? m->remote : "", "port", log_u64(m->remote_port));
+		moved(s, m);
 	for (size_t i = 0; m->tunnel_id && i < sizeof(known) / sizeof(*known); i++)
 		if (!strcmp(what, known[i].topic))
 			ike_stack_said(s->engine, m->tunnel_id, m->generation, known[i].event, NULL, iked_now_us());
