@@ -221,6 +221,12 @@ const struct ike_p1_info *ike_p1_fill(struct ike *k, const struct p1 *p);
 const struct ike_child_info *ike_child_fill(struct ike *k, const struct tunnel *t);
 struct tunnel *ike_tunnel_find(struct ike *k, const char *id);
 
+/* The peer has the keys in use: what it is told is protected. Main mode's responder has with its message 6, before we judge that. */
+static inline bool p1_peer_done(const struct p1 *p)
+{
+	return p->step == P1_DONE || (p->initiator && !p->aggressive && p->have_keys && p->message == 6);
+}
+
 /* send.c */
 /* Sends a finished message of @len bytes in @data: encrypts its body with @iv (NULL: in clear), fragments if need be and, with @f, keeps
  * it to be sent again. */

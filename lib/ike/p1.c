@@ -357,6 +357,7 @@ void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *f
 		struct ike_notification n = {.doi = IKE_DOI_IPSEC, .protocol = IKE_PROTO_ISAKMP, .type = notify};
 		send_notify(p, &n);
 	}
+	send_delete_p1(p); /* goes out only when the peer believes that it has one */
 	bool successor = p->replaces != NULL;
 	if (!successor)
 		tunnels_lost_p1(p, text);

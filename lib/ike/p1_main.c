@@ -156,10 +156,10 @@ static int fifth(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refu
 
 static int sixth(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusal *why)
 {
+	p->message = 6; /* whatever we think of it, the peer is done */
 	auth_take_certs(p, pl);
 	if (auth_take_id(p, pl, why) || auth_final_rule(p, why) || auth_check(p, pl, why))
 		return -EPROTO;
-	p->message = 6;
 	timer_stop(p->ike, &p->flight.retry);
 	p->flight.wants_answer = false;
 	p1_done(p);

@@ -82,7 +82,7 @@ static int info_start(struct p1 *p, struct isakmp_build *b, uint32_t *id, uint8_
 		return -EIO;
 	*id |= 1; /* never 0 */
 	h.id = *id;
-	bool secure = p->step == P1_DONE;
+	bool secure = p1_peer_done(p);
 	h.flags = secure ? ISAKMP_ENCRYPTED : 0;
 	isakmp_start(b, p->ike->out, sizeof(p->ike->out), &h);
 	*hash = secure ? isakmp_add_hole(b, ISAKMP_HASH, p->suite.prf_len) : NULL;
@@ -131,7 +131,7 @@ static void send_deletion(struct p1 *p, const struct ike_deletion *d)
 	uint32_t id;
 	uint8_t *hash;
 
-	if (p->step != P1_DONE || info_start(p, &b, &id, &hash))
+	if (!p1_peer_done(p) || info_start(p, &b, &id, &hash))
 		return;
 	isakmp_open(&b, ISAKMP_DELETE);
 	ike_deletion_write(&b.w, d);

@@ -107,6 +107,32 @@ static void no_agreement(struct ipsec_policy *a, struct ipsec_policy *b, bool ph
 	pair_stop();
 }
 
+/* What the initiator finds wrong with message 6 the responder hears, and gives up what it thought it had. */
+START_TEST(refused_at_the_last_message)
+{
+	char id[16] = "";
+	struct ike_stats st;
+	pair_start(policy_of("IpService all { Protocol all\n Routing Either }\nIpGenericFilterAction ipsec { IpFilterAction IpSec }\n"
+			     "IpDynVpnAction v { " VPN_GCM "}\nIpLocalStartAction s { LocalSecurityEndpointAddr 192.0.2.1\n"
+			     " RemoteSecurityEndpointAddr 192.0.2.2 }\nIpFilterPolicy { IpFilterRule net { IpSourceAddr 10.1.0.0/16\n"
+			     " IpDestAddr 10.2.0.0/16\n IpServiceRef all\n IpGenericFilterActionRef ipsec\n IpDynVpnActionRef v\n"
+			     " IpLocalStartActionRef s } }\nLocalDynVpnPolicy { LocalDynVpnRule l { LocalIp 10.1.0.0/16\n RemoteIp 10.2.0.0/16 } }\n"
+			     "KeyExchangePolicy { KeyExchangeRule k { LocalSecurityEndpoint { Location 192.0.2.1 }\n"
+			     " RemoteSecurityEndpoint { Identity Fqdn other.example.com\n Location 192.0.2.2 }\n"
+			     " KeyExchangeAction { " KEX_PSK "}\n SharedKey Ascii geheim } }\n"),
+		end_policy(2, "geheim", KEX_PSK, VPN_GCM));
+	ck_assert_int_eq(activate(id), 0);
+	pass(10 * SECOND);
+	ck_assert_uint_eq(net.peer[0].events[IKE_P1_FAILED], 1);
+	ck_assert_uint_eq(net.peer[1].events[IKE_P1_DOWN], 1);
+	for (unsigned i = 0; i < 2; i++) {
+		ike_stats(net.peer[i].ike, &st);
+		ck_assert(!st.p1 && !st.children && !st.half_open);
+	}
+	pair_stop();
+}
+END_TEST
+
 START_TEST(no_agreement_leaves_nothing)
 {
 	no_agreement(end_policy(1, "geheim", KEX_PSK, VPN_GCM), end_policy(2, "anders", KEX_PSK, VPN_GCM), true);
@@ -359,6 +385,7 @@ static Suite *suite(void)
 	tcase_add_test(t, nine_messages);
 	tcase_add_test(t, every_kind_of_offer);
 	tcase_add_test(t, aggressive_mode);
+	tcase_add_test(t, refused_at_the_last_message);
 	tcase_add_test(t, no_agreement_leaves_nothing);
 	tcase_add_test(t, rekeyed_before_it_ends);
 	tcase_add_test(t, phase_1_is_renewed);
