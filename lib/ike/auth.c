@@ -1,6 +1,6 @@
-/* auth: who the peer is, and how each end proves it (RFC 2409 sections 5.1 and 5.4, RFC 4945): pre-shared keys, or RSA
- * signatures with certificates. Our key lies behind the signer; what it is asked comes back later, outside of any entry, and phase 1 goes
- * on where it stopped. */
+/* auth: who the peer is, and how each end proves it (RFC 2409 sections 5.1 and 5.4, RFC 4945):
+ * pre-shared keys, or RSA signatures with certificates. Our key lies behind the signer; what it is
+ * asked comes back later, outside of any entry, and phase 1 goes on where it stopped. */
 #include "lib/base/xalloc.h"
 #include "lib/ike/auth_cert.h"
 
@@ -50,10 +50,13 @@ int auth_take_id(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refu
 		return ike_refuse(why, NOTIFY_PAYLOAD_MALFORMED, "one ID payload is needed");
 	if (ike_id_read(body->body, body->len, &id, why))
 		return -EPROTO;
-	if ((id.protocol && id.protocol != PROTO_UDP) || (id.port && id.port != 500 && id.port != 4500))
-		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION, "the peer's identity has a protocol or port that is not IKE's");
+	if ((id.protocol && id.protocol != PROTO_UDP) ||
+		(id.port && id.port != 500 && id.port != 4500))
+		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION,
+			"the peer's identity has a protocol or port that is not IKE's");
 	if (ident_from_wire(id.type, id.data, id.len, &peer, NULL))
-		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION, "the peer's identity is not of a type that names one peer");
+		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION,
+			"the peer's identity is not of a type that names one peer");
 	bytes_set(&p->x->peer_id, body->body, body->len);
 	p->peer = peer;
 	return 0;
@@ -63,25 +66,30 @@ static bool allows(const struct kex_rule *r, const struct p1 *p)
 {
 	enum ike_mode mode = r->action.respond;
 
-	if (mode == IKE_MODE_DONOT || (mode == IKE_MODE_MAIN && p->aggressive) || (mode == IKE_MODE_AGGRESSIVE && !p->aggressive))
+	if (mode == IKE_MODE_DONOT || (mode == IKE_MODE_MAIN && p->aggressive) ||
+		(mode == IKE_MODE_AGGRESSIVE && !p->aggressive))
 		return false;
 	for (size_t i = 0; i < r->action.n_offers; i++) {
 		const struct kex_offer *o = &r->action.offers[i];
 		uint32_t life = p->offer.seconds.proposed;
-		if (o->enc == p->offer.enc && o->hash == p->offer.hash && o->auth == p->offer.auth && o->group == p->offer.group &&
-			o->xcbc == p->offer.xcbc && (o->enc != IKE_ENC_AES || o->key_bits == p->offer.key_bits) &&
+		if (o->enc == p->offer.enc && o->hash == p->offer.hash &&
+			o->auth == p->offer.auth && o->group == p->offer.group &&
+			o->xcbc == p->offer.xcbc &&
+			(o->enc != IKE_ENC_AES || o->key_bits == p->offer.key_bits) &&
 			life >= o->seconds.lo && (!o->seconds.hi || life <= o->seconds.hi))
 			return true;
 	}
 	return false;
 }
 
-/* The keys are made already of the tentative rule's pre-shared key: another key cannot prove anything any more. */
+/* The keys are made already of the tentative rule's pre-shared key: another key cannot prove
+ * anything any more. */
 static bool same_secret(const struct kex_rule *r, const struct p1 *p)
 {
 	if (p->offer.auth != IKE_AUTH_PSK || !p->have_keys)
 		return true;
-	return p->rule && r->shared_key_len == p->rule->shared_key_len && !memcmp(r->shared_key, p->rule->shared_key, r->shared_key_len);
+	return p->rule && r->shared_key_len == p->rule->shared_key_len &&
+	       !memcmp(r->shared_key, p->rule->shared_key, r->shared_key_len);
 }
 
 int auth_final_rule(struct p1 *p, struct ike_refusal *why)
@@ -92,27 +100,34 @@ int auth_final_rule(struct p1 *p, struct ike_refusal *why)
 	size_t from = 0;
 
 	if (p->initiator) {
-		if (policy_identity_match(&p->rule->remote.identity, p->peer.type, p->peer.data, p->peer.len))
+		if (policy_identity_match(
+			    &p->rule->remote.identity, p->peer.type, p->peer.data, p->peer.len))
 			return 0;
-		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION, "the peer's identity is not the one that the KeyExchangeRule names");
+		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION,
+			"the peer's identity is not the one that the KeyExchangeRule names");
 	}
 	while ((r = policy_kex_rule(policy, &p->path.local, &p->path.remote, &from))) {
-		if (!policy_identity_match(&r->remote.identity, p->peer.type, p->peer.data, p->peer.len))
+		if (!policy_identity_match(
+			    &r->remote.identity, p->peer.type, p->peer.data, p->peer.len))
 			continue;
 		known = true;
 		if (!allows(r, p) || !same_secret(r, p))
 			continue;
 		if (p->rule && r != p->rule)
 			ike_event(p->ike, IKE_RULE_REPLACED, p, NULL, NULL, "EZD1785I",
-				"Tentative KeyExchangeRule %s replaced with final KeyExchangeRule %s", p->rule->name, r->name);
+				"Tentative KeyExchangeRule %s replaced with final KeyExchangeRule "
+				"%s",
+				p->rule->name, r->name);
 		p->rule = r;
 		return 0;
 	}
-	return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION, known ?
-		"the KeyExchangeRule of the peer's identity does not allow what was agreed" : "no KeyExchangeRule has the peer's identity");
+	return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION,
+		known ? "the KeyExchangeRule of the peer's identity does not allow what was agreed"
+		      : "no KeyExchangeRule has the peer's identity");
 }
 
-static void take(struct bytes *list, unsigned *n, unsigned max, const struct ike_cert *c, size_t size_max)
+static void take(
+	struct bytes *list, unsigned *n, unsigned max, const struct ike_cert *c, size_t size_max)
 {
 	if (*n < max && c->len && c->len <= size_max)
 		bytes_set(&list[(*n)++], c->data, c->len);
@@ -124,7 +139,8 @@ void auth_take_certs(struct p1 *p, const struct isakmp_payloads *pl)
 	struct ike_cert c;
 
 	for (size_t i = 0; i < pl->n; i++) {
-		if (pl->at[i].type != ISAKMP_CERT || ike_cert_read(pl->at[i].body, pl->at[i].len, &c, NULL))
+		if (pl->at[i].type != ISAKMP_CERT ||
+			ike_cert_read(pl->at[i].body, pl->at[i].len, &c, NULL))
 			continue;
 		if (c.encoding == IKE_CERT_X509_SIG)
 			take(x->certs, &x->n_certs, VERIFY_CERTS_MAX, &c, VERIFY_CERT_MAX);
@@ -138,7 +154,8 @@ void auth_take_requests(struct p1 *p, const struct isakmp_payloads *pl)
 	struct ike_cert c;
 
 	for (size_t i = 0; i < pl->n; i++) {
-		if (pl->at[i].type == ISAKMP_CERTREQ && !ike_cert_read(pl->at[i].body, pl->at[i].len, &c, NULL) &&
+		if (pl->at[i].type == ISAKMP_CERTREQ &&
+			!ike_cert_read(pl->at[i].body, pl->at[i].len, &c, NULL) &&
 			c.encoding == IKE_CERT_X509_SIG)
 			take(p->x->cr, &p->x->n_cr, IKE_CRS_MAX, &c, VERIFY_CERT_MAX);
 	}
@@ -174,12 +191,15 @@ void auth_add_proof(struct p1 *p, struct isakmp_build *b)
 	if (p->offer.auth == IKE_AUTH_PSK) {
 		uint8_t hash[IKE_PRF_MAX];
 		struct ike_kex v = p1_kex_of(p);
-		if (!ike_auth_hash(&p->suite, &p->keys, &v, p->initiator, bytes_part(&x->own_id), hash))
+		if (!ike_auth_hash(
+			    &p->suite, &p->keys, &v, p->initiator, bytes_part(&x->own_id), hash))
 			isakmp_add(b, ISAKMP_HASH, hash, p->suite.prf_len);
 		return;
 	}
 	for (unsigned i = 0; i < x->n_chain; i++) {
-		struct ike_cert c = {.encoding = IKE_CERT_X509_SIG, .data = x->chain[i].p, .len = x->chain[i].len};
+		struct ike_cert c = {.encoding = IKE_CERT_X509_SIG,
+			.data = x->chain[i].p,
+			.len = x->chain[i].len};
 		isakmp_open(b, ISAKMP_CERT);
 		ike_cert_write(&b->w, &c);
 		isakmp_close(b);
@@ -194,17 +214,23 @@ static void found(void *arg, int rc, const struct signer_cert *cert, const char 
 
 	x->call = NULL;
 	if (rc < 0 || !cert->n_chain) {
-		p1_failed(p, NOTIFY_CERTIFICATE_UNAVAILABLE, "EZD0965I", "no certificate of ours: %s", why ? why : "none fits");
+		p1_failed(p, NOTIFY_CERTIFICATE_UNAVAILABLE, "EZD0965I",
+			"no certificate of ours: %s", why ? why : "none fits");
 		return;
 	}
 	for (unsigned i = 0; i < x->n_chain; i++)
 		bytes_free(&x->chain[i]);
-	for (x->n_chain = 0; x->n_chain < cert->n_chain && x->n_chain < KEYRING_CHAIN_MAX; x->n_chain++)
-		bytes_set(&x->chain[x->n_chain], cert->chain[x->n_chain].data, cert->chain[x->n_chain].len);
+	for (x->n_chain = 0; x->n_chain < cert->n_chain && x->n_chain < KEYRING_CHAIN_MAX;
+		x->n_chain++)
+		bytes_set(&x->chain[x->n_chain], cert->chain[x->n_chain].data,
+			cert->chain[x->n_chain].len);
 	memcpy(x->key, cert->key, sizeof(x->key));
-	/* The name goes out as the certificate has it, so that the peer finds the very same bytes. */
-	if (p->own.type == IDENT_DN && write_own_id(p, IDENT_DN, cert->subject.data, cert->subject.len)) {
-		p1_failed(p, NOTIFY_CERTIFICATE_UNAVAILABLE, "EZD0965I", "the subject name of our certificate is too long");
+	/* The name goes out as the certificate has it, so that the peer finds the very same bytes.
+	 */
+	if (p->own.type == IDENT_DN &&
+		write_own_id(p, IDENT_DN, cert->subject.data, cert->subject.len)) {
+		p1_failed(p, NOTIFY_CERTIFICATE_UNAVAILABLE, "EZD0965I",
+			"the subject name of our certificate is too long");
 		return;
 	}
 	resume(p);
@@ -214,7 +240,10 @@ int auth_find(struct p1 *p)
 {
 	struct verify_blob cas[IKE_CRS_MAX];
 	struct p1_kex *x = p->x;
-	struct signer_want want = {.id = &p->own, .cas = cas, .n_cas = x->n_cr, .now = (int64_t)(p->ike->wall / IKE_SECOND)};
+	struct signer_want want = {.id = &p->own,
+		.cas = cas,
+		.n_cas = x->n_cr,
+		.now = (int64_t)(p->ike->wall / IKE_SECOND)};
 
 	if (!x->own_id.len && auth_own_id(p))
 		return -EINVAL;
@@ -239,11 +268,13 @@ static void signed_it(void *arg, int rc, const uint8_t *sig, size_t len, const c
 		resume(p);
 		return;
 	}
-	/* The ring was read anew, or the signer started anew: once more from the beginning, or with the same key. */
+	/* The ring was read anew, or the signer started anew: once more from the beginning, or with
+	 * the same key. */
 	if ((rc == -ENOENT || rc == -ECONNRESET) && ++x->sign_tries < SIGN_TRIES &&
 		(rc == -ENOENT ? auth_find(p) : auth_sign(p)) == 1)
 		return;
-	p1_failed(p, NOTIFY_CERTIFICATE_UNAVAILABLE, "EZD0965I", "our key did not sign: %s", why ? why : "no reason given");
+	p1_failed(p, NOTIFY_CERTIFICATE_UNAVAILABLE, "EZD0965I", "our key did not sign: %s",
+		why ? why : "no reason given");
 }
 
 int auth_sign(struct p1 *p)
@@ -254,9 +285,11 @@ int auth_sign(struct p1 *p)
 
 	if (p->offer.auth != IKE_AUTH_RSA_SIG)
 		return 0;
-	if (!p->ike->c.signer || ike_auth_hash(&p->suite, &p->keys, &v, p->initiator, bytes_part(&x->own_id), hash))
+	if (!p->ike->c.signer ||
+		ike_auth_hash(&p->suite, &p->keys, &v, p->initiator, bytes_part(&x->own_id), hash))
 		return -EIO;
-	x->call = signer_sign(p->ike->c.signer, x->key, SIGN_RSA_PKCS1_RAW, hash, p->suite.prf_len, signed_it, p);
+	x->call = signer_sign(
+		p->ike->c.signer, x->key, SIGN_RSA_PKCS1_RAW, hash, p->suite.prf_len, signed_it, p);
 	return x->call ? 1 : -EIO;
 }
 
@@ -269,12 +302,15 @@ int auth_check(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusa
 	uint8_t hash[IKE_PRF_MAX];
 
 	if (!proof || isakmp_count(pl, type) != 1)
-		return ike_refuse(why, NOTIFY_PAYLOAD_MALFORMED, rsa ? "one SIG payload is needed" : "one HASH payload is needed");
+		return ike_refuse(why, NOTIFY_PAYLOAD_MALFORMED,
+			rsa ? "one SIG payload is needed" : "one HASH payload is needed");
 	if (ike_auth_hash(&p->suite, &p->keys, &v, !p->initiator, bytes_part(&p->x->peer_id), hash))
-		return ike_refuse(why, NOTIFY_AUTHENTICATION_FAILED, "the hash could not be computed");
+		return ike_refuse(
+			why, NOTIFY_AUTHENTICATION_FAILED, "the hash could not be computed");
 	if (rsa)
 		return auth_check_signature(p, hash, proof, why);
 	if (!ike_hash_equal(&p->suite, hash, proof->body, proof->len))
-		return ike_refuse(why, NOTIFY_AUTHENTICATION_FAILED, "the peer's hash is wrong: the pre-shared keys differ");
+		return ike_refuse(why, NOTIFY_AUTHENTICATION_FAILED,
+			"the peer's hash is wrong: the pre-shared keys differ");
 	return 0;
 }

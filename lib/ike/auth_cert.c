@@ -23,31 +23,41 @@ const struct verify_trust *auth_trust(const struct p1 *p)
 }
 
 /* Who signed the peer's certificates, in the words of the log. */
-static int refused(struct p1 *p, enum verify_outcome o, const struct errbuf *e, struct ike_refusal *why)
+static int refused(
+	struct p1 *p, enum verify_outcome o, const struct errbuf *e, struct ike_refusal *why)
 {
 	bool authority = o == VERIFY_UNTRUSTED;
 
-	ike_event(p->ike, IKE_PROTOCOL_ERROR, p, NULL, NULL, "EZD0970I", "the peer's certificate is refused: %s: %s",
-		verify_outcome_text(o), e->text);
+	ike_event(p->ike, IKE_PROTOCOL_ERROR, p, NULL, NULL, "EZD0970I",
+		"the peer's certificate is refused: %s: %s", verify_outcome_text(o), e->text);
 	if (o == VERIFY_IDENTITY)
-		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION, "the peer's certificate is not of the identity it states");
-	return ike_refuse(why, authority ? NOTIFY_INVALID_CERT_AUTHORITY : NOTIFY_INVALID_CERTIFICATE,
-		authority ? "the peer's certificate comes from no CA that the rule trusts" : "the peer's certificate is not good");
+		return ike_refuse(why, NOTIFY_INVALID_ID_INFORMATION,
+			"the peer's certificate is not of the identity it states");
+	return ike_refuse(why,
+		authority ? NOTIFY_INVALID_CERT_AUTHORITY : NOTIFY_INVALID_CERTIFICATE,
+		authority ? "the peer's certificate comes from no CA that the rule trusts"
+			  : "the peer's certificate is not good");
 }
 
-int auth_check_signature(struct p1 *p, const uint8_t *hash, const struct isakmp_payload *sig, struct ike_refusal *why)
+int auth_check_signature(struct p1 *p, const uint8_t *hash, const struct isakmp_payload *sig,
+	struct ike_refusal *why)
 {
 	const struct p1_kex *x = p->x;
-	struct verify_peer peer = {.n_certs = x->n_certs, .n_crls = x->n_crls, .id = &p->peer,
-		.now = (int64_t)(p->ike->wall / IKE_SECOND), .flags = VERIFY_ALLOW_SHA1 | VERIFY_ANY_EKU};
+	struct verify_peer peer = {.n_certs = x->n_certs,
+		.n_crls = x->n_crls,
+		.id = &p->peer,
+		.now = (int64_t)(p->ike->wall / IKE_SECOND),
+		.flags = VERIFY_ALLOW_SHA1 | VERIFY_ANY_EKU};
 	struct errbuf e = {""};
 	struct peer_key *key = NULL;
 
 	const struct verify_trust *trust = auth_trust(p);
 	if (!trust)
-		return ike_refuse(why, NOTIFY_INVALID_CERT_AUTHORITY, "the signer has not told its CAs (yet)");
+		return ike_refuse(why, NOTIFY_INVALID_CERT_AUTHORITY,
+			"the signer has not told its CAs (yet)");
 	if (!x->n_certs)
-		return ike_refuse(why, NOTIFY_CERTIFICATE_UNAVAILABLE, "the peer sent no certificate");
+		return ike_refuse(
+			why, NOTIFY_CERTIFICATE_UNAVAILABLE, "the peer sent no certificate");
 	for (unsigned i = 0; i < x->n_certs; i++)
 		peer.certs[i] = (struct verify_blob){x->certs[i].p, x->certs[i].len};
 	for (unsigned i = 0; i < x->n_crls; i++)
@@ -55,7 +65,8 @@ int auth_check_signature(struct p1 *p, const uint8_t *hash, const struct isakmp_
 	enum verify_outcome o = verify_peer(trust, &peer, &key, &e);
 	if (o)
 		return refused(p, o, &e, why);
-	int rc = peer_key_verify(key, SIGN_RSA_PKCS1_RAW, hash, p->suite.prf_len, sig->body, sig->len);
+	int rc = peer_key_verify(
+		key, SIGN_RSA_PKCS1_RAW, hash, p->suite.prf_len, sig->body, sig->len);
 	peer_key_free(key);
 	return rc ? ike_refuse(why, NOTIFY_INVALID_SIGNATURE, "the peer's signature is wrong") : 0;
 }
@@ -69,8 +80,10 @@ static void free_trusts(struct ike *k)
 	k->n_trusts = 0;
 }
 
-/* One for all CAs, and one for each rule that names its own: parsed once, used by every negotiation. */
-static void add_trust(struct ike *k, const struct kex_rule *r, const struct signer_ca *cas, size_t n)
+/* One for all CAs, and one for each rule that names its own: parsed once, used by every
+ * negotiation. */
+static void add_trust(
+	struct ike *k, const struct kex_rule *r, const struct signer_ca *cas, size_t n)
 {
 	struct verify_trust *t = verify_trust_new();
 

@@ -252,6 +252,7 @@ bool p1_id_use(struct p1 *p, uint32_t id);
 struct p1 *p1_under_way(struct ike *k, const struct ike_path *path); /* begun by us */
 void p1_moved(struct p1 *p, const struct ike_path *path); /* the peer's messages come from elsewhere now, and are good */
 void p1_add_contact(struct p1 *p, struct isakmp_build *b); /* INITIAL-CONTACT, if it is the first */
+bool p1_says_contact(const struct isakmp_payloads *pl);
 void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl);
 int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rule *rule, struct p1 *replaces, struct p1 **ret,
 	struct errbuf *err);

@@ -101,6 +101,21 @@ static void take_notify(struct p1 *p, const struct ike_notification *n, uint32_t
 	quick_refused(p, spi, text);
 }
 
+/* Some peers (racoon) say INITIAL-CONTACT only after phase 1: tunnels that are older than it were taken over by then, and are gone there. */
+static void take_contact(struct p1 *p, const struct isakmp_payloads *pl)
+{
+	struct tunnel *t, *next;
+
+	if (!p1_says_contact(pl))
+		return;
+	for (t = LIST_FIRST(&p->tunnels); t; t = next) {
+		next = LIST_NEXT(t, of_p1);
+		if (t->live && t->established_us < p->established_us)
+			tunnel_down(t, "the peer began anew (INITIAL-CONTACT)", false);
+	}
+	p1_take_contact(p, pl);
+}
+
 static void take_delete(struct p1 *p, const struct ike_deletion *d)
 {
 	struct rd r = rd_init(d->spis, (size_t)d->n * d->spi_len);
@@ -174,6 +189,7 @@ void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size
 	}
 	if (!p1_id_use(p, h->id))
 		return;
+	take_contact(p, &pl);
 	for (size_t i = 1; i < pl.n && !p->dead; i++) {
 		if (pl.at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl.at[i].body, pl.at[i].len, &n, NULL))
 			take_notify(p, &n, h->id);

@@ -1,5 +1,6 @@
-/* notify: the numbers with which one IKE tells another what happened (RFC 2408 section 3.14.1, RFC 2407 section 4.6.3,
- * RFC 3706), their texts, and struct ike_refusal, with which every parser here says why it refused. */
+/* notify: the numbers with which one IKE tells another what happened (RFC 2408 section 3.14.1, RFC
+ * 2407 section 4.6.3, RFC 3706), their texts, and struct ike_refusal, with which every parser here
+ * says why it refused. */
 #pragma once
 #include <errno.h>
 #include <stdint.h>
@@ -52,10 +53,12 @@ struct ike_refusal {
 /* Fills @why (NULL allowed) and returns -EPROTO. */
 int ike_refuse(struct ike_refusal *why, uint16_t notify, const char *text);
 
-const char *notify_text(uint16_t type);	     /* "NO-PROPOSAL-CHOSEN"; "notify" for unknown ones */
-const char *isakmp_type_text(uint8_t type);  /* "SA", "KE", "NAT-D" ...; "payload" for unknown ones */
+const char *notify_text(uint16_t type); /* "NO-PROPOSAL-CHOSEN"; "notify" for unknown ones */
+const char *isakmp_type_text(
+	uint8_t type); /* "SA", "KE", "NAT-D" ...; "payload" for unknown ones */
 const char *isakmp_exchange_text(uint8_t exchange); /* "main mode" ... */
-/* Values of phase 1 and 2 attributes, for people: "AES-CBC", "HMAC-SHA2-256-128", "MODP-2048"; "?" for unknown ones. */
+/* Values of phase 1 and 2 attributes, for people: "AES-CBC", "HMAC-SHA2-256-128", "MODP-2048"; "?"
+ * for unknown ones. */
 const char *ike_enc_text(uint16_t enc);
 const char *ike_hash_text(uint16_t hash);
 const char *ike_auth_text(uint16_t auth);

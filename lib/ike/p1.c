@@ -626,7 +626,7 @@ void p1_add_contact(struct p1 *p, struct isakmp_build *b)
 	isakmp_close(b);
 }
 
-static bool has_contact(const struct isakmp_payloads *pl)
+bool p1_says_contact(const struct isakmp_payloads *pl)
 {
 	struct ike_notification n;
 
@@ -643,7 +643,7 @@ void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl)
 	struct p1 *old, *next;
 	struct tunnel *t;
 
-	if (!has_contact(pl))
+	if (!p1_says_contact(pl))
 		return;
 	for (old = LIST_FIRST(pair_bucket(p->ike, &p->path.local, &p->path.remote)); old; old = next) {
 		next = LIST_NEXT(old, pair);

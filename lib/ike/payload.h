@@ -1,6 +1,7 @@
-/* payload: the bodies of payloads other than SA (RFC 2408 section 3, RFC 2407 section 4.6, RFC 3947 sections 3.2 and
- * 5.2). Readers take the body as isakmp_walk gave it, borrow from it and return 0 or -EPROTO with the refusal; writers go between
- * isakmp_open and isakmp_close. Payloads that are plain bytes (KE, NONCE, HASH, SIG, VID, NAT-D) need neither. */
+/* payload: the bodies of payloads other than SA (RFC 2408 section 3, RFC 2407 section 4.6, RFC 3947
+ * sections 3.2 and 5.2). Readers take the body as isakmp_walk gave it, borrow from it and return 0
+ * or -EPROTO with the refusal; writers go between isakmp_open and isakmp_close. Payloads that are
+ * plain bytes (KE, NONCE, HASH, SIG, VID, NAT-D) need neither. */
 #pragma once
 #include "lib/base/addr.h"
 #include "lib/base/rd.h"
@@ -18,12 +19,14 @@ struct ike_id {
 	const uint8_t *data;
 	size_t len;
 };
-/* The length must be that of the type; text types hold neither NUL nor nothing; a subnet's mask is contiguous, a range in order. */
+/* The length must be that of the type; text types hold neither NUL nor nothing; a subnet's mask is
+ * contiguous, a range in order. */
 int ike_id_read(const void *body, size_t len, struct ike_id *ret, struct ike_refusal *why);
 void ike_id_write(struct wr *w, const struct ike_id *id);
-/* Phase 2: one side of a selector (@protocol may be POLICY_PROTO_ALL; family 0 of the range: @family's whole range) as body:
- * an address, a subnet if the range is one, else a range. */
-void ike_id_write_range(struct wr *w, const struct addr_range *r, uint8_t family, uint16_t protocol, uint16_t port);
+/* Phase 2: one side of a selector (@protocol may be POLICY_PROTO_ALL; family 0 of the range:
+ * @family's whole range) as body: an address, a subnet if the range is one, else a range. */
+void ike_id_write_range(
+	struct wr *w, const struct addr_range *r, uint8_t family, uint16_t protocol, uint16_t port);
 /* An address, subnet or range as range; -EPROTO with INVALID-ID-INFORMATION for other types. */
 int ike_id_range(const struct ike_id *id, struct addr_range *ret, struct ike_refusal *why);
 
@@ -34,7 +37,8 @@ struct ike_notification {
 	const uint8_t *spi, *data;
 	size_t len; /* of data */
 };
-int ike_notification_read(const void *body, size_t len, struct ike_notification *ret, struct ike_refusal *why);
+int ike_notification_read(
+	const void *body, size_t len, struct ike_notification *ret, struct ike_refusal *why);
 void ike_notification_write(struct wr *w, const struct ike_notification *n);
 
 struct ike_deletion {
@@ -42,7 +46,8 @@ struct ike_deletion {
 	uint16_t n;		   /* 1..IKE_DELETE_MAX */
 	const uint8_t *spis;	   /* n * spi_len bytes */
 };
-int ike_deletion_read(const void *body, size_t len, struct ike_deletion *ret, struct ike_refusal *why);
+int ike_deletion_read(
+	const void *body, size_t len, struct ike_deletion *ret, struct ike_refusal *why);
 void ike_deletion_write(struct wr *w, const struct ike_deletion *d);
 
 enum ike_cert_encoding { IKE_CERT_PKCS7 = 1, IKE_CERT_X509_SIG = 4, IKE_CERT_CRL = 7 };

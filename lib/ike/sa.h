@@ -1,5 +1,6 @@
-/* sa: the inside of an SA payload as lists (RFC 2408 sections 3.4 to 3.6): proposals, each with transforms, each with attributes. Read
- * strictly once, then compared with policy by offer. Borrows from the payload. */
+/* sa: the inside of an SA payload as lists (RFC 2408 sections 3.4 to 3.6): proposals, each with
+ * transforms, each with attributes. Read strictly once, then compared with policy by offer. Borrows
+ * from the payload. */
 #pragma once
 #include "lib/ike/attr.h"
 #include "lib/ike/notify.h"
@@ -28,7 +29,8 @@ int sa_read(const void *body, size_t len, struct sa_list *ret, struct ike_refusa
 
 /* A transform's attributes as numbers. */
 struct sa_attrs {
-	uint32_t present; /* bit per attribute type below SA_ATTRS, but for life type and duration */
+	uint32_t
+		present; /* bit per attribute type below SA_ATTRS, but for life type and duration */
 	uint64_t value[SA_ATTRS];
 	bool has_seconds, has_kbytes;
 	uint64_t seconds, kbytes;
@@ -41,19 +43,23 @@ static inline bool sa_has(const struct sa_attrs *a, unsigned type)
 	return a->present >> type & 1;
 }
 
-/* Writing: DOI and situation; a proposal with @n transforms, of which each is opened and closed by lengths filled in later. */
+/* Writing: DOI and situation; a proposal with @n transforms, of which each is opened and closed by
+ * lengths filled in later. */
 struct sa_writer {
 	struct wr *w;
 	uint8_t *proposal, *transform; /* the last ones' generic headers; NULL: none yet */
 };
 void sa_begin(struct sa_writer *s, struct wr *w);
-void sa_add_proposal(struct sa_writer *s, uint8_t number, uint8_t protocol, const void *spi, uint8_t spi_len);
+void sa_add_proposal(
+	struct sa_writer *s, uint8_t number, uint8_t protocol, const void *spi, uint8_t spi_len);
 void sa_add_transform(struct sa_writer *s, uint8_t number, uint8_t id);
 /* Attributes go to s->w now. */
 void sa_end(struct sa_writer *s);
-/* The answer that chooses @t: its own bytes, with @spi (length as the peer's) in place of the peer's; NULL: the peer's. */
+/* The answer that chooses @t: its own bytes, with @spi (length as the peer's) in place of the
+ * peer's; NULL: the peer's. */
 size_t sa_answer(uint8_t *out, size_t size, const struct sa_transform *t, const void *spi);
 
-/* Is @answer (exactly one transform) one of what was @sent, with equal attributes? Numbers of proposals and transforms may
- * differ: some peers count anew. 0 or -EPROTO. */
-int sa_answer_check(const struct sa_list *answer, const void *sent, size_t sent_len, bool phase1, struct ike_refusal *why);
+/* Is @answer (exactly one transform) one of what was @sent, with equal attributes? Numbers of
+ * proposals and transforms may differ: some peers count anew. 0 or -EPROTO. */
+int sa_answer_check(const struct sa_list *answer, const void *sent, size_t sent_len, bool phase1,
+	struct ike_refusal *why);
