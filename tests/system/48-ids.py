@@ -292,4 +292,85 @@ rv.check("nmap's slow scan (-T1) is found", "192.0.2.110" in reported(), reporte
 m = heard("stack.ids.scan", "sipaddr=192.0.2.110,scantype=S", 1)
 rv.check("as a slow one", m is not None and m.type == "Slow", m)
 
+# --- traffic regulation ---
+REGULATE = """
+IDSAction limit { ActionType TR limit }
+IDSRule Pool { ConditionType TR
+ IDSTRCondition { Protocol TCP
+ LocalPortRange 50001
+ TotalConnections 20
+ Percentage 20 }
+ IDSActionRef limit }
+IDSRule Queue { ConditionType TR
+ IDSTRCondition { Protocol UDP
+ LocalPortRange 5353
+ UDPQueueSize VERY_SHORT }
+ IDSActionRef limit }
+"""
+HOLD = r"""
+import socket, sys, time
+src, want, hold = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+held, refused = [], 0
+for i in range(want):
+    s = socket.socket(); s.settimeout(3)
+    try:
+        s.bind((src, 0)); s.connect(("10.88.0.1", 50001)); held.append(s)
+    except ConnectionRefusedError: refused += 1
+print(len(held), refused, flush=True)
+time.sleep(hold)
+"""
+LISTEN = r"""
+import socket, time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("10.88.0.1", 50001)); s.listen(64)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("10.88.0.1", 5353))
+held = []
+s.settimeout(0.1)
+while True:
+    try: held.append(s.accept()[0]); held[-1].settimeout(0.01)
+    except OSError: pass
+    for c in list(held):
+        try:
+            if not c.recv(1): c.close(); held.remove(c)
+        except TimeoutError: pass
+        except OSError: c.close(); held.remove(c)
+"""
+server.kill()
+policy("discard", REGULATE)
+daemon.reload()
+rv.until(lambda: int(ids().get("rules", 0)) == len(ATTACKS) + 2, 10)
+listener = rv.Process(["/usr/bin/python3", "-c", LISTEN], ns=gate)
+listener.start()
+time.sleep(0.5)
+
+
+def pool(protocol="TCP"):
+    p = ctl("--json", "ids", "protocol", protocol)
+    return (json.loads(p.stdout).get("pools") or [{}])[0]
+
+
+def hold(src, n, seconds):
+    h = subprocess.Popen(rv.in_ns(outside) + ["/usr/bin/python3", "-c", HOLD, src, str(n), str(seconds)], stdout=subprocess.PIPE, text=True)
+    rv.at_end(h.kill)
+    return h, tuple(map(int, h.stdout.readline().split()))
+
+
+first, (got, refused) = hold("192.0.2.101", 8, 30)
+# h * 100 < 20 * (20 - used): 0, 1, 2 and 3 pass (300 < 20 * 17); with 4 held 400 < 20 * 16 does not
+rv.check("a host gets its part of a port's pool and no more", (got, refused) == (4, 4), "%d %d" % (got, refused))
+m = heard("stack.ids.tr", "EZZ9324I")
+rv.check("the refusal is told", m is not None and m.source == "192.0.2.101" and m.total == 20 and m.available == 16 and m.percent == 20 and m.current == 4, m)
+second, (got, refused) = hold("192.0.2.102", 8, 30)
+rv.check("another host gets its own", (got, refused) == (3, 5) or (got, refused) == (4, 4), "%d %d" % (got, refused))
+used = int(pool().get("used", 0))
+rv.check("the display shows the pool", used == 4 + got and pool().get("rule") == "Pool" and int(pool().get("refused", 0)) == 4 + refused, pool())
+first.kill()
+second.kill()
+rv.check("closed connections are given back", rv.until(lambda: int(pool().get("used", 0)) == 0, 10), pool())
+p = rv.run("stackctl", "-p", STACK, "ids", "protocol")
+rv.check("as a table too", "Pool" in p.stdout and "50001" in p.stdout, p.stdout)
+send("[%sUDP(sport=9,dport=5353)/b'x']*200" % V4)
+rv.check("datagrams to a queue over its limit are stopped", rv.until(lambda: int(pool("UDP").get("refused", 0)) > 100, 5), pool("UDP"))
+m = heard("stack.ids.tr", "EZZ8638I")
+rv.check("and told", m is not None and m.dest_port == 5353 and m.total == 16, m)
+
 rv.finish()

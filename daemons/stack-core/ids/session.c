@@ -172,8 +172,8 @@ static uint32_t cookie(const struct ids_worker *w, const struct pkt *p, uint32_t
 static bool challenge(struct ids_worker *w, struct pkt *p, struct listener *l, struct ids_answer *ret)
 {
 	atomic_fetch_add_explicit(&l->dropped, 1, memory_order_relaxed);
-	uint32_t epoch = now_s(w) / COOKIE_S;
-	*ret = (struct ids_answer){true, TCP_SYN | TCP_ACK, cookie(w, p, epoch) ^ 0x5a5a5a5au, cookie(w, p, epoch)};
+	uint32_t c = cookie(w, p, now_s(w) / COOKIE_S);
+	*ret = (struct ids_answer){true, TCP_SYN | TCP_ACK, c ^ 0x5a5a5a5au, c};
 	bump(&w->challenged);
 	attack_flood(w, p);
 	return false;
@@ -194,7 +194,6 @@ static bool regulated(const struct ids_worker *w, uint16_t port)
 
 static bool syn_in(struct ids_worker *w, struct pkt *p, bool home, struct ids_answer *ret)
 {
-	uint64_t h = session_hash(w->ids, &p->src, p->sport, &p->dst, p->dport);
 	struct listener *l = listener_of(w, &p->dst, p->dport);
 	if (l && attacked(w, p, l) && !p->sa_in && !known(w, &p->src))
 		return challenge(w, p, l, ret);
@@ -202,7 +201,7 @@ static bool syn_in(struct ids_worker *w, struct pkt *p, bool home, struct ids_an
 		resolved(w, &p->dst, p->dport);
 		return false;
 	}
-	half_put(w, h, HALF_OPENED);
+	half_put(w, session_hash(w->ids, &p->src, p->sport, &p->dst, p->dport), HALF_OPENED);
 	atomic_store_explicit(&w->ids->port_s[p->dport], (uint16_t)now_s(w) | 1, memory_order_relaxed);
 	return true;
 }
