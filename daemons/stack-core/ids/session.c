@@ -17,7 +17,6 @@
 #include "lib/base/xalloc.h"
 
 enum { HALF_LIFE_S = 64, KNOWN_MINUTES = 10, SENT_S = 60, COOKIE_S = 64, PERIOD_S = 2, FLOOD_OPEN = 256, FLOOD_STAYS_S = 10, PORT_FRESH_S = 16 };
-enum { ICMP_UNREACH = 3, ICMP_PORT_UNREACH = 3, ICMP6_UNREACH = 1, ICMP6_PORT_UNREACH = 4 };
 
 void session_init(struct ids *ids)
 {
@@ -299,36 +298,23 @@ bool ids_session_in(struct ids_worker *w, struct pkt *p, bool home, struct ids_a
 	return true;
 }
 
-/* --- datagrams --- */
+/* --- datagrams that went out --- */
 
-static bool udp_looked_for(const struct ids_worker *w)
+static _Atomic uint64_t *sent_at(struct ids *ids, uint64_t hash)
 {
-	return w->policy && w->policy->scan_level[IDS_UDP] != IDS_NOTHING;
+	return &ids->sent[hash & ((1u << SENT_BITS) - 1)];
 }
 
-static bool udp_sent(struct ids_worker *w, const struct addr *us, uint16_t port, const struct addr *peer, uint16_t pport)
+bool session_sent(struct ids_worker *w, const struct addr *us, uint16_t port, const struct addr *peer, uint16_t pport)
 {
-	uint64_t h = session_hash(w->ids, us, port, peer, pport);
-	uint64_t v = atomic_load_explicit(&w->ids->sent[h & ((1u << SENT_BITS) - 1)], memory_order_relaxed);
+	uint64_t h = session_hash(w->ids, us, port, peer, pport), v = atomic_load_explicit(sent_at(w->ids, h), memory_order_relaxed);
 	return v >> 18 == h >> 18 && (uint16_t)(now_s(w) - (uint32_t)(v & 0xffff)) <= SENT_S;
 }
 
-/* This host says that a datagram found no port: the packet it cites tells who sent it. */
-static void unreachable(struct ids_worker *w, const struct pkt *p)
+void session_refused(struct ids_worker *w, const struct pkt *p)
 {
-	const uint8_t *in = pkt_data(p) + p->l4_off + 8;
-	uint32_t left = p->len - p->l4_off - 8, at = p->family == 4 ? (in[0] & 15u) * 4 : IP6_HEADER;
-	struct pkt cited = {.family = p->family, .proto = IP_UDP, .in_link = p->in_link, .len = left};
-	if (left < at + 4 || at < IP4_HEADER || in[p->family == 4 ? 9 : 6] != IP_UDP)
-		return;
-	cited.src = p->family == 4 ? addr_v4(in + 12) : addr_v6(in + 8);
-	cited.dst = p->family == 4 ? addr_v4(in + 16) : addr_v6(in + 24);
-	cited.sport = ip_get16(in + at);
-	cited.dport = ip_get16(in + at + 2);
-	if (udp_sent(w, &cited.dst, cited.dport, &cited.src, cited.sport))
-		return; /* a late answer to us */
-	bool traced = cited.dport >= 33434 && cited.dport <= 33690 && in[p->family == 4 ? 8 : 7] < 32;
-	probe_event(w, &cited, IDS_UDP, traced ? IDS_NORMAL : cited.dport < 1024 ? IDS_VERY : IDS_POSSIBLY, IDS_PROBE_SCAN_UDP);
+	half_put(w, session_hash(w->ids, &p->src, p->sport, &p->dst, p->dport), HALF_DONE);
+	resolved(w, &p->dst, p->dport);
 }
 
 void ids_session_out(struct ids_worker *w, struct pkt *p)
@@ -341,49 +327,14 @@ void ids_session_out(struct ids_worker *w, struct pkt *p)
 			reply(w, p, flags, true);
 		if ((flags & (TCP_FIN | TCP_RST)) && regulated(w, p->sport))
 			tr_close(w, &p->dst, p->dport, &p->src, p->sport, flags, false);
-	} else if (!udp_looked_for(w)) {
+	} else if (!closed_looked_for(w)) {
 		return;
 	} else if (p->proto == IP_UDP) {
 		uint64_t h = session_hash(w->ids, &p->src, p->sport, &p->dst, p->dport);
-		atomic_store_explicit(&w->ids->sent[h & ((1u << SENT_BITS) - 1)], word_of(h, 1, now_s(w)), memory_order_relaxed);
-	} else if (p->len >= p->l4_off + 8u + IP4_HEADER + 8u &&
-		   (p->family == 4 ? p->proto == IPPROTO_IP_ICMP && p->icmp_type == ICMP_UNREACH && p->icmp_code == ICMP_PORT_UNREACH
-				   : p->len >= p->l4_off + 8u + IP6_HEADER + 8u && p->proto == IP_ICMP6 && p->icmp_type == ICMP6_UNREACH &&
-					     p->icmp_code == ICMP6_PORT_UNREACH)) {
-		unreachable(w, p);
+		atomic_store_explicit(sent_at(w->ids, h), word_of(h, 1, now_s(w)), memory_order_relaxed);
+	} else {
+		closed_told(w, p);
 	}
-}
-
-static void no_port(struct ids_worker *w, const struct pkt *p, unsigned tcp_probe, unsigned udp_probe, bool low)
-{
-	enum ids_class class = low && p->dport < 1024 ? IDS_VERY : IDS_POSSIBLY;
-	if (p->opaque)
-		return;
-	if (p->proto == IP_TCP) {
-		uint8_t flags = pkt_data(p)[p->l4_off + 13];
-		if (!(flags & (TCP_ACK | TCP_RST)))
-			probe_event(w, p, IDS_TCP, flags & TCP_SYN ? class : IDS_VERY, flags & TCP_SYN ? tcp_probe : IDS_PROBE_SCAN_FLAGS);
-		else if ((flags & (TCP_ACK | TCP_RST | TCP_SYN)) == TCP_ACK && low)
-			probe_event(w, p, IDS_TCP, IDS_POSSIBLY, IDS_PROBE_SCAN_STRAY);
-	} else if (p->proto == IP_UDP && udp_looked_for(w) && !p->l2_group && !ip_is_multicast(&p->dst) &&
-		   !udp_sent(w, &p->dst, p->dport, &p->src, p->sport)) {
-		bool traced = p->dport >= 33434 && p->dport <= 33690 && pkt_data(p)[p->family == 4 ? 8 : 7] < 32;
-		probe_event(w, p, IDS_UDP, traced ? IDS_NORMAL : class, udp_probe);
-	}
-}
-
-void ids_filtered(struct ids_worker *w, const struct pkt *p)
-{
-	no_port(w, p, IDS_PROBE_SCAN_FILTERED, IDS_PROBE_SCAN_FILTERED, false);
-}
-
-void ids_closed(struct ids_worker *w, const struct pkt *p)
-{
-	if (p->proto == IP_TCP && !p->opaque) {
-		half_put(w, session_hash(w->ids, &p->src, p->sport, &p->dst, p->dport), HALF_DONE);
-		resolved(w, &p->dst, p->dport);
-	}
-	no_port(w, p, IDS_PROBE_SCAN_CLOSED, IDS_PROBE_SCAN_UDP, true);
 }
 
 void session_floods_end(struct ids *ids, uint32_t s, flood_end_fn fn, void *arg)

@@ -187,6 +187,7 @@ void tr_sweep(struct ids *ids, uint64_t now_ms)
 		return;
 	g->swept_ms = now_ms;
 	if (!sockets_each(IPPROTO_TCP, living, &a)) {
+		a.v = a.v ? a.v : xcalloc(1, sizeof(*a.v)); /* none is a list too */
 		qsort(a.v, a.n, sizeof(*a.v), by_value);
 		for (unsigned i = 0; i < CONNS; i++) {
 			uint64_t tag = atomic_load_explicit(&g->conns[i].tag, memory_order_acquire);

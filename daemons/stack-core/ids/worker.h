@@ -119,6 +119,13 @@ typedef void (*flood_end_fn)(void *arg, const struct listener *l);
 void session_floods_end(struct ids *ids, uint32_t now_s, flood_end_fn fn, void *arg);
 uint64_t session_hash(const struct ids *ids, const struct addr *a, uint16_t aport, const struct addr *b, uint16_t bport);
 
+bool session_sent(struct ids_worker *w, const struct addr *us, uint16_t port, const struct addr *peer, uint16_t pport); /* lately */
+void session_refused(struct ids_worker *w, const struct pkt *p); /* the stack itself answers that SYN */
+
+/* closed.c */
+bool closed_looked_for(const struct ids_worker *w); /* UDP probes count */
+void closed_told(struct ids_worker *w, const struct pkt *p); /* ICMP of this host */
+
 /* probe.c */
 void probe_event(struct ids_worker *w, const struct pkt *p, enum ids_protocol proto, enum ids_class class, unsigned probe);
 /* The same, about a packet the other way: its destination is who probed. */
