@@ -69,7 +69,9 @@ static struct pkt *defrag(struct worker *w, struct pkt *p)
 	if (!whole)
 		return NULL;
 	w->pass[PASS_REASSEMBLED]++;
-	if (!ip_parse(whole)) {
+	if (!ip_parse(whole))
+		ids_malformed(w->ids, whole);
+	if (whole->drop || (!tun && !ids_whole(w->ids, whole))) {
 		pipe_drop(w, whole, whole->drop);
 		return NULL;
 	}
@@ -86,7 +88,9 @@ static void esp_flush(struct worker *w)
 		ipsec_in(w->ipsec, w->esp, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt *p = w->esp[i];
-		if (p->drop || !ip_parse(p) || !ids_in(w->ids, p)) {
+		if (!p->drop && !ip_parse(p))
+			ids_malformed(w->ids, p);
+		if (p->drop || !ids_in(w->ids, p)) {
 			pipe_drop(w, p, p->drop);
 			continue;
 		}

@@ -217,6 +217,11 @@ bool ids_in(struct ids_worker *w, struct pkt *p)
 	return p->opaque ? true : transport(w, p, h);
 }
 
+bool ids_whole(struct ids_worker *w, struct pkt *p)
+{
+	return p->opaque || transport(w, p, pkt_data(p));
+}
+
 /* TCP and UDP are what ordinary sockets send; of the rest a program may send what the rule lists. */
 bool ids_out(struct ids_worker *w, struct pkt *p)
 {

@@ -140,6 +140,8 @@ void ids_worker_now(struct ids_worker *w, uint64_t now_ms, uint64_t now_us); /* 
 bool ids_worker_told(struct ids_worker *w); /* a scan or refusal was recorded since the last call: wake the control thread */
 /* A parsed packet from outside; false: p->drop is set. */
 bool ids_in(struct ids_worker *w, struct pkt *p);
+/* The same for one that was put together of fragments, which came by ids_in each: now its transport header can be seen. */
+bool ids_whole(struct ids_worker *w, struct pkt *p);
 /* A parsed packet of this host's programs; false: p->drop is set. */
 bool ids_out(struct ids_worker *w, struct pkt *p);
 /* ip_parse refused @p; its addresses are filled in where they can be read. */
