@@ -148,6 +148,19 @@ static void hint(struct p1 *p, const struct isakmp_payloads *pl)
 				notify_text(n.type));
 }
 
+/* The answer to our last message of phase 1 is an error, under its keys: the peer goes no further. */
+static void refused(struct p1 *p, const struct isakmp_payloads *pl)
+{
+	struct ike_notification n;
+
+	for (size_t i = 1; i < pl->n; i++)
+		if (pl->at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl->at[i].body, pl->at[i].len, &n, NULL) &&
+			n.type < NOTIFY_CONNECTED) {
+			p1_failed(p, NOTIFY_NONE, "EZD0965I", "the peer refused: %s", notify_text(n.type));
+			return;
+		}
+}
+
 void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t len)
 {
 	struct ike *k = p->ike;
@@ -173,7 +186,8 @@ void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size
 		}
 		return;
 	}
-	if (p->step != P1_DONE || !h->id || ike_iv_exchange(&p->suite, p->iv, h->id, iv) || ike_open(p, h, data, len, iv, &pl, &why)) {
+	bool done = p->step == P1_DONE, ending = p->have_keys && p->initiator && !p->aggressive && p->message == 5;
+	if ((!done && !ending) || !h->id || ike_iv_exchange(&p->suite, p->iv, h->id, iv) || ike_open(p, h, data, len, iv, &pl, &why)) {
 		k->stats.malformed++;
 		return;
 	}
@@ -189,6 +203,10 @@ void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size
 	}
 	if (!p1_id_use(p, h->id))
 		return;
+	if (!done) {
+		refused(p, &pl);
+		return;
+	}
 	take_contact(p, &pl);
 	for (size_t i = 1; i < pl.n && !p->dead; i++) {
 		if (pl.at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl.at[i].body, pl.at[i].len, &n, NULL))

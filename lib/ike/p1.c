@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { NONCE_LEN = 32, HALF_LIFE_S = 30, GRACE_S = 20 };
+enum { NONCE_LEN = 32, HALF_LIFE_S = 30, GRACE_S = 20, AGAIN_S = 30 };
 
 static struct p1_list *cookie_bucket(struct ike *k, const uint8_t icookie[IKE_COOKIE])
 {
@@ -358,9 +358,11 @@ void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *f
 		send_notify(p, &n);
 	}
 	send_delete_p1(p); /* goes out only when the peer believes that it has one */
-	bool successor = p->replaces != NULL;
-	if (!successor)
+	struct p1 *old = p->replaces;
+	if (!old)
 		tunnels_lost_p1(p, text);
+	else if (p->ike->now + 2 * AGAIN_S * IKE_SECOND < old->expires_us) /* there is time for another attempt */
+		timer_set(p->ike, &old->life, p->ike->now + AGAIN_S * IKE_SECOND);
 	p1_end(p);
 }
 
@@ -395,6 +397,7 @@ void p1_input(struct p1 *p, const struct ike_path *path, const struct isakmp_hea
 		k->stats.malformed++;
 		if (h->flags & ISAKMP_ENCRYPTED) {
 			k->stats.auth_failed++;
+			p->have_keys = false; /* the peer has others: it could not read what we say under ours */
 			p1_failed(p, NOTIFY_PAYLOAD_MALFORMED, "EZD0965I", "%s: %s", why.text,
 				p->offer.auth == IKE_AUTH_PSK ? "the pre-shared keys are likely to differ" : "the keys differ");
 		}
@@ -680,6 +683,11 @@ static void succeed(struct p1 *p, struct p1 *old)
 		number(p, old);
 	while ((t = LIST_FIRST(&old->tunnels)))
 		tunnel_attach(t, p);
+	/* Both ends may renew at once: the attempt that is still under way replaces nothing any more. */
+	if (old->successor && old->successor != p)
+		old->successor->replaces = NULL;
+	if (old->replaces)
+		old->replaces->successor = NULL;
 	old->replaces = NULL;
 	old->successor = NULL;
 	old->refreshing = true; /* is not refreshed again */

@@ -458,6 +458,30 @@ static void message_3(struct quick *q)
 	timer_set(k, &q->linger, k->now + LINGER_S * IKE_SECOND);
 }
 
+/* The peer left our lifetimes to us: they are told (RFC 2407 section 4.6.3.1). */
+static void add_lifetimes(struct quick *q, struct isakmp_build *b)
+{
+	const struct data_offer *o = &q->choice.agreed;
+	struct sa_list *list = xnew(struct sa_list);
+	uint8_t attrs[64], spi[4];
+	struct wr w = wr_init(attrs, sizeof(attrs)), s = wr_init(spi, sizeof(spi));
+	struct sa_attrs said = {0};
+
+	if (!sa_read(q->choice.answer, q->choice.answer_len, list, NULL) && list->n_transforms)
+		sa_decode(list->transforms[0].attrs, list->transforms[0].attrs_len, false, &said);
+	free(list);
+	uint32_t seconds = said.has_seconds ? 0 : o->seconds.proposed, kbytes = said.has_kbytes ? 0 : o->kbytes.proposed;
+	if (!seconds && !kbytes)
+		return;
+	offer_lifetimes_write(&w, false, seconds, kbytes);
+	wr_u32(&s, q->child.in.spi);
+	isakmp_open(b, ISAKMP_NOTIFY);
+	ike_notification_write(&b->w, &(struct ike_notification){.doi = IKE_DOI_IPSEC, .protocol = q->choice.proto,
+					      .type = NOTIFY_RESPONDER_LIFETIME, .spi = spi, .spi_len = sizeof(spi), .data = attrs,
+					      .len = wr_len(&w)});
+	isakmp_close(b);
+}
+
 static void message_2(struct quick *q)
 {
 	struct p1 *p = q->p1;
@@ -475,6 +499,7 @@ static void message_2(struct quick *q)
 	}
 	if (natted(p) && !q->child.tunnel)
 		add_nat_oa(q, &b);
+	add_lifetimes(q, &b);
 	q->step = QUICK_WAIT;
 	if (finish(q, &b, hash, bytes_part(&q->ni), true) < 0)
 		failed(q, "its answer cannot be made");

@@ -82,7 +82,8 @@ static int info_start(struct p1 *p, struct isakmp_build *b, uint32_t *id, uint8_
 		return -EIO;
 	*id |= 1; /* never 0 */
 	h.id = *id;
-	bool secure = p1_peer_done(p);
+	/* What was wrong with message 5 is proved, too: the initiator has the keys. */
+	bool secure = p1_peer_done(p) || (p->have_keys && !p->initiator && !p->aggressive && p->message == 4);
 	h.flags = secure ? ISAKMP_ENCRYPTED : 0;
 	isakmp_start(b, p->ike->out, sizeof(p->ike->out), &h);
 	*hash = secure ? isakmp_add_hole(b, ISAKMP_HASH, p->suite.prf_len) : NULL;

@@ -41,6 +41,7 @@ START_TEST(refuses_wrong_key)
 	struct pair *n = not_up(NULL, &(struct pair_policy){.key = "another"});
 	SAYS(n, 1, "P1_FAILED");
 	SAYS(n, 1, "pre-shared keys are likely to differ");
+	SAYS(n, 0, "an unauthenticated message says for the peer: PAYLOAD-MALFORMED");
 	SAYS(n, 0, "P1_FAILED");
 	SAYS(n, 0, "P2_FAILED");
 	pair_free(n);
@@ -73,9 +74,11 @@ START_TEST(refuses_other_identity)
 	struct pair *n = not_up(NULL, &(struct pair_policy){.remote_id = "Fqdn left.example"});
 	SAYS(n, 1, "no KeyExchangeRule has the peer's identity");
 	SAYS(n, 1, "INVALID-ID-INFORMATION");
+	SAYS(n, 0, "IKE PHASE 1 NEGOTIATION FAILED as initiator: the peer refused: INVALID-ID-INFORMATION");
 	pair_free(n);
 	n = not_up(NULL, &(struct pair_policy){.local_id = "Fqdn right.example"});
 	SAYS(n, 0, "the peer's identity is not the one that the KeyExchangeRule names");
+	SAYS(n, 1, "the peer says: INVALID-ID-INFORMATION"); /* it had ended phase 1: under its keys, so that it believes it */
 	pair_free(n);
 }
 END_TEST

@@ -504,6 +504,71 @@ START_TEST(many)
 }
 END_TEST
 
+START_TEST(renewal_is_tried_again)
+{
+	/* For a while the peer refuses: there is time until the SA expires. */
+	struct pair_policy o = {.offers = SHORT_OFFER("60"), .data = SHORT_DATA("480")};
+	struct pair *n = begin(&o, &o);
+	struct pair_policy no = o;
+	no.respond = "Aggressive";
+	struct ipsec_policy *willing = n->peer[1].policy,
+			    *refuses = pair_policy(PAIR_RIGHT, PAIR_LEFT, PAIR_RIGHT_NET, PAIR_LEFT_NET, &no);
+	always_up(n, 49 * 60);
+	ike_policy(n->peer[1].k, refuses, n->now);
+	always_up(n, 6 * 60);
+	ck_assert_uint_ge(n->peer[0].events[IKE_P1_FAILED] + n->peer[1].events[IKE_P1_FAILED], 1);
+	ike_policy(n->peer[1].k, willing, n->now);
+	always_up(n, 6 * 60);
+	ck_assert_uint_eq(ike_p1_next(n->peer[0].k, NULL)->generation, 2);
+	ck_assert_uint_eq(n->peer[0].events[IKE_P2_DOWN], 0);
+	ipsec_policy_free(refuses);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(stack_answers_later)
+{
+	char id[16];
+	struct pair *n = pair_new(NULL, NULL, NULL, NULL);
+	n->peer[0].install_rc = n->peer[1].install_rc = -EINPROGRESS;
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, 5 * PAIR_SECOND);
+	ck_assert_uint_eq(n->peer[0].n_children, 0); /* message 2 waits for the responder's stack */
+	ck_assert_uint_eq(n->peer[1].n_children, 1);
+	ike_installed(n->peer[1].k, "Y1", 7, 0, n->now); /* nobody's generation */
+	ike_installed(n->peer[1].k, "Y1", 1, 0, n->now);
+	pair_pass(n, 5 * PAIR_SECOND);
+	ck_assert_uint_eq(n->peer[0].n_children, 1);
+	ck_assert(!n->peer[1].children[0].out);
+	ike_installed(n->peer[0].k, "Y1", 1, 0, n->now);
+	pair_pass(n, 5 * PAIR_SECOND);
+	UP(n);
+	/* A renewal that the stack refuses leaves the old one. */
+	ck_assert_int_eq(ike_refresh(n->peer[0].k, "Y1", n->now), 0);
+	pair_run(n);
+	ike_installed(n->peer[1].k, "Y1", 2, -ENOSPC, n->now);
+	n->peer[1].children[1].there = false;
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	SAYS(n, 0, "the peer refused: NO-PROPOSAL-CHOSEN");
+	ck_assert_uint_eq(n->peer[0].twice + n->peer[1].twice, 0);
+	pair_free(n);
+}
+END_TEST
+
+START_TEST(responder_lifetime)
+{
+	/* The initiator says nothing of a lifesize; the responder has one, and says so. */
+	struct pair_policy r = {.data = "IpDataOffer { HowToEncap Tunnel\n HowToEncrypt AES_CBC KeyLength 128\n HowToAuth ESP HMAC_SHA2_256_128\n"
+					"RefreshLifesizeProposed 50000\n RefreshLifesizeAccepted 10000 100000\n}\n"};
+	struct pair *n = begin(NULL, &r);
+	ck_assert_uint_eq(ike_child_next(n->peer[1].k, NULL)->child->hard_bytes, 50000 * 1024);
+	ck_assert_uint_eq(ike_child_next(n->peer[0].k, NULL)->child->hard_bytes, 50000 * 1024);
+	ck_assert_uint_lt(ike_child_next(n->peer[0].k, NULL)->child->soft_bytes, ike_child_next(n->peer[0].k, NULL)->child->hard_bytes);
+	pair_free(n);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ike.engine.life");
@@ -522,6 +587,9 @@ static Suite *suite(void)
 	tcase_add_test(t, begins_anew);
 	tcase_add_test(t, policy_changes);
 	tcase_add_test(t, many);
+	tcase_add_test(t, renewal_is_tried_again);
+	tcase_add_test(t, stack_answers_later);
+	tcase_add_test(t, responder_lifetime);
 	suite_add_tcase(s, t);
 	t = tcase_create("nat");
 	tcase_set_timeout(t, 300);
