@@ -328,6 +328,7 @@ void tunnel_free(struct tunnel *t);
 void tunnel_deleted(struct p1 *p, uint8_t protocol, uint32_t spi);
 void tunnels_of_ready(struct p1 *p);
 void tunnels_adopt(struct p1 *p); /* the living ones of the same peer that have no phase 1 */
+void tunnels_forget(struct p1 *p, const char *why); /* these end */
 bool tunnels_between(struct ike *k, const struct ike_path *path);
 void tunnel_moved(struct tunnel *t, const struct ike_path *path);
 void tunnel_resumed(struct tunnel *t);

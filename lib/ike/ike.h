@@ -4,7 +4,7 @@
  *
  * One struct ike serves one stack: any number of local addresses. Nothing that a stranger sends can grow it beyond
  * ike_limits; what it costs before a cookie came back is one small record (a half-open SA), limited per source
- * and in total; over half of the total, the oldest half-open ones make place.
+ * and in total; at the total, the oldest half-open one makes place.
  *
  * Time is monotonic microseconds, given by the caller with every entry; wall_us only for certificates. All entries run in one
  * thread and may call ops before they return; ops must not call back into this struct ike. */

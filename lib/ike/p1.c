@@ -658,6 +658,7 @@ void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl)
 			tunnel_down(t, "the peer began anew (INITIAL-CONTACT)", false);
 		p1_end(old);
 	}
+	tunnels_forget(p, "the peer began anew (INITIAL-CONTACT)");
 }
 
 /* The one before it, of the same peer: found by us (replaces), or the peer made the new one. */

@@ -162,6 +162,7 @@ static int sixth(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refu
 		return -EPROTO;
 	timer_stop(p->ike, &p->flight.retry);
 	p->flight.wants_answer = false;
+	bytes_free(&p->flight.sent); /* ours was heard: it is not asked for again */
 	p1_done(p);
 	return 0;
 }

@@ -71,6 +71,17 @@ void tunnels_adopt(struct p1 *p)
 			tunnel_attach(t, p);
 }
 
+void tunnels_forget(struct p1 *p, const char *why)
+{
+	struct tunnel *t, *next;
+
+	for (t = LIST_FIRST(ends_bucket(p->ike, &p->path)); t; t = next) {
+		next = LIST_NEXT(t, ends);
+		if (!t->p1 && belongs(t, p))
+			tunnel_down(t, why, false);
+	}
+}
+
 static bool range_equal(const struct addr_range *a, const struct addr_range *b)
 {
 	return addr_equal(&a->lo, &b->lo) && addr_equal(&a->hi, &b->hi);

@@ -229,6 +229,24 @@ START_TEST(begins_anew)
 }
 END_TEST
 
+START_TEST(both_restarted)
+{
+	/* Ours goes on with what its stack has; the peer has lost everything and says so. */
+	char id[16];
+	struct pair *n = begin(NULL, NULL);
+	restart(n, 0, true);
+	restart(n, 1, false);
+	n->peer[1].n_children = 0;
+	ck_assert_int_eq(pair_activate(n, 1, id), 0);
+	pair_run(n);
+	UP(n);
+	SAYS(n, 0, "phase 2 tunnel Y1 ended: the peer began anew (INITIAL-CONTACT)");
+	ck_assert_uint_eq(there(&n->peer[0]), 1);
+	always_up(n, 200);
+	pair_free(n);
+}
+END_TEST
+
 START_TEST(behind_nat)
 {
 	static const char *const modes[] = {"Main", "Aggressive"};
@@ -585,6 +603,7 @@ static Suite *suite(void)
 	tcase_add_test(t, deleted);
 	tcase_add_test(t, resumed);
 	tcase_add_test(t, begins_anew);
+	tcase_add_test(t, both_restarted);
 	tcase_add_test(t, policy_changes);
 	tcase_add_test(t, many);
 	tcase_add_test(t, renewal_is_tried_again);
