@@ -591,6 +591,70 @@ START_TEST(test_fragments_for_us)
 }
 END_TEST
 
+/* A SYN flood for a host behind us: the answers are well-formed, go back the way the SYNs came, and ask for nobody's link address. */
+START_TEST(test_syn_challenge)
+{
+	uint8_t b[2000];
+	uint32_t len = udp(b, "192.0.2.9", "203.0.113.5", 64, 12, true);
+	struct addr src = addr("192.0.2.9"), dst = addr("203.0.113.5");
+
+	arp(1, 2, "198.51.100.254", "198.51.100.1");
+	wires[0].n = wires[1].n = 0;
+	for (unsigned i = 0; i < 400; i++) {
+		struct addr from = src;
+		from.b[3] = (uint8_t)(i % 200 + 20);
+		from.b[2] = (uint8_t)(2 + i / 200 * 7);
+		ip4_write(b, &from, &dst, IP_TCP, 64, 0, len, 7, true);
+		ip_put16(b + 20, 1000 + i);
+		ip_put16(b + 22, 80);
+		ip_put32(b + 24, 5);
+		ip_put32(b + 28, 0);
+		b[32] = 0x50;
+		b[33] = 2;
+		inject(0, b, len, ETHER_IP4);
+		if (wires[0].n)
+			break;
+		wires[1].n = 0;
+	}
+	ck_assert_uint_eq(wires[0].n, 1);
+	const struct captured *c = &wires[0].out[0];
+	ck_assert_uint_eq(c->len, 40);
+	ck_assert_mem_eq(c->mac, host_mac, 6);
+	ck_assert_uint_eq(csum_fold(csum_add(0, c->data, 20)), 0);
+	struct addr to = addr_v4(c->data + 16);
+	ck_assert_uint_eq(csum_fold(csum_add(csum_pseudo(&dst, &to, IP_TCP, 20), c->data + 20, 20)), 0);
+	ck_assert_mem_eq(c->data + 12, dst.b, 4);
+	ck_assert_uint_eq(c->data[33], 0x12);
+	ck_assert_uint_eq(ip_get16(c->data + 20), 80);
+	ck_assert_uint_ne(ip_get32(c->data + 28), 6); /* a client that gets it resets: it expected 6 */
+	ck_assert_uint_eq(dropped(DROP_IDS_FLOOD), 1);
+	ck_assert_uint_eq(wires[1].n, 0);
+}
+END_TEST
+
+/* What a fragment does not show, the whole packet does. */
+START_TEST(test_attack_in_fragments)
+{
+	uint8_t b[2000];
+	struct addr src = addr("192.0.2.9"), dst = addr("192.0.2.1");
+
+	memset(b, 0, sizeof(b));
+	for (unsigned i = 0; i < 2; i++) { /* a UDP length beyond the datagram */
+		uint32_t payload = i ? 64 : 1024;
+		ip4_write(b, &src, &dst, IP_UDP, 64, 0, 20 + payload, 9, false);
+		ip_put16(b + 6, i ? 128 : 0x2000);
+		ip4_checksum(b);
+		ip_put16(b + 20, i ? 0 : 1000);
+		ip_put16(b + 22, i ? 0 : 2000);
+		ip_put16(b + 24, i ? 0 : 9000);
+		inject(0, b, 20 + payload, ETHER_IP4);
+	}
+	ck_assert_uint_eq(passed(PASS_REASSEMBLED), 1);
+	ck_assert_uint_eq(dropped(DROP_IDS_MALFORMED), 1);
+	ck_assert_uint_eq(dropped(DROP_IP_UNREACHABLE), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *su = suite_create("pipe");
@@ -611,6 +675,8 @@ static Suite *suite(void)
 	tcase_add_test(c, test_hold_flood);
 	tcase_add_test(c, test_esp_in_udp);
 	tcase_add_test(c, test_fragments_for_us);
+	tcase_add_test(c, test_syn_challenge);
+	tcase_add_test(c, test_attack_in_fragments);
 	suite_add_tcase(su, c);
 	return su;
 }
