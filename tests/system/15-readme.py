@@ -35,6 +35,7 @@ def main():
     profile = re.search(r"(?m)^    IPCONFIG(.|\n    )*", text).group(0)
     profile = "\n".join(line[4:] for line in profile.splitlines() if "IPSECPOLICY" not in line) + "\n"
     rv.write("stacks/TCPCS.profile", profile)
+    rv.write("stacks/TCPCS.ids", read("conf/policy/ids.policy"))
     p = rv.run("stack-core", "--root", rv.root(), "--check", "TCPCS")
     rv.check("the profile of README.md is accepted", p.returncode == 0 and "ROUTE" in profile, p.stdout + p.stderr)
     return rv.finish()
