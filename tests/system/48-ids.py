@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -206,7 +207,7 @@ import socket, sys
 src, ports = sys.argv[1], [int(p) for p in sys.argv[2].split(",")]
 n = 0
 for p in ports:
-    s = socket.socket(); s.settimeout(8)
+    s = socket.socket(); s.settimeout(30)
     try:
         s.bind((src, 0)); s.connect(("10.88.0.1", p)); n += s.recv(5) == b"hello"; s.close()
     except OSError: pass
@@ -272,6 +273,22 @@ for source, name, options in (("192.0.2.101", "connect", ["-sT"]), ("192.0.2.102
     rv.check("and told once: %s" % name, m is not None and m.type == "Fast" and m.rule == "Scan" and not heard("stack.ids.scan", "sipaddr=%s," % source, 0.2), m)
 rv.check("the decoys are among those told", {"192.0.2.150", "192.0.2.151"} <= reported(), reported())
 rv.check("the ordinary ones are not", not {"192.0.2.116", "192.0.2.117", "192.0.2.118", "192.0.2.119"} & reported(), reported())
+
+PROBER = r"""
+import socket, time
+for port in range(3000, 3005):
+    s = socket.socket(); s.bind(("192.0.2.109", 0)); t = time.time()
+    try: s.connect(("10.88.0.1", port))
+    except OSError: pass
+print(t)
+"""
+told_at = []
+waiter = threading.Thread(target=lambda: told_at.append(heard("stack.ids.scan", "sipaddr=192.0.2.109,", 20) and time.time()))
+waiter.start()
+fifth = float(subprocess.run(rv.in_ns(outside) + ["/usr/bin/python3", "-c", PROBER], capture_output=True, text=True, timeout=30).stdout)
+waiter.join()
+rv.check("a scan is told as soon as it is one", told_at and told_at[0] and 0 <= told_at[0] - fifth < 2, told_at)
+print("# from the fifth probe to the event: %.1f ms" % ((told_at[0] - fifth) * 1e3))
 
 # --- SYN flood ---
 flood = rv.Process(["hping3", "-q", "--flood", "--rand-source", "-S", "-p", "80", "-I", "eth0", "10.88.0.1"], ns=outside)

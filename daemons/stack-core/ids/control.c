@@ -35,7 +35,7 @@ static void tell_scan(const struct teller *t, const struct ids_event *e)
 	t->fn(t->arg, &out);
 }
 
-/* A refusal. On the console only the first of a constrained period. */
+/* A refusal. On the console only the first of a constrained period; of a port that is not constrained, one in five minutes. */
 static void tell_tr(const struct teller *t, const struct ids_event *e)
 {
 	const struct ids_policy *p = t->ids->policy;
@@ -158,6 +158,10 @@ static void interval_end(const struct teller *t)
 	struct ids_counts c;
 	char text[IDS_TEXT_MAX];
 	ids_counts(ids, &c);
+	for (unsigned i = 0; ids->tr && i < POOLS; i++)
+		ids->tr->pools[i].told &= ids->tr->pools[i].constrained;
+	if (ids->tr)
+		atomic_store(&ids->tr->left, IDS_LOGS);
 	for (unsigned a = 0; a < IDS_ATTACKS; a++) {
 		struct type_state *s = &ids->types[a];
 		const struct ids_rule *r = ids->policy ? ids->policy->attacks[a] : NULL;
@@ -168,8 +172,6 @@ static void interval_end(const struct teller *t)
 			s->suppressed += held;
 			t->fn(t->arg, &out);
 		}
-		if (ids->tr)
-			atomic_store(&ids->tr->left, IDS_LOGS);
 		s->seen_detected = c.detected[a];
 		s->interval_logged = s->console = 0;
 		atomic_store(&ids->log_left[a], IDS_LOGS);
