@@ -221,8 +221,9 @@ static void fragment(struct ike *k, const struct ike_path *path, const struct is
 	const uint8_t *message;
 	size_t message_len;
 
-	/* We always say that we can; whether the peer did stands perhaps in this very message (aggressive mode's second). */
-	if (!p || h->flags & ISAKMP_ENCRYPTED ||
+	/* Pieces are kept only of who has seen our cookie: a forged source has not. We always say that we can fragment; whether the peer
+	 * did stands perhaps in this very message (aggressive mode's second). */
+	if (!p || isakmp_cookie_zero(h->rcookie) || h->flags & ISAKMP_ENCRYPTED ||
 		isakmp_walk(h->next, data + ISAKMP_HEADER, len - ISAKMP_HEADER, 0, &pl, NULL) || pl.n != 1) {
 		k->stats.malformed++;
 		return;
