@@ -4,7 +4,7 @@
 #include "lib/base/xalloc.h"
 #include "lib/ike/auth_cert.h"
 
-enum { SIGN_TRIES = 3, PROTO_UDP = 17 };
+enum { SIGN_TRIES = 3, PROTO_UDP = 17, REQUEST_MAX = 1024 /* a DER name */ };
 
 static void resume(struct p1 *p)
 {
@@ -157,7 +157,7 @@ void auth_take_requests(struct p1 *p, const struct isakmp_payloads *pl)
 		if (pl->at[i].type == ISAKMP_CERTREQ &&
 			!ike_cert_read(pl->at[i].body, pl->at[i].len, &c, NULL) &&
 			c.encoding == IKE_CERT_X509_SIG)
-			take(p->x->cr, &p->x->n_cr, IKE_CRS_MAX, &c, VERIFY_CERT_MAX);
+			take(p->x->cr, &p->x->n_cr, IKE_CRS_MAX, &c, REQUEST_MAX);
 	}
 }
 

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { NONCE_LEN = 32, HALF_LIFE_S = 30, GRACE_S = 20, AGAIN_S = 30 };
+enum { FIRST_MAX = 8192, NONCE_LEN = 32, HALF_LIFE_S = 30, GRACE_S = 20, AGAIN_S = 30 };
 
 static struct p1_list *cookie_bucket(struct ike *k, const uint8_t icookie[IKE_COOKIE])
 {
@@ -314,7 +314,8 @@ void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_
 	struct isakmp_payloads pl;
 	struct ike_refusal why = {0, ""};
 
-	if (isakmp_walk(h->next, data + ISAKMP_HEADER, len - ISAKMP_HEADER, 0, &pl, &why)) {
+	/* What is kept of a first message may come from a forged source: two hundred transforms fit in FIRST_MAX. */
+	if (len > FIRST_MAX || isakmp_walk(h->next, data + ISAKMP_HEADER, len - ISAKMP_HEADER, 0, &pl, &why)) {
 		k->stats.malformed++;
 		return;
 	}

@@ -1,6 +1,7 @@
 /* Pieces of messages at an engine that has answered a first message: whose it keeps, and how many.
  */
 #include "lib/ike/frag.h"
+#include "lib/ike/offer.h"
 #include "tests/unit/lib/ike/pair/pair.h"
 
 static bool first_only(struct datagram *d, unsigned number)
@@ -102,6 +103,43 @@ START_TEST(no_more_than_the_limit)
 }
 END_TEST
 
+/* A first message with a good offer and @pad bytes of vendor id. */
+static void first_message(uint8_t cookie, size_t pad)
+{
+	static uint8_t filler[9000], message[9500];
+	const struct kex_action *a = &net.peer[1].policy->kex_rules[0].action;
+	struct ike_path path = {{4, {192, 0, 2, 2}}, {4, {192, 0, 2, 1}}, 500, 500};
+	struct isakmp_header h = {
+		.icookie = {cookie}, .version = ISAKMP_VERSION, .exchange = ISAKMP_MAIN};
+	struct isakmp_build b;
+
+	isakmp_start(&b, message, sizeof(message), &h);
+	isakmp_open(&b, ISAKMP_SA);
+	ck_assert_uint_ge(offer_p1_write(&b.w, a->offers, a->n_offers), 1);
+	isakmp_close(&b);
+	isakmp_add(&b, ISAKMP_VID, filler, pad);
+	ike_input(net.peer[1].ike, &path, message, isakmp_finish(&b, 1), net.now, WALL(net.now));
+}
+
+/* A forged source makes us keep little, whatever it sends. */
+START_TEST(a_first_message_too_long)
+{
+	struct isakmp_header h;
+	struct ike_stats s;
+
+	half_open(&h);
+	first_message(1, 7000);
+	ike_stats(net.peer[1].ike, &s);
+	ck_assert_uint_eq(s.half_open, 2);
+	ck_assert_uint_eq(s.malformed, 0);
+	first_message(2, 8500);
+	ike_stats(net.peer[1].ike, &s);
+	ck_assert_uint_eq(s.half_open, 2);
+	ck_assert_uint_eq(s.malformed, 1);
+	pair_stop();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("fragment");
@@ -110,6 +148,7 @@ static Suite *suite(void)
 	tcase_add_test(t, without_our_cookie);
 	tcase_add_test(t, with_our_cookie);
 	tcase_add_test(t, no_more_than_the_limit);
+	tcase_add_test(t, a_first_message_too_long);
 	suite_add_tcase(s, t);
 	return s;
 }
