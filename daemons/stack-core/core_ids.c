@@ -74,7 +74,9 @@ static void report(void *arg, const struct ids_report_out *r)
 	m.message = (char *)r->text;
 	m.kind = (char *)kinds[r->told];
 	m.rule = r->rule ? (char *)r->rule->name : NULL;
-	if (r->told <= IDS_TOLD_STATISTICS && r->rule)
+	if (r->told == IDS_TOLD_SUPPRESSED && r->rule->condition != IDS_COND_ATTACK)
+		m.type = (char *)"Scan";
+	else if (r->told <= IDS_TOLD_STATISTICS && r->rule)
 		m.type = (char *)ids_attack_text(r->rule->attack);
 	else if (r->told == IDS_TOLD_ATTACK)
 		m.type = (char *)ids_attack_text((enum ids_attack)r->event->what);

@@ -30,8 +30,15 @@ static void tell_scan(const struct teller *t, const struct ids_event *e)
 	if (!scan_add(t->ids, e, (uint32_t)(t->now_ms / 1000), &f))
 		return;
 	const struct ids_rule *r = t->ids->policy->scan;
-	struct ids_report_out out = {.told = IDS_TOLD_SCAN, .event = e, .rule = r, .log = r->report.log, .console = r->report.console,
+	if (t->ids->scans_told == IDS_SCANS) {
+		t->ids->scans_held++;
+		return;
+	}
+	t->ids->scans_told++;
+	struct ids_report_out out = {.told = IDS_TOLD_SCAN, .event = e, .rule = r, .log = r->report.log,
+		.console = r->report.console && (!r->report.console_max || t->ids->scan_console < r->report.console_max),
 		.fast = f.is_fast, .count = f.is_fast ? f.fast : f.slow, .text = text_scan(e, r, &f, text)};
+	t->ids->scan_console += out.console;
 	t->fn(t->arg, &out);
 }
 
@@ -152,12 +159,26 @@ static void every_second(struct teller *t)
 }
 
 /* The end of a five-minute interval: what was held back is told, and budgets are full again. */
+static void scans_held(const struct teller *t)
+{
+	struct ids *ids = t->ids;
+	const struct ids_rule *r = ids->policy ? ids->policy->scan : NULL;
+	char text[IDS_TEXT_MAX];
+	if (ids->scans_held && r) {
+		struct ids_report_out out = {.told = IDS_TOLD_SUPPRESSED, .rule = r, .count = ids->scans_held, .log = r->report.log,
+			.text = text_suppressed("Scan", ids->scans_held, t->now_us, text)};
+		t->fn(t->arg, &out);
+	}
+	ids->scans_told = ids->scans_held = ids->scan_console = 0;
+}
+
 static void interval_end(const struct teller *t)
 {
 	struct ids *ids = t->ids;
 	struct ids_counts c;
 	char text[IDS_TEXT_MAX];
 	ids_counts(ids, &c);
+	scans_held(t);
 	for (unsigned i = 0; ids->tr && i < POOLS; i++)
 		ids->tr->pools[i].told &= ids->tr->pools[i].constrained;
 	if (ids->tr)
@@ -168,7 +189,7 @@ static void interval_end(const struct teller *t)
 		uint64_t seen = c.detected[a] - s->seen_detected, held = seen > s->interval_logged ? seen - s->interval_logged : 0;
 		if (held && r && s->interval_logged && a != IDS_FLOOD) { /* its packets are not told one by one */
 			struct ids_report_out out = {.told = IDS_TOLD_SUPPRESSED, .rule = r, .count = held, .log = r->report.log,
-				.text = text_suppressed((enum ids_attack)a, held, t->now_us, text)};
+				.text = text_suppressed(ids_attack_text((enum ids_attack)a), held, t->now_us, text)};
 			s->suppressed += held;
 			t->fn(t->arg, &out);
 		}

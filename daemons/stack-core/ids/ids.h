@@ -2,7 +2,8 @@
  *
  * Workers look at packets and decide; the control thread tells. Between them are one ring of small records a worker and one of packet
  * copies, and budgets that the control thread fills: of each attack type at most 100 records in five minutes leave a worker, so that a
- * flood costs the control thread nothing, and what was held back is told as a count (EZZ9327I). A lost record is counted.
+ * flood costs the control thread nothing, and what was held back is told as a count (EZZ9327I). A lost record is counted. Scans, whose
+ * sources can be invented too, are told a thousand times in five minutes at most.
  *
  * What is dropped and why: malformed packets always, policy or not; SYN floods are always met; everything else as the action of the
  * rule says. Functions marked W are called by workers inside an RCU read side, those marked C by the control thread. */
@@ -11,7 +12,7 @@
 #include "lib/base/err.h"
 #include "lib/policy/ids.h"
 
-enum { IDS_LOGS = 100, IDS_TRACES = 100, IDS_INTERVAL_MS = 300000, IDS_TEXT_MAX = 1024, IDS_LINKS_MAX = 64, IDS_WORKERS_MAX = 64 };
+enum { IDS_LOGS = 100, IDS_SCANS = 1000, IDS_TRACES = 100, IDS_INTERVAL_MS = 300000, IDS_TEXT_MAX = 1024, IDS_LINKS_MAX = 64, IDS_WORKERS_MAX = 64 };
 
 /* Points of detection: X(NAME, number, "what"). A probe id is 0x0400 in front of the number. */
 #define IDS_PROBES(X)                                                                      \

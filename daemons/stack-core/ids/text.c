@@ -73,10 +73,10 @@ const char *text_constrained(const struct ids_event *e, bool entered, char out[I
 	return out;
 }
 
-const char *text_suppressed(enum ids_attack a, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX])
+const char *text_suppressed(const char *type, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX])
 {
 	char when[40];
-	(void)snprintf(out, IDS_TEXT_MAX, "EZZ9327I TRMD ATTACK log records suppressed:%s,type=%s,count=%llu", stamp(now_us, when), ids_attack_text(a),
+	(void)snprintf(out, IDS_TEXT_MAX, "EZZ9327I TRMD ATTACK log records suppressed:%s,type=%s,count=%llu", stamp(now_us, when), type,
 		(unsigned long long)count);
 	return out;
 }

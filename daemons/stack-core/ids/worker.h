@@ -86,7 +86,7 @@ struct ids {
 	struct link_flood links[IDS_LINKS_MAX];
 	struct scan_table *scan;
 	struct regulation *tr; /* NULL: no policy had a TR rule yet */
-	uint64_t second_ms, scan_events, scans_fast, scans_slow;
+	uint64_t second_ms, scan_events, scans_fast, scans_slow, scans_told, scans_held, scan_console; /* told, held, console: in this interval */
 	FILE *trace;
 	uint64_t trace_size, traced;
 };
@@ -151,5 +151,5 @@ const char *text_attack(const struct ids_event *e, char out[IDS_TEXT_MAX]);
 const char *text_scan(const struct ids_event *e, const struct ids_rule *r, const struct scan_found *f, char out[IDS_TEXT_MAX]);
 const char *text_tr(const struct ids_event *e, char out[IDS_TEXT_MAX]);
 const char *text_constrained(const struct ids_event *e, bool entered, char out[IDS_TEXT_MAX]);
-const char *text_suppressed(enum ids_attack a, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX]);
+const char *text_suppressed(const char *type, uint64_t count, uint64_t now_us, char out[IDS_TEXT_MAX]);
 const char *text_statistics(enum ids_attack a, uint64_t detected, uint64_t discarded, uint64_t now_us, char out[IDS_TEXT_MAX]);

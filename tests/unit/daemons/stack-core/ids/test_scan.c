@@ -245,6 +245,29 @@ START_TEST(test_spoofed)
 }
 END_TEST
 
+/* Sources can be invented, five probes each: what is told is bounded, and the rest is a number. */
+START_TEST(test_told_is_bounded)
+{
+	with_policy(MEDIUM);
+	for (unsigned i = 0; i < 1500; i++) {
+		char src[32];
+		(void)snprintf(src, sizeof(src), "11.0.%u.%u", i / 256, i % 256);
+		for (unsigned k = 0; k < 5; k++)
+			in(tcp4(src, 40000, HOST, 5000 + k, 0, 1, 0));
+		if (i % 256 == 255)
+			control(1);
+	}
+	control(1);
+	ck_assert_uint_eq(scans(), IDS_SCANS);
+	n_heard = 0;
+	control(IDS_INTERVAL_MS);
+	ck_assert_uint_eq(n_heard, 1);
+	ck_assert_uint_eq(heard[0].told, IDS_TOLD_SUPPRESSED);
+	ck_assert_uint_eq(heard[0].count, 500);
+	ck_assert_ptr_nonnull(strstr(heard[0].text, "EZZ9327I"));
+}
+END_TEST
+
 START_TEST(test_closed_and_filtered)
 {
 	with_policy(MEDIUM);
@@ -278,6 +301,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_ordinary);
 	tcase_add_test(t, test_exclusion);
 	tcase_add_test(t, test_spoofed);
+	tcase_add_test(t, test_told_is_bounded);
 	tcase_add_test(t, test_closed_and_filtered);
 	suite_add_tcase(s, t);
 	return s;
