@@ -351,20 +351,12 @@ int ike_activate(struct ike *k, const struct ike_activate *a, uint64_t now_us, s
 	return 0;
 }
 
-int ike_deactivate(struct ike *k, const char *id, bool cascade, uint64_t now_us)
+/* One generation of an IKE tunnel: what hangs on it first, while the peer can be told. */
+static void p1_deactivate(struct p1 *p, bool cascade)
 {
-	struct tunnel *t = ike_tunnel_find(k, id);
-	struct p1 *p = p1_by_id(k, id);
+	struct tunnel *t;
 	struct quick *q;
 
-	enter(k, now_us, 0);
-	if (t) {
-		tunnel_down(t, "deactivated", true);
-		reap(k);
-		return 0;
-	}
-	if (!p)
-		return -ENOENT;
 	while (cascade && (t = LIST_FIRST(&p->tunnels)))
 		tunnel_down(t, "deactivated with its IKE tunnel", true);
 	/* A quick mode that we answered may be finished for the peer already: it must not keep a tunnel that we never had. */
@@ -372,9 +364,24 @@ int ike_deactivate(struct ike *k, const char *id, bool cascade, uint64_t now_us)
 		if (!q->initiator && !q->dead && q->step != QUICK_DONE)
 			send_delete_child(p, &q->child);
 	send_delete_p1(p);
-	ike_event(k, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "deactivated");
+	ike_event(p->ike, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "deactivated");
 	tunnels_lost_p1(p, NULL);
 	p1_end(p);
+}
+
+int ike_deactivate(struct ike *k, const char *id, bool cascade, uint64_t now_us)
+{
+	struct tunnel *t = ike_tunnel_find(k, id);
+	struct p1 *p = p1_by_id(k, id);
+
+	enter(k, now_us, 0);
+	if (!t && !p)
+		return -ENOENT;
+	if (t)
+		tunnel_down(t, "deactivated", true);
+	else /* the one that was replaced a moment ago, too */
+		for (; p; p = p1_by_id(k, id))
+			p1_deactivate(p, cascade);
 	reap(k);
 	return 0;
 }

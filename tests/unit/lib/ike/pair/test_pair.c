@@ -230,6 +230,27 @@ START_TEST(deleted_at_both_ends)
 }
 END_TEST
 
+START_TEST(deleted_with_the_generation_before)
+{
+	char id[16] = "", k[16];
+	struct ike_stats st;
+	pair_simple(KEX_PSK, VPN_GCM);
+	up(id);
+	(void)snprintf(k, sizeof(k), "%s", ike_p1_next(net.peer[0].ike, NULL)->tunnel_id);
+	ck_assert_int_eq(ike_refresh(net.peer[0].ike, k, net.now), 0);
+	pass(SECOND);
+	ck_assert_uint_eq(ike_p1_next(net.peer[0].ike, NULL)->generation, 2);
+	ck_assert_int_eq(ike_deactivate(net.peer[0].ike, k, true, net.now), 0);
+	pass(5 * SECOND);
+	for (unsigned i = 0; i < 2; i++) {
+		ike_stats(net.peer[i].ike, &st);
+		ck_assert(!alive(i) && !st.children && !st.p1);
+		ck_assert_ptr_null(ike_p1_next(net.peer[i].ike, NULL));
+	}
+	pair_stop();
+}
+END_TEST
+
 START_TEST(a_dead_peer_is_found)
 {
 	char id[16] = "";
@@ -391,6 +412,7 @@ static Suite *suite(void)
 	tcase_add_test(t, phase_1_is_renewed);
 	tcase_add_test(t, soft_limit_of_bytes);
 	tcase_add_test(t, deleted_at_both_ends);
+	tcase_add_test(t, deleted_with_the_generation_before);
 	tcase_add_test(t, a_dead_peer_is_found);
 	tcase_add_test(t, a_living_peer_is_left_alone);
 	tcase_add_test(t, a_new_policy_ends_what_it_does_not_allow);
