@@ -1,7 +1,7 @@
 /* Program 100000 as a client meets it: bytes in, bytes out, for each procedure of versions 2, 3 and 4. */
 #include "tests/support/check_main.h"
 #include "tests/unit/daemons/rpcbindD/doubles.h"
-#include <sys/resource.h>
+#include <malloc.h>
 
 enum { SET = 1, UNSET, GETADDR, DUMP, CALLIT, GETTIME, UADDR2TADDR, TADDR2UADDR, GETVERSADDR, INDIRECT, GETADDRLIST, GETSTAT };
 
@@ -312,11 +312,11 @@ START_TEST(arguments_cut_short)
 }
 END_TEST
 
-static long memory_kib(void)
+/* What is allocated, touched or not. (Under ASan nothing is told here; there it is the leak check that would fail.) */
+static size_t allocated(void)
 {
-	struct rusage u;
-	ck_assert_int_eq(getrusage(RUSAGE_SELF, &u), 0);
-	return u.ru_maxrss;
+	struct mallinfo2 m = mallinfo2();
+	return m.uordblks + m.hblkhd;
 }
 
 /* CVE-2017-8779: strings that claim gigabytes made rpcbind allocate them and never free. */
@@ -324,7 +324,7 @@ START_TEST(claims_cost_nothing)
 {
 	static const uint32_t claims[] = {0xffffffff, 0xfffffffc, 0x80000000, 0x7fffffff, 0x40000000, 1000000};
 	static const uint32_t procs[] = {SET, UNSET, GETADDR, CALLIT, UADDR2TADDR, TADDR2UADDR, GETVERSADDR, INDIRECT, GETADDRLIST};
-	long before = memory_kib();
+	size_t before = allocated();
 	for (unsigned times = 0; times < 200; times++) {
 		for (size_t i = 0; i < sizeof(claims) / sizeof(*claims); i++) {
 			for (size_t k = 0; k < sizeof(procs) / sizeof(*procs); k++) {
@@ -342,7 +342,7 @@ START_TEST(claims_cost_nothing)
 			}
 		}
 	}
-	ck_assert_int_lt(memory_kib() - before, 1024);
+	ck_assert_uint_lt(allocated(), before + 65536);
 }
 END_TEST
 
