@@ -12,6 +12,9 @@ void rb_find_uid(struct rb_caller *c)
 	c->uid_asked = true;
 	if (c->local)
 		c->uid = diag_owner(c->netid, &c->addr, c->port, &c->here, c->here_port);
+	/* A datagram outlives its socket: another may have the port by now, and for root that must not be by chance. Nobody else had a reserved one. */
+	if (netid_is_udp(c->netid) && c->uid == 0 && c->port >= UNPRIVILEGED)
+		c->uid = -1;
 }
 
 struct refusal {

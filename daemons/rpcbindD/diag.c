@@ -59,9 +59,11 @@ static bool answers(bool (*fn)(void *arg, const struct inet_diag_msg *m), void *
 	}
 }
 
+/* A socket that its program has closed (FIN-WAIT, TIME-WAIT) has no inode any more, and the kernel writes uid 0 for it: that is nobody's word. */
 static bool take_uid(void *arg, const struct inet_diag_msg *m)
 {
-	*(int64_t *)arg = m->idiag_uid;
+	if (m->idiag_inode)
+		*(int64_t *)arg = m->idiag_uid;
 	return false;
 }
 
@@ -88,7 +90,7 @@ struct search {
 static bool take_server(void *arg, const struct inet_diag_msg *m)
 {
 	struct search *s = arg;
-	if (ntohs(m->id.idiag_sport) != s->port)
+	if (ntohs(m->id.idiag_sport) != s->port || !m->idiag_inode)
 		return true;
 	if (s->found < 0 || m->idiag_uid == s->uid)
 		s->found = m->idiag_uid;
