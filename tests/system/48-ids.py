@@ -255,6 +255,26 @@ resolver.start()
 time.sleep(0.3)
 rv.must("/usr/bin/python3", "-c", QUERIES, ns=gate)
 send("[IP(src='192.0.2.118',dst='10.88.0.1',ttl=2+i//3)/UDP(sport=40000+i,dport=33434+i)/b'traceroute' for i in range(30)]")
+HASTY = r"""
+import socket
+for i in range(40):
+    s = socket.socket(); s.settimeout(5); s.bind(("10.88.0.1", 0)); s.connect(("192.0.2.114", 8080)); s.close()
+"""
+WORDY = r"""
+import socket, threading, time
+def serve(c):
+    time.sleep(0.05)
+    try:
+        for i in range(5): c.sendall(b"x" * 1000); time.sleep(0.02)
+    except OSError: pass
+s = socket.socket(); s.bind(("192.0.2.114", 8080)); s.listen(64)
+while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+"""
+wordy = rv.Process(["/usr/bin/python3", "-c", WORDY], ns=outside)
+wordy.start()
+time.sleep(0.5)
+rv.must("ip", "route", "replace", "192.0.2.114", "dev", "tuni0", ns=gate)
+rv.must("/usr/bin/python3", "-c", HASTY, ns=gate)
 time.sleep(1)
 rv.check("none of them is a scanner", not reported(), reported())
 for source, name, options in (("192.0.2.101", "connect", ["-sT"]), ("192.0.2.102", "SYN", ["-sS"]), ("192.0.2.103", "FIN", ["-sF"]),
@@ -272,7 +292,7 @@ for source, name, options in (("192.0.2.101", "connect", ["-sT"]), ("192.0.2.102
     m = heard("stack.ids.scan", "sipaddr=%s," % source)
     rv.check("and told once: %s" % name, m is not None and m.type == "Fast" and m.rule == "Scan" and not heard("stack.ids.scan", "sipaddr=%s," % source, 0.2), m)
 rv.check("the decoys are among those told", {"192.0.2.150", "192.0.2.151"} <= reported(), reported())
-rv.check("the ordinary ones are not", not {"192.0.2.116", "192.0.2.117", "192.0.2.118", "192.0.2.119"} & reported(), reported())
+rv.check("the ordinary ones are not", not {"192.0.2.116", "192.0.2.117", "192.0.2.118", "192.0.2.119", "192.0.2.114"} & reported(), reported())
 
 PROBER = r"""
 import socket, time

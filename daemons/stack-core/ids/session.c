@@ -325,6 +325,8 @@ void ids_session_out(struct ids_worker *w, struct pkt *p)
 		uint8_t flags = pkt_data(p)[p->l4_off + 13];
 		if ((flags & TCP_RST) || (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 			reply(w, p, flags, true);
+		else if (flags & TCP_SYN) /* opened from here: what its server sends late is no probe */
+			half_put(w, session_hash(w->ids, &p->dst, p->dport, &p->src, p->sport), HALF_DONE);
 		if ((flags & (TCP_FIN | TCP_RST)) && regulated(w, p->sport))
 			tr_close(w, &p->dst, p->dport, &p->src, p->sport, flags, false);
 	} else if (!closed_looked_for(w)) {

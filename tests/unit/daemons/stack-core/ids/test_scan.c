@@ -195,6 +195,13 @@ START_TEST(test_ordinary)
 		control(2000);
 		out(unreachable("192.0.2.53", 53, 33000 + i, 60));
 	}
+	for (unsigned i = 0; i < 300; i++) { /* a web client of this host that closes before its server has said all */
+		out(tcp4(HOST, 34000 + i, "192.0.2.80", 80, SYN, 1, 0));
+		in(tcp4("192.0.2.80", 80, HOST, 34000 + i, SYN | ACK, 9, 2));
+		control(1000);
+		in(tcp4("192.0.2.80", 80, HOST, 34000 + i, ACK, 10, 2));
+		out(tcp4(HOST, 34000 + i, "192.0.2.80", 80, RST, 2, 0));
+	}
 	for (unsigned i = 0; i < 30; i++) /* traceroute */
 		out(unreachable("192.0.2.22", 40000, 33434 + i, 1));
 	control(10);
