@@ -284,6 +284,28 @@ def killed(d):
     s.close()
 
 
+def gone_before_it_is_asked(d):
+    """A socket that is closed has no uid any more, and the kernel says 0 for it: its call must not count as root's."""
+    def hit_and_run(host, vers, proc, args):
+        s = rpc.tcp(host)
+        s.sendall(rpc.record(rpc.call(vers, proc, args)))
+        s.close()
+        return True
+
+    rv.check("root registers one", set_unset(2, rpc.SET, rpc.mapping(PROG + 90, 1, 6, 3000)))
+    d.signal(signal.SIGSTOP)
+    for i, host in enumerate(("127.0.0.1", "::1")):
+        rpc.as_user(MALLORY, hit_and_run, host, 2, rpc.SET, rpc.mapping(PROG + 91 + i, 1, 6, 700))
+        rpc.as_user(MALLORY, hit_and_run, host, 2, rpc.UNSET, rpc.mapping(PROG + 90, 1, 0, 0))
+    time.sleep(0.2)
+    d.signal(signal.SIGCONT)
+    time.sleep(1)
+    held = {k[0] for k in listed()}
+    rv.check("who closes before it is looked at registers nothing", not held & {PROG + 91, PROG + 92}, held)
+    rv.check("and ends nothing of root's", PROG + 90 in held, held)
+    set_unset(2, rpc.UNSET, rpc.mapping(PROG + 90, 1, 0, 0))
+
+
 # --- the operator ---
 
 def operator(d):
@@ -325,6 +347,7 @@ def main():
     rv.check("it starts", d.running())
     for part in rpcinfo, procedures, users, profile, servers:
         part()
+    gone_before_it_is_asked(d)
     warm(d)
     killed(d)
     operator(d)
