@@ -146,25 +146,27 @@ static void on_other(struct bus_call *call, const ProtobufCMessage *req)
 }
 
 #define DISPLAY "EZB.IPSECCMD.{sysname}.{instance}.DISPLAY"
-#define CONTROL "EZB.IPSECCMD.{sysname}.{instance}.CONTROL"
 #define DEFEND "RAVELIN.STACK.{sysname}.{instance}.DEFEND"
-#define EMPTY &common__empty__descriptor
 
-static const struct bus_method methods[] = {
-	{"Links", "SERVAUTH", DISPLAY, SAF_READ, EMPTY, &stack__links_reply__descriptor, on_other},
-	{"Routes", "SERVAUTH", DISPLAY, SAF_READ, EMPTY, &stack__routes_reply__descriptor, on_other},
-	{"Neighbours", "SERVAUTH", DISPLAY, SAF_READ, EMPTY, &stack__neighbours_reply__descriptor, on_other},
-	{"Sas", "SERVAUTH", DISPLAY, SAF_READ, EMPTY, &stack__sas_reply__descriptor, on_other},
+/* What it does; the rest of the service is there and refused, so that the table is whole whatever the service gains. */
+static const struct bus_method done[] = {
 	{"Filters", "SERVAUTH", DISPLAY, SAF_READ, &stack__filters_request__descriptor, &stack__filters_reply__descriptor, on_filters},
-	{"Counters", "SERVAUTH", DISPLAY, SAF_READ, EMPTY, &stack__counters_reply__descriptor, on_other},
-	{"FilterSwitch", "SERVAUTH", CONTROL, SAF_READ, &stack__switch_request__descriptor, &stack__changed_reply__descriptor, on_other},
-	{"Tunnel", "SERVAUTH", CONTROL, SAF_READ, &stack__tunnel_request__descriptor, &stack__changed_reply__descriptor, on_other},
-	{"TrafficTest", "SERVAUTH", DISPLAY, SAF_READ, &stack__traffic_test_request__descriptor, &stack__filters_reply__descriptor,
-		on_other},
 	{"Defend", "SERVAUTH", DEFEND, SAF_READ, &stack__defend_request__descriptor, &stack__defend_reply__descriptor, on_defend},
 	{"DefenceMatches", "SERVAUTH", DISPLAY, SAF_READ, &stack__defence_matches_request__descriptor,
-		&stack__defence_matches_reply__descriptor, on_matches},
-	{NULL}};
+		&stack__defence_matches_reply__descriptor, on_matches}};
+static struct bus_method methods[128];
+
+static void fill_methods(void)
+{
+	const ProtobufCServiceDescriptor *d = &stack__stack__descriptor;
+	for (unsigned i = 0; i < d->n_methods && i < 127; i++) {
+		const ProtobufCMethodDescriptor *m = &d->methods[i];
+		methods[i] = (struct bus_method){m->name, "SERVAUTH", DISPLAY, SAF_READ, m->input, m->output, on_other};
+		for (size_t k = 0; k < sizeof(done) / sizeof(*done); k++)
+			if (!strcmp(done[k].name, m->name))
+				methods[i] = done[k];
+	}
+}
 
 static const struct bus_event events[] = {
 	{"stack.started", &stack__started__descriptor, "SERVAUTH", "EZB.NETMGMT.{sysname}.{instance}.EVENTS"}, {NULL}};
@@ -199,5 +201,6 @@ int main(int argc, char **argv)
 		.start = start,
 		.stop = stop,
 	};
+	fill_methods();
 	return daemon_main(&spec, argc, argv);
 }
