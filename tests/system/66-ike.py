@@ -267,7 +267,7 @@ def peer_killed(p):
 def events_and_audit(p):
     p.agree()
     p.left.use()
-    ev = rv.Subscriber("ikeD", "ike.")
+    ev = rv.Subscriber("ikeD", "ike.sa.")  # not "ike.": heartbeats never end
     time.sleep(0.5)
     counts = {s: len(p.left.audit(s)) for s in (73, 74, 75, 76)}
     p.up()
