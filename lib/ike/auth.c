@@ -64,10 +64,7 @@ int auth_take_id(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refu
 
 static bool allows(const struct kex_rule *r, const struct p1 *p)
 {
-	enum ike_mode mode = r->action.respond;
-
-	if (mode == IKE_MODE_DONOT || (mode == IKE_MODE_MAIN && p->aggressive) ||
-		(mode == IKE_MODE_AGGRESSIVE && !p->aggressive))
+	if (!p1_answers(r, p->aggressive))
 		return false;
 	for (size_t i = 0; i < r->action.n_offers; i++) {
 		const struct kex_offer *o = &r->action.offers[i];

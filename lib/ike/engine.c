@@ -445,7 +445,7 @@ int ike_resume(struct ike *k, const struct ike_child *c, uint64_t now_us)
 static enum ike_state shown(const struct p1 *p)
 {
 	if (p->step == P1_DONE)
-		return p->refreshing ? IKE_DONE : IKE_DONE;
+		return IKE_DONE;
 	return p->message <= 1 ? IKE_WAIT_SA : p->message <= 3 ? IKE_IN_KE : IKE_WAIT_KE;
 }
 

@@ -147,7 +147,6 @@ struct quick {
 	bool has_ids;
 	struct flight flight;
 	struct timer linger;
-	uint64_t began_us;
 };
 
 /* A generation that was replaced and is still understood for a while. */
@@ -273,8 +272,12 @@ int p1_take_nat(struct p1 *p, const struct isakmp_header *h, const struct isakmp
 void p1_add_nat(struct p1 *p, struct isakmp_build *b);
 unsigned p1_own_vids(const struct p1 *p);
 void p1_take_vids(struct p1 *p, const struct isakmp_payloads *pl);
-int p1_start_message(struct p1 *p, struct isakmp_build *b, bool encrypted);
+void p1_start_message(struct p1 *p, struct isakmp_build *b, bool encrypted);
 void p1_send(struct p1 *p, struct isakmp_build *b, bool encrypted, bool wants_answer);
+/* Responder: the first rule for the two addresses that the mode may be answered under and whose offers fit; of aggressive mode, which
+ * says who it is at once, also for the peer's identity. */
+int p1_choose(struct p1 *p, const struct isakmp_payload *sa, struct p1_choice *c, struct ike_refusal *why);
+bool p1_answers(const struct kex_rule *r, bool aggressive); /* HowToRespond allows the mode */
 int p1_set_offer(struct p1 *p, const struct p1_choice *c);
 
 /* p1_main.c, p1_aggressive.c: a message of the exchange, decrypted; -EPROTO with the refusal. */

@@ -444,6 +444,35 @@ void p1_take_vids(struct p1 *p, const struct isakmp_payloads *pl)
 	p->vids |= vids_of(pl);
 }
 
+bool p1_answers(const struct kex_rule *r, bool aggressive)
+{
+	return r->action.respond == IKE_MODE_EITHER || r->action.respond == (aggressive ? IKE_MODE_AGGRESSIVE : IKE_MODE_MAIN);
+}
+
+int p1_choose(struct p1 *p, const struct isakmp_payload *sa, struct p1_choice *c, struct ike_refusal *why)
+{
+	const struct kex_rule *r;
+	size_t from = 0;
+	bool any = false;
+
+	while ((r = policy_kex_rule(p->ike->c.policy, &p->path.local, &p->path.remote, &from))) {
+		if (!p1_answers(r, p->aggressive))
+			continue;
+		if (p->aggressive && r->remote.identity.pattern && !ident_pattern_match(r->remote.identity.pattern, &p->peer))
+			continue;
+		any = true;
+		if (!offer_p1_choose(sa->body, sa->len, r->action.offers, r->action.n_offers, c, why)) {
+			p->rule = r;
+			return 0;
+		}
+	}
+	if (any)
+		return -EPROTO;
+	return ike_refuse(why, NOTIFY_NO_PROPOSAL_CHOSEN,
+		p->aggressive ? "no KeyExchangeRule answers aggressive mode of this identity between these addresses"
+			      : "no KeyExchangeRule answers main mode between these addresses");
+}
+
 int p1_set_offer(struct p1 *p, const struct p1_choice *c)
 {
 	p->offer = c->agreed;
@@ -551,7 +580,7 @@ int p1_take_nat(struct p1 *p, const struct isakmp_header *h, const struct isakmp
 	return natd_judge(p->suite.hash, h, pl, type, &p->path.local, p->path.local_port, &p->path.remote, p->path.remote_port, &p->nat, why);
 }
 
-int p1_start_message(struct p1 *p, struct isakmp_build *b, bool encrypted)
+void p1_start_message(struct p1 *p, struct isakmp_build *b, bool encrypted)
 {
 	struct isakmp_header h = {.version = ISAKMP_VERSION, .exchange = p->aggressive ? ISAKMP_AGGRESSIVE : ISAKMP_MAIN,
 		.flags = encrypted ? ISAKMP_ENCRYPTED : 0};
@@ -559,7 +588,6 @@ int p1_start_message(struct p1 *p, struct isakmp_build *b, bool encrypted)
 	memcpy(h.icookie, p->icookie, IKE_COOKIE);
 	memcpy(h.rcookie, p->rcookie, IKE_COOKIE);
 	isakmp_start(b, p->ike->out, sizeof(p->ike->out), &h);
-	return 0;
 }
 
 void p1_send(struct p1 *p, struct isakmp_build *b, bool encrypted, bool wants_answer)

@@ -21,7 +21,7 @@ int aggressive_begin(struct p1 *p)
 	size_t n;
 	struct kex_offer *offers = of_group(&p->rule->action, &n);
 
-	(void)p1_start_message(p, &b, false);
+	p1_start_message(p, &b, false);
 	uint8_t *sa = b.w.p;
 	isakmp_open(&b, ISAKMP_SA);
 	size_t written = n ? offer_p1_write(&b.w, offers, n) : 0;
@@ -41,27 +41,6 @@ int aggressive_begin(struct p1 *p)
 	return 0;
 }
 
-static int choose(struct p1 *p, const struct isakmp_payload *sa, struct p1_choice *c, struct ike_refusal *why)
-{
-	const struct kex_rule *r;
-	size_t from = 0;
-	bool any = false;
-
-	while ((r = policy_kex_rule(p->ike->c.policy, &p->path.local, &p->path.remote, &from))) {
-		if (r->action.respond != IKE_MODE_AGGRESSIVE && r->action.respond != IKE_MODE_EITHER)
-			continue;
-		if (r->remote.identity.pattern && !ident_pattern_match(r->remote.identity.pattern, &p->peer))
-			continue;
-		any = true;
-		if (!offer_p1_choose(sa->body, sa->len, r->action.offers, r->action.n_offers, c, why)) {
-			p->rule = r;
-			return 0;
-		}
-	}
-	return any ? -EPROTO
-		   : ike_refuse(why, NOTIFY_NO_PROPOSAL_CHOSEN, "no KeyExchangeRule answers aggressive mode of this identity between these addresses");
-}
-
 int aggressive_respond(struct p1 *p, const struct isakmp_header *h, const struct isakmp_payloads *pl, struct ike_refusal *why)
 {
 	const struct isakmp_payload *sa = isakmp_find(pl, ISAKMP_SA, 0);
@@ -70,7 +49,7 @@ int aggressive_respond(struct p1 *p, const struct isakmp_header *h, const struct
 	(void)h;
 	if (!sa || isakmp_count(pl, ISAKMP_SA) != 1)
 		return ike_refuse(why, NOTIFY_PAYLOAD_MALFORMED, "one SA payload is needed");
-	if (auth_take_id(p, pl, why) || choose(p, sa, &c, why))
+	if (auth_take_id(p, pl, why) || p1_choose(p, sa, &c, why))
 		return -EPROTO;
 	if (p1_set_offer(p, &c))
 		return ike_refuse(why, NOTIFY_NO_PROPOSAL_CHOSEN, "the algorithms are not available");
@@ -88,7 +67,7 @@ static void second(struct p1 *p)
 	struct isakmp_build b;
 	struct p1_kex *x = p->x;
 
-	(void)p1_start_message(p, &b, false);
+	p1_start_message(p, &b, false);
 	isakmp_add(&b, ISAKMP_SA, x->answer.p, x->answer.len);
 	isakmp_add(&b, ISAKMP_KE, x->gxr.p, x->gxr.len);
 	isakmp_add(&b, ISAKMP_NONCE, x->nr.p, x->nr.len);
@@ -106,7 +85,7 @@ static void third(struct p1 *p)
 {
 	struct isakmp_build b;
 
-	(void)p1_start_message(p, &b, true);
+	p1_start_message(p, &b, true);
 	auth_add_proof(p, &b);
 	p1_add_nat(p, &b);
 	p1_add_contact(p, &b);

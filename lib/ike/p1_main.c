@@ -7,7 +7,7 @@ int main_begin(struct p1 *p)
 	struct isakmp_build b;
 	const struct kex_action *a = &p->rule->action;
 
-	(void)p1_start_message(p, &b, false);
+	p1_start_message(p, &b, false);
 	uint8_t *sa = b.w.p;
 	isakmp_open(&b, ISAKMP_SA);
 	if (!offer_p1_write(&b.w, a->offers, a->n_offers))
@@ -20,25 +20,6 @@ int main_begin(struct p1 *p)
 	return 0;
 }
 
-/* The first rule for the two addresses that main mode may respond under and whose offers fit. */
-static int choose(struct p1 *p, const struct isakmp_payload *sa, struct p1_choice *c, struct ike_refusal *why)
-{
-	const struct kex_rule *r;
-	size_t from = 0;
-	bool any = false;
-
-	while ((r = policy_kex_rule(p->ike->c.policy, &p->path.local, &p->path.remote, &from))) {
-		if (r->action.respond == IKE_MODE_AGGRESSIVE || r->action.respond == IKE_MODE_DONOT)
-			continue;
-		any = true;
-		if (!offer_p1_choose(sa->body, sa->len, r->action.offers, r->action.n_offers, c, why)) {
-			p->rule = r;
-			return 0;
-		}
-	}
-	return any ? -EPROTO : ike_refuse(why, NOTIFY_NO_PROPOSAL_CHOSEN, "no KeyExchangeRule answers main mode between these addresses");
-}
-
 int main_respond(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusal *why)
 {
 	const struct isakmp_payload *sa = isakmp_find(pl, ISAKMP_SA, 0);
@@ -47,12 +28,12 @@ int main_respond(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refu
 
 	if (!sa || isakmp_count(pl, ISAKMP_SA) != 1)
 		return ike_refuse(why, NOTIFY_PAYLOAD_MALFORMED, "one SA payload is needed");
-	if (choose(p, sa, &c, why))
+	if (p1_choose(p, sa, &c, why))
 		return -EPROTO;
 	if (p1_set_offer(p, &c))
 		return ike_refuse(why, NOTIFY_NO_PROPOSAL_CHOSEN, "the algorithms are not available");
 	bytes_set(&p->x->sai, sa->body, sa->len);
-	(void)p1_start_message(p, &b, false);
+	p1_start_message(p, &b, false);
 	isakmp_add(&b, ISAKMP_SA, c.answer, c.answer_len);
 	vid_add(&b, p1_own_vids(p) & ~(unsigned)(p->natt && !p->natt_draft ? VID_NATT_DRAFT_02 | VID_NATT_DRAFT_03 : 0));
 	p->message = 2;
@@ -60,20 +41,19 @@ int main_respond(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refu
 	return 0;
 }
 
-static int values(struct p1 *p, unsigned message, bool wants_answer)
+static void values(struct p1 *p, unsigned message, bool wants_answer)
 {
 	struct isakmp_build b;
 	const struct p1_kex *x = p->x;
 	const struct bytes *ke = p->initiator ? &x->gxi : &x->gxr, *nonce = p->initiator ? &x->ni : &x->nr;
 
-	(void)p1_start_message(p, &b, false);
+	p1_start_message(p, &b, false);
 	isakmp_add(&b, ISAKMP_KE, ke->p, ke->len);
 	isakmp_add(&b, ISAKMP_NONCE, nonce->p, nonce->len);
 	auth_add_requests(p, &b);
 	p1_add_nat(p, &b);
 	p->message = (uint8_t)message;
 	p1_send(p, &b, false, wants_answer);
-	return 0;
 }
 
 static int second(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusal *why)
@@ -87,7 +67,8 @@ static int second(struct p1 *p, const struct isakmp_payloads *pl, struct ike_ref
 		return -EPROTO;
 	if (p1_set_offer(p, &c) || p1_own_values(p))
 		return ike_refuse(why, NOTIFY_NO_PROPOSAL_CHOSEN, "the algorithms are not available");
-	return values(p, 3, true);
+	values(p, 3, true);
+	return 0;
 }
 
 static int third(struct p1 *p, const struct isakmp_header *h, const struct isakmp_payloads *pl, struct ike_refusal *why)
@@ -97,7 +78,7 @@ static int third(struct p1 *p, const struct isakmp_header *h, const struct isakm
 	auth_take_requests(p, pl);
 	if (p1_own_values(p))
 		return ike_refuse(why, NOTIFY_NONE, "no random numbers");
-	(void)values(p, 4, false);
+	values(p, 4, false);
 	/* Now, while the peer works on it: 5 finds the keys ready. */
 	if (p1_shared(p, why) || p1_keys(p))
 		return ike_refuse(why, NOTIFY_INVALID_KEY_INFORMATION, "the shared secret cannot be made");
@@ -109,7 +90,7 @@ static void identity(struct p1 *p)
 {
 	struct isakmp_build b;
 
-	(void)p1_start_message(p, &b, true);
+	p1_start_message(p, &b, true);
 	isakmp_add(&b, ISAKMP_ID, p->x->own_id.p, p->x->own_id.len);
 	auth_add_proof(p, &b);
 	p1_add_contact(p, &b);

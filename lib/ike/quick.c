@@ -108,7 +108,6 @@ static struct quick *quick_new(struct p1 *p, uint32_t id, bool initiator)
 	q->initiator = initiator;
 	q->flight.retry = (struct timer){.fn = retry, .arg = q};
 	q->linger = (struct timer){.fn = linger, .arg = q};
-	q->began_us = p->ike->now;
 	q->step = QUICK_DONE; /* nothing is installed, nothing is waited for */
 	TAILQ_INSERT_TAIL(&p->quicks, q, entry);
 	LIST_INSERT_HEAD(message_bucket(p, id), q, hash);
