@@ -2,6 +2,7 @@
  * so that a worker at low load touches a few cache-warm buffers only. */
 #include "daemons/stack-core/pkt.h"
 #include "lib/base/xalloc.h"
+#include <string.h>
 
 struct pkt_pool {
 	struct pkt *small, *large; /* free lists */
@@ -76,4 +77,21 @@ void pkt_free(struct pkt_pool *pool, struct pkt *p)
 unsigned pkt_pool_available(const struct pkt_pool *pool)
 {
 	return pool->small_free;
+}
+
+struct pkt *pkt_enlarge(struct pkt_pool *pool, struct pkt *p)
+{
+	struct pkt *big = pkt_alloc_large(pool);
+
+	if (!big)
+		return NULL;
+	uint8_t *buf = big->buf;
+	uint32_t size = big->size;
+	*big = *p;
+	big->buf = buf;
+	big->size = size;
+	big->off = PKT_HEADROOM;
+	memcpy(pkt_data(big), pkt_data(p), p->len);
+	pkt_free(pool, p);
+	return big;
 }

@@ -73,5 +73,7 @@ struct pkt_pool *pkt_pool_new(unsigned small, unsigned large);
 void pkt_pool_free(struct pkt_pool *pool);
 struct pkt *pkt_alloc(struct pkt_pool *pool);
 struct pkt *pkt_alloc_large(struct pkt_pool *pool);
+/* @p in a large buffer, with all it says; @p is freed. NULL: none left, and @p is as it was. */
+struct pkt *pkt_enlarge(struct pkt_pool *pool, struct pkt *p);
 void pkt_free(struct pkt_pool *pool, struct pkt *p);
 unsigned pkt_pool_available(const struct pkt_pool *pool); /* small ones */

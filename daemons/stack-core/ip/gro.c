@@ -49,23 +49,6 @@ static bool same_headers(const struct pkt *a, const struct pkt *b, uint32_t head
 	return ip && !memcmp(s + 8, t + 8, 5) && !memcmp(s + 14, t + 14, 2) && !memcmp(s + 18, t + 18, header - a->l4_off - 18);
 }
 
-static struct pkt *enlarge(struct pkt_pool *pool, struct pkt *p)
-{
-	struct pkt *big = pkt_alloc_large(pool);
-
-	if (!big)
-		return NULL;
-	uint8_t *buf = big->buf;
-	uint32_t size = big->size;
-	*big = *p;
-	big->buf = buf;
-	big->size = size;
-	big->off = PKT_HEADROOM;
-	memcpy(pkt_data(big), pkt_data(p), p->len);
-	pkt_free(pool, p);
-	return big;
-}
-
 /* Joins @p to the head of @f; false: it does not fit. */
 static bool join(struct pkt_pool *pool, struct pkt **pkts, struct flow *f, struct pkt *p, uint32_t header)
 {
@@ -76,7 +59,7 @@ static bool join(struct pkt_pool *pool, struct pkt **pkts, struct flow *f, struc
 		ip_get32(pkt_data(p) + p->l4_off + 4) != f->next_seq || !same_headers(head, p, header))
 		return false;
 	if (!f->joined) {
-		head = enlarge(pool, head);
+		head = pkt_enlarge(pool, head);
 		if (!head)
 			return false;
 		pkts[f->at] = head;

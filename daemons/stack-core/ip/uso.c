@@ -37,23 +37,6 @@ static bool same_headers(const struct pkt *a, const struct pkt *b)
 	return ip && !memcmp(x + a->l4_off, y + b->l4_off, 4); /* both ports */
 }
 
-static struct pkt *enlarge(struct pkt_pool *pool, struct pkt *p)
-{
-	struct pkt *big = pkt_alloc_large(pool);
-
-	if (!big)
-		return NULL;
-	uint8_t *buf = big->buf;
-	uint32_t size = big->size;
-	*big = *p;
-	big->buf = buf;
-	big->size = size;
-	big->off = PKT_HEADROOM;
-	memcpy(pkt_data(big), pkt_data(p), p->len);
-	pkt_free(pool, p);
-	return big;
-}
-
 static bool join(struct pkt_pool *pool, struct pkt **pkts, struct flow *f, struct pkt *p)
 {
 	struct pkt *head = pkts[f->at];
@@ -62,7 +45,7 @@ static bool join(struct pkt_pool *pool, struct pkt **pkts, struct flow *f, struc
 	if (!f->open || payload > f->mss || f->segments == USO_SEGMENTS || head->len + payload > USO_BYTES || !same_headers(head, p))
 		return false;
 	if (f->segments == 1) {
-		head = enlarge(pool, head);
+		head = pkt_enlarge(pool, head);
 		if (!head)
 			return false;
 		pkts[f->at] = head;
