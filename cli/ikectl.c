@@ -50,33 +50,16 @@ static void tunnel_row(struct cli_table *t, const Ike__Tunnel *k)
 		dash(k->remote_id), dash(k->rule), cipher, k->nat_t ? "yes" : "no", cli_u64(k->children), left(k->expires_us), NULL);
 }
 
-static int list_tunnels(struct cli *c, char *stack)
+static const char *tunnels_page(struct cli_table *t, const ProtobufCMessage *reply)
 {
-	Ike__ListRequest q = IKE__LIST_REQUEST__INIT;
-	char after[16] = "";
-	q.stack = stack;
-	struct cli_table *t = c->json ? NULL : cli_table_new("ID", "STATE", "ROLE", "LOCAL", "REMOTE", "REMOTE-ID", "RULE", "ALGORITHMS",
-		"NAT-T", "TUNNELS", "LEFT(S)", NULL);
-	int rc;
-	do {
-		ProtobufCMessage *m = NULL;
-		q.after = after[0] ? after : NULL;
-		rc = cli_call(c, "ikeD", "ike.Tunnels", &q.base, &ike__tunnels_reply__descriptor, &m);
-		if (rc)
-			break;
-		const Ike__TunnelsReply *r = (const Ike__TunnelsReply *)m;
-		for (size_t i = 0; i < r->n_tunnels; i++) {
-			if (c->json)
-				cli_json(&r->tunnels[i]->base);
-			else
-				tunnel_row(t, r->tunnels[i]);
-		}
-		(void)snprintf(after, sizeof(after), "%s", r->next ? r->next : "");
-		(void)done(m);
-	} while (after[0]);
-	if (t)
-		cli_table_end(t);
-	return rc;
+	const Ike__TunnelsReply *r = (const Ike__TunnelsReply *)reply;
+	for (size_t i = 0; i < r->n_tunnels; i++) {
+		if (t)
+			tunnel_row(t, r->tunnels[i]);
+		else
+			cli_json(&r->tunnels[i]->base);
+	}
+	return r->next;
 }
 
 static void dyn_row(struct cli_table *t, const Ike__DynTunnel *y)
@@ -90,33 +73,53 @@ static void dyn_row(struct cli_table *t, const Ike__DynTunnel *y)
 		left(y->expires_us), NULL);
 }
 
-static int list_dyns(struct cli *c, char *stack)
+static const char *dyns_page(struct cli_table *t, const ProtobufCMessage *reply)
+{
+	const Ike__DynTunnelsReply *r = (const Ike__DynTunnelsReply *)reply;
+	for (size_t i = 0; i < r->n_tunnels; i++) {
+		if (t)
+			dyn_row(t, r->tunnels[i]);
+		else
+			cli_json(&r->tunnels[i]->base);
+	}
+	return r->next;
+}
+
+/* All pages of a list, into @t, which is printed and freed, or as JSON (NULL). @page says where the next one begins. */
+static int list(struct cli *c, char *stack, const char *method, const ProtobufCMessageDescriptor *d, struct cli_table *t,
+	const char *(*page)(struct cli_table *t, const ProtobufCMessage *reply))
 {
 	Ike__ListRequest q = IKE__LIST_REQUEST__INIT;
 	char after[16] = "";
 	q.stack = stack;
-	struct cli_table *t = c->json ? NULL : cli_table_new("ID", "GEN", "STATE", "PARENT", "LOCAL", "REMOTE", "LOCAL-ADDRESSES",
-		"REMOTE-ADDRESSES", "MODE", "ALGORITHMS", "SPI-IN/OUT", "LEFT(S)", NULL);
 	int rc;
 	do {
 		ProtobufCMessage *m = NULL;
 		q.after = after[0] ? after : NULL;
-		rc = cli_call(c, "ikeD", "ike.DynTunnels", &q.base, &ike__dyn_tunnels_reply__descriptor, &m);
+		rc = cli_call(c, "ikeD", method, &q.base, d, &m);
 		if (rc)
 			break;
-		const Ike__DynTunnelsReply *r = (const Ike__DynTunnelsReply *)m;
-		for (size_t i = 0; i < r->n_tunnels; i++) {
-			if (c->json)
-				cli_json(&r->tunnels[i]->base);
-			else
-				dyn_row(t, r->tunnels[i]);
-		}
-		(void)snprintf(after, sizeof(after), "%s", r->next ? r->next : "");
+		const char *next = page(t, m);
+		(void)snprintf(after, sizeof(after), "%s", next ? next : "");
 		(void)done(m);
 	} while (after[0]);
 	if (t)
 		cli_table_end(t);
 	return rc;
+}
+
+static int list_tunnels(struct cli *c, char *stack)
+{
+	struct cli_table *t = c->json ? NULL : cli_table_new("ID", "STATE", "ROLE", "LOCAL", "REMOTE", "REMOTE-ID", "RULE", "ALGORITHMS",
+		"NAT-T", "TUNNELS", "LEFT(S)", NULL);
+	return list(c, stack, "ike.Tunnels", &ike__tunnels_reply__descriptor, t, tunnels_page);
+}
+
+static int list_dyns(struct cli *c, char *stack)
+{
+	struct cli_table *t = c->json ? NULL : cli_table_new("ID", "GEN", "STATE", "PARENT", "LOCAL", "REMOTE", "LOCAL-ADDRESSES",
+		"REMOTE-ADDRESSES", "MODE", "ALGORITHMS", "SPI-IN/OUT", "LEFT(S)", NULL);
+	return list(c, stack, "ike.DynTunnels", &ike__dyn_tunnels_reply__descriptor, t, dyns_page);
 }
 
 static int run_list(struct cli *c, int argc, char **argv)

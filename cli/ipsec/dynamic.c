@@ -9,16 +9,6 @@
 
 enum { ACTIVATE_WAIT_MS = 8000 };
 
-static const char *text_or(const char *s, const char *otherwise)
-{
-	return s && *s ? s : otherwise;
-}
-
-static const char *yes(bool b)
-{
-	return b ? "Yes" : "No";
-}
-
 /* "All", one address, "a/len" or "low-high" as Base, Prefix and Range. */
 static void address_fields(struct report *r, const char *base, const char *prefix, const char *range, const char *text)
 {
@@ -26,23 +16,23 @@ static void address_fields(struct report *r, const char *base, const char *prefi
 	const char *slash = text ? strchr(text, '/') : NULL, *dash = text ? strchr(text, '-') : NULL;
 	size_t n = !text ? 0 : slash ? (size_t)(slash - text) : dash ? (size_t)(dash - text) : strlen(text);
 	(void)snprintf(first, sizeof(first), "%.*s", (int)n, text ? text : "");
-	report_field(r, true, base, "%s", text_or(first, "All"));
+	report_field(r, true, base, "%s", report_or(first, "All"));
 	report_field(r, slash != NULL, prefix, "%s", slash ? slash + 1 : "n/a");
 	report_field(r, dash != NULL, range, "%s", dash ? dash + 1 : "n/a");
 }
 
 static void id_fields(struct report *r, const Ike__DynTunnel *t)
 {
-	report_field(r, true, "TunnelID", "%s", text_or(t->tunnel_id, ""));
+	report_field(r, true, "TunnelID", "%s", report_or(t->tunnel_id, ""));
 	report_field(r, true, "Generation", "%u", t->generation);
 	report_field(r, false, "IKEVersion", "1.0");
-	report_field(r, false, "ParentIKETunnelID", "%s", text_or(t->parent_id, "n/a"));
-	report_field(r, true, "VpnActionName", "%s", text_or(t->vpn_action, "n/a"));
-	report_field(r, false, "LocalDynVpnRule", "%s", text_or(t->local_rule, "n/a"));
-	report_field(r, true, "State", "%s", text_or(t->state, ""));
+	report_field(r, false, "ParentIKETunnelID", "%s", report_or(t->parent_id, "n/a"));
+	report_field(r, true, "VpnActionName", "%s", report_or(t->vpn_action, "n/a"));
+	report_field(r, false, "LocalDynVpnRule", "%s", report_or(t->local_rule, "n/a"));
+	report_field(r, true, "State", "%s", report_or(t->state, ""));
 	report_field(r, false, "HowToEncap", "%s", t->tunnel_mode ? "Tunnel" : "Transport");
-	report_field(r, true, "LocalEndpoint", "%s", text_or(t->local, ""));
-	report_field(r, true, "RemoteEndpoint", "%s", text_or(t->remote, ""));
+	report_field(r, true, "LocalEndpoint", "%s", report_or(t->local, ""));
+	report_field(r, true, "RemoteEndpoint", "%s", report_or(t->remote, ""));
 	address_fields(r, "LocalAddressBase", "LocalAddressPrefix", "LocalAddressRange", t->local_addresses);
 	address_fields(r, "RemoteAddressBase", "RemoteAddressPrefix", "RemoteAddressRange", t->remote_addresses);
 }
@@ -58,18 +48,18 @@ static void spi_field(struct report *r, const char *name, bool there, uint32_t s
 static void algorithm_fields(struct report *r, const Ike__DynTunnel *t)
 {
 	bool ah = t->ipsec_protocol && !strcmp(t->ipsec_protocol, "AH"), auth = t->authentication && strcmp(t->authentication, "n/a");
-	report_field(r, false, "HowToEncrypt", "%s", ah ? "None" : text_or(t->encryption, "n/a"));
+	report_field(r, false, "HowToEncrypt", "%s", ah ? "None" : report_or(t->encryption, "n/a"));
 	if (t->key_bits)
 		report_field(r, false, "KeyLength", "%u", t->key_bits);
 	else
 		report_field(r, false, "KeyLength", "n/a");
-	report_field(r, false, "HowToAuth", "%s", text_or(t->ipsec_protocol, "n/a"));
-	report_field(r, false, "AuthAlgorithm", "%s", text_or(t->authentication, "n/a"));
+	report_field(r, false, "HowToAuth", "%s", report_or(t->ipsec_protocol, "n/a"));
+	report_field(r, false, "AuthAlgorithm", "%s", report_or(t->authentication, "n/a"));
 	spi_field(r, "AuthInboundSpi", ah || auth, t->in_spi);
 	spi_field(r, "AuthOutboundSpi", ah || auth, t->out_spi);
 	spi_field(r, "EncryptInboundSpi", !ah, t->in_spi);
 	spi_field(r, "EncryptOutboundSpi", !ah, t->out_spi);
-	report_field(r, false, "ExtendedSequenceNumbers", "%s", yes(t->esn));
+	report_field(r, false, "ExtendedSequenceNumbers", "%s", report_yes(t->esn));
 	if (t->pfs_group)
 		report_field(r, false, "DiffieHellmanGroup", "%u", t->pfs_group);
 	else
@@ -114,19 +104,20 @@ static void life_fields(struct report *r, const Ike__DynTunnel *t)
 
 static void nat_fields(struct report *r, const Ike__DynTunnel *t)
 {
-	report_field(r, false, "UdpEncapMode", "%s", yes(t->udp));
+	report_field(r, false, "UdpEncapMode", "%s", report_yes(t->udp));
 	if (t->udp)
 		report_field(r, false, "RmtUdpEncapPort", "%u", t->remote_port);
 	else
 		report_field(r, false, "RmtUdpEncapPort", "n/a");
-	report_field(r, false, "SrcNATOARcvd", "%s", text_or(t->nat_oa_local, "n/a"));
-	report_field(r, false, "DstNATOARcvd", "%s", text_or(t->nat_oa_remote, "n/a"));
-	report_field(r, false, "PassthroughDF", "%s", text_or(t->df, "n/a"));
-	report_field(r, false, "PassthroughDSCP", "%s", yes(t->passthrough_dscp));
+	report_field(r, false, "SrcNATOARcvd", "%s", report_or(t->nat_oa_local, "n/a"));
+	report_field(r, false, "DstNATOARcvd", "%s", report_or(t->nat_oa_remote, "n/a"));
+	report_field(r, false, "PassthroughDF", "%s", report_or(t->df, "n/a"));
+	report_field(r, false, "PassthroughDSCP", "%s", report_yes(t->passthrough_dscp));
 }
 
-static void print_page(struct ipsec_command *c, struct report *r, struct json *j, const Ike__DynTunnelsReply *t)
+static int print_page(struct ipsec_command *c, struct report *r, struct json *j, const ProtobufCMessage *reply)
 {
+	const Ike__DynTunnelsReply *t = (const Ike__DynTunnelsReply *)reply;
 	for (size_t i = 0; i < t->n_tunnels; i++) {
 		if (c->json) {
 			bus_json(j, &t->tunnels[i]->base);
@@ -139,50 +130,24 @@ static void print_page(struct ipsec_command *c, struct report *r, struct json *j
 		nat_fields(r, t->tunnels[i]);
 		report_entry(r);
 	}
+	return RUN_DONE;
 }
 
-static int one_page(struct ipsec_command *c, bool stack, char after[24], ProtobufCMessage **ret)
+static uint64_t total(const ProtobufCMessage *reply)
 {
-	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
-	m.stack = c->stack;
-	m.n_ids = c->nids;
-	m.ids = (char **)c->ids;
-	m.local_rule = (char *)c->local_rule;
-	m.after = after[0] ? after : NULL;
-	return run_call("ikeD", stack ? "ike.StackTunnels" : "ike.DynTunnels", &m.base, &ike__dyn_tunnels_reply__descriptor, ret);
+	return ((const Ike__DynTunnelsReply *)reply)->total;
+}
+
+static const char *next(const ProtobufCMessage *reply)
+{
+	return ((const Ike__DynTunnelsReply *)reply)->next;
 }
 
 static int dynamic_display(struct ipsec_command *c)
 {
-	struct report r = {0};
-	struct json j;
-	char after[24] = "";
-	bool first = true;
-	int rc;
-	json_init(&j);
-	json_open(&j, '[');
-	do {
-		ProtobufCMessage *reply = NULL;
-		rc = one_page(c, !c->iked_view, after, &reply);
-		if (rc)
-			break;
-		const Ike__DynTunnelsReply *t = (const Ike__DynTunnelsReply *)reply;
-		if (first && !c->json) {
-			report_heading(&r, c, c->stack, "Dynamic tunnel", "Display");
-			report_source(c->iked_view ? "IKED" : "Stack", "Current", t->total);
-		}
-		first = false;
-		print_page(c, &r, &j, t);
-		(void)snprintf(after, 24, "%s", t->next ? t->next : "");
-		protobuf_c_message_free_unpacked(reply, NULL);
-	} while (after[0]);
-	json_close(&j, ']');
-	if (!rc && c->json)
-		(void)puts(j.buf);
-	else if (!rc)
-		report_end(&r);
-	json_fini(&j);
-	return rc;
+	return run_pages(c, &(struct ipsec_pages){"Dynamic tunnel", "Display", c->iked_view ? "IKED" : "Stack",
+				    c->iked_view ? "ike.DynTunnels" : "ike.StackTunnels", &ike__dyn_tunnels_reply__descriptor, print_page,
+				    total, next});
 }
 
 static int activate(struct ipsec_command *c)
@@ -200,7 +165,7 @@ static int activate(struct ipsec_command *c)
 	if (c->json)
 		run_json(reply);
 	else
-		(void)printf("Tunnel %s: %s\n", text_or(r->tunnel_id, ""), text_or(r->state, ""));
+		(void)printf("Tunnel %s: %s\n", report_or(r->tunnel_id, ""), report_or(r->state, ""));
 	protobuf_c_message_free_unpacked(reply, NULL);
 	return RUN_DONE;
 }
@@ -208,10 +173,15 @@ static int activate(struct ipsec_command *c)
 /* -l: the tunnels of a LocalDynVpnRule. */
 static int change_by_rule(struct ipsec_command *c)
 {
-	char after[24] = "", *ids[IPSEC_NAMES_MAX];
+	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
+	char *ids[IPSEC_NAMES_MAX];
 	ProtobufCMessage *reply = NULL;
 	size_t n = 0;
-	int rc = one_page(c, false, after, &reply);
+	m.stack = c->stack;
+	m.n_ids = c->nids;
+	m.ids = (char **)c->ids;
+	m.local_rule = (char *)c->local_rule;
+	int rc = run_call("ikeD", "ike.DynTunnels", &m.base, &ike__dyn_tunnels_reply__descriptor, &reply);
 	if (rc)
 		return rc;
 	const Ike__DynTunnelsReply *t = (const Ike__DynTunnelsReply *)reply;
@@ -234,7 +204,6 @@ int run_dynamic(struct ipsec_command *c)
 		return activate(c);
 	if (c->local_rule)
 		return change_by_rule(c);
-	for (unsigned i = 0; i < c->nids; i++)
-		ids[i] = strcasecmp(c->ids[i], "all") ? (char *)c->ids[i] : all;
+	run_tunnel_ids(c, all, ids);
 	return run_tunnel_change(c, c->nids, ids);
 }

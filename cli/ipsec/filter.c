@@ -6,42 +6,37 @@
 #include "proto/stack.pb-c.h"
 #include <inttypes.h>
 
-static const char *text_or(const char *s, const char *otherwise)
-{
-	return s && *s ? s : otherwise;
-}
-
 static void filter_fields(struct report *r, const Stack__Filter *f)
 {
 	char text[24], when[32];
 	bool defensive = f->type && !strcmp(f->type, "Defensive");
-	report_field(r, true, "FilterName", "%s", text_or(f->name, ""));
+	report_field(r, true, "FilterName", "%s", report_or(f->name, ""));
 	report_field(r, true, "FilterNameExtension", "%u", f->extension);
-	report_field(r, false, "GroupName", "%s", text_or(f->group, "n/a"));
-	report_field(r, false, "LocalStartActionName", "%s", text_or(f->local_start_action, "n/a"));
-	report_field(r, true, "VpnActionName", "%s", text_or(f->vpn_action, "n/a"));
-	report_field(r, true, "TunnelID", "%s", text_or(f->tunnel_id, "0x00"));
-	report_field(r, true, "Type", "%s", text_or(f->type, "Generic"));
+	report_field(r, false, "GroupName", "%s", report_or(f->group, "n/a"));
+	report_field(r, false, "LocalStartActionName", "%s", report_or(f->local_start_action, "n/a"));
+	report_field(r, true, "VpnActionName", "%s", report_or(f->vpn_action, "n/a"));
+	report_field(r, true, "TunnelID", "%s", report_or(f->tunnel_id, "0x00"));
+	report_field(r, true, "Type", "%s", report_or(f->type, "Generic"));
 	report_field(r, false, "DefensiveType", "%s", !defensive ? "n/a" : f->global ? "Global" : "Stack");
 	report_field(r, true, "State", "Active");
-	report_field(r, true, "Action", "%s", text_or(f->action, ""));
-	report_field(r, true, "Scope", "%s", text_or(f->scope, "Both"));
-	report_field(r, true, "Direction", "%s", text_or(f->direction, ""));
+	report_field(r, true, "Action", "%s", report_or(f->action, ""));
+	report_field(r, true, "Scope", "%s", report_or(f->scope, "Both"));
+	report_field(r, true, "Direction", "%s", report_or(f->direction, ""));
 	report_field(r, false, "OnDemand", "%s", !f->has_on_demand ? "n/a" : f->on_demand ? "Yes" : "No");
 	report_field(r, false, "SecurityClass", "%u", f->secclass);
-	report_field(r, false, "Logging", "%s", text_or(f->logging, "None"));
+	report_field(r, false, "Logging", "%s", report_or(f->logging, "None"));
 	if (defensive)
 		report_field(r, false, "LogLimit", "%u", f->loglimit);
 	else
 		report_field(r, false, "LogLimit", "n/a");
 	report_field(r, true, "Protocol", "%s", report_protocol(f->protocol, text));
-	report_field(r, false, "ICMPType", "%s", text_or(f->icmp_type, "n/a"));
-	report_field(r, false, "ICMPCode", "%s", text_or(f->icmp_code, "n/a"));
-	report_field(r, true, "SourceAddress", "%s", text_or(f->source, "All"));
-	report_field(r, true, "SourcePort", "%s", text_or(f->source_port, "All"));
-	report_field(r, true, "DestinationAddress", "%s", text_or(f->destination, "All"));
-	report_field(r, true, "DestinationPort", "%s", text_or(f->dest_port, "All"));
-	report_field(r, false, "DiscardAction", "%s", text_or(f->discard_action, "n/a"));
+	report_field(r, false, "ICMPType", "%s", report_or(f->icmp_type, "n/a"));
+	report_field(r, false, "ICMPCode", "%s", report_or(f->icmp_code, "n/a"));
+	report_field(r, true, "SourceAddress", "%s", report_or(f->source, "All"));
+	report_field(r, true, "SourcePort", "%s", report_or(f->source_port, "All"));
+	report_field(r, true, "DestinationAddress", "%s", report_or(f->destination, "All"));
+	report_field(r, true, "DestinationPort", "%s", report_or(f->dest_port, "All"));
+	report_field(r, false, "DiscardAction", "%s", report_or(f->discard_action, "n/a"));
 	report_field(r, false, "FragmentsOnly", "%s", f->fragments_only ? "Yes" : "No");
 	report_field(r, true, "FilterMatches", "%" PRIu64, f->matches);
 	report_field(r, false, "LifetimeExpires", "%s", report_time(f->expires_us, when));
@@ -79,9 +74,9 @@ static void filter_heading(struct report *r, struct ipsec_command *c, const Stac
 		if (!strcmp(c->kind, scopes[i][0]))
 			scope = scopes[i][1];
 	report_heading(r, c, c->stack, "Filter", "Display");
-	report_source(text_or(reply->source, "Stack Policy"), scope, reply->total);
+	report_source(report_or(reply->source, "Stack Policy"), scope, reply->total);
 	(void)printf("Logging:  %-15s Predecap: %-20s DVIPSec:  No\n", reply->logging ? "On" : "Off", reply->predecap ? "On" : "Off");
-	report_extra("Defensive Mode", text_or(reply->defensive_mode, "n/a"));
+	report_extra("Defensive Mode", report_or(reply->defensive_mode, "n/a"));
 	for (size_t i = 0; i < reply->n_exclusions; i++)
 		report_extra("Exclusion Address", reply->exclusions[i]);
 }
@@ -159,7 +154,7 @@ int run_traffic(struct ipsec_command *c)
 		struct report r;
 		const Stack__FiltersReply *f = (const Stack__FiltersReply *)reply;
 		report_heading(&r, c, c->stack, "IP Traffic Test", "Display");
-		report_source(text_or(f->source, "Stack Policy"), "n/a", f->n_filters);
+		report_source(report_or(f->source, "Stack Policy"), "n/a", f->n_filters);
 		print_filters(&r, c, f, NULL);
 		report_end(&r);
 	}
@@ -172,10 +167,10 @@ static void print_links(struct report *r, const Stack__LinksReply *links)
 	for (size_t i = 0; i < links->n_links; i++) {
 		const Stack__Link *l = links->links[i];
 		for (size_t k = 0; k < (l->n_addresses ? l->n_addresses : 1); k++) {
-			report_field(r, true, "InterfaceName", "%s", text_or(l->name, ""));
+			report_field(r, true, "InterfaceName", "%s", report_or(l->name, ""));
 			report_field(r, true, "Address", "%s", l->n_addresses ? l->addresses[k] : "n/a");
-			report_field(r, true, "InterfaceType", "%s", text_or(l->type, ""));
-			report_field(r, false, "Device", "%s", text_or(l->device, "n/a"));
+			report_field(r, true, "InterfaceType", "%s", report_or(l->type, ""));
+			report_field(r, false, "Device", "%s", report_or(l->device, "n/a"));
 			report_field(r, true, "InterfaceStatus", "%s", l->up ? "Active" : "Inactive");
 			report_field(r, false, "DVIPSec", "No");
 			report_entry(r);

@@ -7,46 +7,36 @@
 #include <inttypes.h>
 #include <strings.h>
 
-static const char *text_or(const char *s, const char *otherwise)
-{
-	return s && *s ? s : otherwise;
-}
-
-static const char *yes(bool b)
-{
-	return b ? "Yes" : "No";
-}
-
 static void id_fields(struct report *r, const Ike__Tunnel *t)
 {
-	report_field(r, true, "TunnelID", "%s", text_or(t->tunnel_id, ""));
+	report_field(r, true, "TunnelID", "%s", report_or(t->tunnel_id, ""));
 	report_field(r, true, "Generation", "%u", t->generation);
 	report_field(r, false, "IKEVersion", "1.0");
-	report_field(r, true, "KeyExchangeRuleName", "%s", text_or(t->rule, "n/a"));
-	report_field(r, false, "KeyExchangeActionName", "%s", text_or(t->action, "n/a"));
-	report_field(r, true, "LocalEndpoint", "%s", text_or(t->local, ""));
-	report_field(r, false, "LocalIDType", "%s", text_or(t->local_id_type, "n/a"));
-	report_field(r, false, "LocalID", "%s", text_or(t->local_id, "n/a"));
-	report_field(r, true, "RemoteEndpoint", "%s", text_or(t->remote, ""));
-	report_field(r, false, "RemoteIDType", "%s", text_or(t->remote_id_type, "n/a"));
-	report_field(r, false, "RemoteID", "%s", text_or(t->remote_id, "n/a"));
+	report_field(r, true, "KeyExchangeRuleName", "%s", report_or(t->rule, "n/a"));
+	report_field(r, false, "KeyExchangeActionName", "%s", report_or(t->action, "n/a"));
+	report_field(r, true, "LocalEndpoint", "%s", report_or(t->local, ""));
+	report_field(r, false, "LocalIDType", "%s", report_or(t->local_id_type, "n/a"));
+	report_field(r, false, "LocalID", "%s", report_or(t->local_id, "n/a"));
+	report_field(r, true, "RemoteEndpoint", "%s", report_or(t->remote, ""));
+	report_field(r, false, "RemoteIDType", "%s", report_or(t->remote_id_type, "n/a"));
+	report_field(r, false, "RemoteID", "%s", report_or(t->remote_id, "n/a"));
 	report_field(r, false, "ExchangeMode", "%s", t->aggressive ? "Aggressive" : "Main");
-	report_field(r, true, "State", "%s", text_or(t->state, ""));
+	report_field(r, true, "State", "%s", report_or(t->state, ""));
 }
 
 static void algorithm_fields(struct report *r, const Ike__Tunnel *t)
 {
-	report_field(r, false, "AuthenticationAlgorithm", "%s", text_or(t->hash, "n/a"));
-	report_field(r, false, "EncryptionAlgorithm", "%s", text_or(t->encryption, "n/a"));
+	report_field(r, false, "AuthenticationAlgorithm", "%s", report_or(t->hash, "n/a"));
+	report_field(r, false, "EncryptionAlgorithm", "%s", report_or(t->encryption, "n/a"));
 	if (t->key_bits)
 		report_field(r, false, "KeyLength", "%u", t->key_bits);
 	else
 		report_field(r, false, "KeyLength", "n/a");
-	report_field(r, false, "PseudoRandomFunction", "%s", text_or(t->prf, "n/a"));
+	report_field(r, false, "PseudoRandomFunction", "%s", report_or(t->prf, "n/a"));
 	report_field(r, false, "DiffieHellmanGroup", "%u", t->group);
-	report_field(r, false, "AuthenticationMethod", "%s", text_or(t->authentication, "n/a"));
-	report_field(r, false, "InitiatorCookie", "0x%s", text_or(t->icookie, ""));
-	report_field(r, false, "ResponderCookie", "0x%s", text_or(t->rcookie, ""));
+	report_field(r, false, "AuthenticationMethod", "%s", report_or(t->authentication, "n/a"));
+	report_field(r, false, "InitiatorCookie", "0x%s", report_or(t->icookie, ""));
+	report_field(r, false, "ResponderCookie", "0x%s", report_or(t->rcookie, ""));
 }
 
 static void life_fields(struct report *r, const Ike__Tunnel *t)
@@ -63,11 +53,11 @@ static void life_fields(struct report *r, const Ike__Tunnel *t)
 	report_field(r, true, "Role", "%s", t->initiator ? "Initiator" : "Responder");
 	report_field(r, true, "AssociatedDynamicTunnels", "%u", t->children);
 	report_field(r, false, "NATTSupportLevel", "%s", t->nat_t ? "RFC" : "None");
-	report_field(r, false, "NATInFrntLclScEndPt", "%s", yes(t->nat_local));
-	report_field(r, false, "NATInFrntRmtScEndPt", "%s", yes(t->nat_remote));
-	report_field(r, false, "zOSCanInitiateP1SA", "%s", yes(!t->nat_remote));
-	report_field(r, false, "AllowNat", "%s", yes(t->nat_t));
-	report_field(r, false, "RmtNAPTDetected", "%s", yes(t->nat_remote && t->remote_port != 4500 && t->remote_port != 500));
+	report_field(r, false, "NATInFrntLclScEndPt", "%s", report_yes(t->nat_local));
+	report_field(r, false, "NATInFrntRmtScEndPt", "%s", report_yes(t->nat_remote));
+	report_field(r, false, "zOSCanInitiateP1SA", "%s", report_yes(!t->nat_remote));
+	report_field(r, false, "AllowNat", "%s", report_yes(t->nat_t));
+	report_field(r, false, "RmtNAPTDetected", "%s", report_yes(t->nat_remote && t->remote_port != 4500 && t->remote_port != 500));
 	if (t->nat_t)
 		report_field(r, false, "RmtUdpEncapPort", "%u", t->remote_port);
 	else
@@ -78,29 +68,27 @@ static void life_fields(struct report *r, const Ike__Tunnel *t)
 static int cascade(struct ipsec_command *c, struct report *r, const char *parent)
 {
 	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
+	char after[16] = "";
 	m.stack = c->stack;
 	do {
 		ProtobufCMessage *reply = NULL;
-		char next[16] = "";
+		m.after = after[0] ? after : NULL;
 		int rc = run_call("ikeD", "ike.DynTunnels", &m.base, &ike__dyn_tunnels_reply__descriptor, &reply);
 		if (rc)
 			return rc;
 		const Ike__DynTunnelsReply *d = (const Ike__DynTunnelsReply *)reply;
 		for (size_t i = 0; i < d->n_tunnels; i++)
 			if (d->tunnels[i]->parent_id && !strcmp(d->tunnels[i]->parent_id, parent))
-				report_field(r, false, "AssociatedTunnelID", "%s", text_or(d->tunnels[i]->tunnel_id, ""));
-		(void)snprintf(next, sizeof(next), "%s", d->next ? d->next : "");
+				report_field(r, false, "AssociatedTunnelID", "%s", report_or(d->tunnels[i]->tunnel_id, ""));
+		(void)snprintf(after, sizeof(after), "%s", d->next ? d->next : "");
 		protobuf_c_message_free_unpacked(reply, NULL);
-		if (!next[0])
-			return RUN_DONE;
-		static char at[16];
-		memcpy(at, next, sizeof(at));
-		m.after = at;
-	} while (true);
+	} while (after[0]);
+	return RUN_DONE;
 }
 
-static int print_page(struct ipsec_command *c, struct report *r, struct json *j, const Ike__TunnelsReply *t)
+static int print_page(struct ipsec_command *c, struct report *r, struct json *j, const ProtobufCMessage *reply)
 {
+	const Ike__TunnelsReply *t = (const Ike__TunnelsReply *)reply;
 	for (size_t i = 0; i < t->n_tunnels; i++) {
 		if (c->json) {
 			bus_json(j, &t->tunnels[i]->base);
@@ -109,7 +97,7 @@ static int print_page(struct ipsec_command *c, struct report *r, struct json *j,
 		id_fields(r, t->tunnels[i]);
 		algorithm_fields(r, t->tunnels[i]);
 		life_fields(r, t->tunnels[i]);
-		int rc = c->cascade ? cascade(c, r, text_or(t->tunnels[i]->tunnel_id, "")) : RUN_DONE;
+		int rc = c->cascade ? cascade(c, r, report_or(t->tunnels[i]->tunnel_id, "")) : RUN_DONE;
 		if (rc)
 			return rc;
 		report_entry(r);
@@ -117,33 +105,43 @@ static int print_page(struct ipsec_command *c, struct report *r, struct json *j,
 	return RUN_DONE;
 }
 
-static int ike_display(struct ipsec_command *c)
+static uint64_t total(const ProtobufCMessage *reply)
+{
+	return ((const Ike__TunnelsReply *)reply)->total;
+}
+
+static const char *next(const ProtobufCMessage *reply)
+{
+	return ((const Ike__TunnelsReply *)reply)->next;
+}
+
+int run_pages(struct ipsec_command *c, const struct ipsec_pages *p)
 {
 	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
 	struct report r = {0};
 	struct json j;
-	char after[16] = "";
+	char after[24] = "";
 	bool first = true;
-	int rc = RUN_DONE;
+	int rc;
 	m.stack = c->stack;
 	m.n_ids = c->nids;
 	m.ids = (char **)c->ids;
+	m.local_rule = (char *)c->local_rule;
 	json_init(&j);
 	json_open(&j, '[');
 	do {
 		ProtobufCMessage *reply = NULL;
 		m.after = after[0] ? after : NULL;
-		rc = run_call("ikeD", "ike.Tunnels", &m.base, &ike__tunnels_reply__descriptor, &reply);
+		rc = run_call("ikeD", p->method, &m.base, p->reply, &reply);
 		if (rc)
 			break;
-		const Ike__TunnelsReply *t = (const Ike__TunnelsReply *)reply;
 		if (first && !c->json) {
-			report_heading(&r, c, c->stack, "IKE tunnel", c->cascade ? "Display (cascade)" : "Display");
-			report_source("IKED", "Current", t->total);
+			report_heading(&r, c, c->stack, p->primary, p->function);
+			report_source(p->source, "Current", p->total(reply));
 		}
 		first = false;
-		rc = print_page(c, &r, &j, t);
-		(void)snprintf(after, sizeof(after), "%s", t->next ? t->next : "");
+		rc = p->page(c, &r, &j, reply);
+		(void)snprintf(after, sizeof(after), "%s", report_or(p->next(reply), ""));
 		protobuf_c_message_free_unpacked(reply, NULL);
 	} while (!rc && after[0]);
 	json_close(&j, ']');
@@ -155,8 +153,7 @@ static int ike_display(struct ipsec_command *c)
 	return rc;
 }
 
-/* The ids of a command for ikeD: "all" becomes the kind's own word. */
-static void ids_for(const struct ipsec_command *c, char *all, char *out[IPSEC_NAMES_MAX])
+void run_tunnel_ids(const struct ipsec_command *c, char *all, char **out)
 {
 	for (unsigned i = 0; i < c->nids; i++)
 		out[i] = strcasecmp(c->ids[i], "all") ? (char *)c->ids[i] : all;
@@ -203,8 +200,9 @@ int run_ike(struct ipsec_command *c)
 	if (rc)
 		return rc;
 	if (c->function == IPSEC_DISPLAY)
-		return ike_display(c);
-	ids_for(c, all, ids);
+		return run_pages(c, &(struct ipsec_pages){"IKE tunnel", c->cascade ? "Display (cascade)" : "Display", "IKED", "ike.Tunnels",
+					    &ike__tunnels_reply__descriptor, print_page, total, next});
+	run_tunnel_ids(c, all, ids);
 	return run_tunnel_change(c, c->nids, ids);
 }
 
@@ -240,10 +238,10 @@ int run_natt(struct ipsec_command *c)
 		report_heading(&r, c, c->stack, "NATT Port Trans", "Display");
 		report_source("IKED", "Current", p->total);
 		for (size_t i = 0; i < p->n_ports; i++) {
-			report_field(&r, true, "TunnelID", "%s", text_or(p->ports[i]->tunnel_id, ""));
-			report_field(&r, true, "RmtIpAddress", "%s", text_or(p->ports[i]->remote, ""));
+			report_field(&r, true, "TunnelID", "%s", report_or(p->ports[i]->tunnel_id, ""));
+			report_field(&r, true, "RmtIpAddress", "%s", report_or(p->ports[i]->remote, ""));
 			report_field(&r, true, "RmtUdpEncapPort", "%u", p->ports[i]->remote_port);
-			report_field(&r, true, "LclIpAddress", "%s", text_or(p->ports[i]->local, ""));
+			report_field(&r, true, "LclIpAddress", "%s", report_or(p->ports[i]->local, ""));
 			report_field(&r, true, "LclUdpEncapPort", "%u", p->ports[i]->local_port);
 			report_field(&r, true, "AssociatedDynamicTunnels", "%u", p->ports[i]->tunnels);
 			report_entry(&r);

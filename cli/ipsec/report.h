@@ -23,6 +23,14 @@ void report_extra(const char *name, const char *value); /* a further line of the
 void report_field(struct report *r, bool brief, const char *name, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void report_entry(struct report *r);  /* prints the fields so far as one entry */
 void report_end(struct report *r);    /* "n entries selected" */
+static inline const char *report_or(const char *s, const char *otherwise)
+{
+	return s && *s ? s : otherwise;
+}
+static inline const char *report_yes(bool b)
+{
+	return b ? "Yes" : "No";
+}
 const char *report_time(uint64_t us, char out[32]);
 /* "TCP(6)" of "tcp" or "6". */
 const char *report_protocol(const char *text, char out[24]);
