@@ -1,15 +1,15 @@
 /* The sockets: systemd's (sd_listen_fds(3), in whatever order and under whatever name, as rpcbind.socket has them), or our own. */
 #include "daemons/rpcbindD/rpcbind.h"
 #include "lib/base/path.h"
+#include "lib/daemon/listen.h"
 #include <fcntl.h>
 #include <net/if.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { FIRST_FD = 3, BACKLOG = 1024, UDP_BUFFER = 1 << 20 };
+enum { BACKLOG = 1024, UDP_BUFFER = 1 << 20 };
 
 void rb_take_address(const struct sockaddr_storage *s, struct addr *ret, uint16_t *ret_port)
 {
@@ -83,24 +83,16 @@ static int adopt_one(struct rpcbind *rb, const struct rb_conf *c, int fd, struct
 	return add(rb, c, fd, RB_TCP, six ? NETID_TCP6 : NETID_TCP, true);
 }
 
-/* The number taken; 0: started without any. */
+/* The number taken; 0: started without any; -errno. */
 static int adopt(struct rpcbind *rb, const struct rb_conf *c, struct errbuf *e)
 {
-	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	if (!pid || !fds || strtol(pid, NULL, 10) != getpid())
-		return 0;
-	long n = strtol(fds, NULL, 10);
-	if (n < 0 || n > RB_SOCKETS_MAX)
-		return err_set(e, EINVAL, "LISTEN_FDS=%.20s: expected at most %d", fds, RB_SOCKETS_MAX);
-	(void)unsetenv("LISTEN_PID");
-	(void)unsetenv("LISTEN_FDS");
-	(void)unsetenv("LISTEN_FDNAMES");
+	int n = daemon_passed_fds(RB_SOCKETS_MAX, e);
 	for (int i = 0; i < n; i++) {
-		int rc = adopt_one(rb, c, FIRST_FD + i, e);
+		int rc = adopt_one(rb, c, DAEMON_FIRST_FD + i, e);
 		if (rc)
 			return rc;
 	}
-	return (int)n;
+	return n;
 }
 
 static int bind_one(struct rpcbind *rb, const struct rb_conf *c, enum netid n, const struct addr *a, struct errbuf *e)
