@@ -20,10 +20,12 @@ static void transmit(struct worker *w, uint16_t link)
 		return;
 	link_tx(&w->stack->links[link], w->index, q->pkts, q->n);
 	for (unsigned i = 0; i < q->n; i++) {
-		if (q->pkts[i]->drop)
+		if (q->pkts[i]->drop) {
 			w->drops[q->pkts[i]->drop]++;
-		else
+			tap_drop(&w->tap, q->pkts[i], q->pkts[i]->drop);
+		} else {
 			w->pass[PASS_TX]++;
+		}
 		pkt_free(w->pool, q->pkts[i]);
 	}
 	q->n = 0;
@@ -33,6 +35,7 @@ void out_send(struct worker *w, struct pkt *p)
 {
 	struct txq *q = &w->tx[p->out_link];
 
+	tap_stage(&w->tap, TAP_LINK_TX, p);
 	q->pkts[q->n++] = p;
 	if (q->n == PKT_BATCH)
 		transmit(w, p->out_link);
@@ -199,6 +202,7 @@ void out_flush(struct worker *w)
 			resolve(w, clear[i]);
 		if (n)
 			ipsec_out(w->ipsec, protect, sas, n);
+		tap_protected(&w->tap, protect, sas, n);
 		outers(w, protect, n);
 	}
 	for (unsigned i = 0; i < w->stack->n_links; i++)
@@ -284,6 +288,7 @@ static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa, bo
 	p->inbound = false;
 	p->secclass = w->stack->links[p->out_link].secclass; /* of the link it leaves by */
 	filter_check(w->filter, p, &v);
+	tap_verdict(&w->tap, TAP_FILTER_OUT, p, &v);
 	if (p->drop && filter_tells(&v, p))
 		pipe_error(w, p, ICMP_PROHIBITED, 0);
 	if (p->drop)

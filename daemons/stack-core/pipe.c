@@ -15,6 +15,7 @@
 void pipe_drop(struct worker *w, struct pkt *p, unsigned reason)
 {
 	w->drops[reason]++;
+	tap_drop(&w->tap, p, reason);
 	ids_discarded(w->ids, p);
 	pkt_free(w->pool, p);
 }
@@ -238,6 +239,7 @@ bool pipe_filter_in(struct worker *w, struct pkt *p)
 		return true;
 	p->inbound = true;
 	filter_check(w->filter, p, &v);
+	tap_verdict(&w->tap, TAP_FILTER_IN, p, &v);
 	w->pass[PASS_IN_PERMIT] += !p->drop;
 	if (p->drop && filter_tells(&v, p))
 		pipe_error(w, p, ICMP_PROHIBITED, 0);
@@ -286,6 +288,7 @@ void pipe_clear(struct worker *w, struct pkt *p)
 		ids_session_out(w->ids, p);
 	if (w->route_packets)
 		w->route_packets[p->nexthop]++;
+	tap_route(&w->tap, p, r->kind);
 	switch (r->kind) {
 	case FIB_LOCAL:
 		local_in(w, p);

@@ -51,6 +51,8 @@ struct pkt {
 	uint32_t nexthop;	     /* index into the route table's next hops */
 	uint64_t since_ms;	     /* when it began to wait for its next hop's link address */
 	uint64_t held_ms;	     /* or for a tunnel */
+	uint32_t tap_packet;	     /* its number in traces, 0: none (tap.h) */
+	uint8_t tap_marks;	     /* sessions that watch it */
 	struct pkt *next;	     /* for the pool and for lists */
 };
 

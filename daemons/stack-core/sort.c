@@ -95,6 +95,7 @@ static void esp_flush(struct worker *w)
 			continue;
 		}
 		w->pass[PASS_DECAP]++;
+		tap_stage(&w->tap, TAP_OPENED, p);
 		p->l2_group = p->encap = false;
 		p->csum_partial = false;
 		p->nexthop = fib_lookup(w->fib, &p->dst);
@@ -121,6 +122,7 @@ static void sealed_in(struct worker *w, struct pkt *p)
 	}
 	if (w->n_esp == PKT_BATCH)
 		esp_flush(w);
+	tap_stage(&w->tap, TAP_IPSEC_IN, p);
 	w->esp[w->n_esp++] = p;
 }
 
@@ -179,6 +181,7 @@ static void sort_in(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, p->drop ? p->drop : DROP_IP_VERSION);
 		return;
 	}
+	tap_stage(&w->tap, TAP_LINK_RX, p);
 	if (l->type == LINK_TUN ? !ids_out(w->ids, p) : !ids_in(w->ids, p)) {
 		pipe_drop(w, p, p->drop);
 		return;

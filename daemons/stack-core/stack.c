@@ -72,7 +72,19 @@ struct stack *stack_new(const char *name, unsigned workers)
 	s->sadb = sadb_new(s->n_workers);
 	filter_set_sadb(s->filters, s->sadb);
 	s->ids = ids_new(s->n_workers);
+	s->taps = taps_new(s->sadb, s->n_workers, &s->tapped);
 	return s;
+}
+
+/* Links that nobody outside this host sees. */
+static uint32_t secret_links(const struct stack *s)
+{
+	uint32_t links = 0;
+
+	for (unsigned i = 0; i < s->n_links; i++)
+		if (s->links[i].type != LINK_AFPACKET)
+			links |= 1u << i;
+	return links;
 }
 
 int stack_open(struct stack *s, struct errbuf *e)
@@ -85,6 +97,7 @@ int stack_open(struct stack *s, struct errbuf *e)
 		if (s->links[i].type == LINK_TUN)
 			s->host_link = (int)i;
 	}
+	taps_secret(s->taps, secret_links(s));
 	for (unsigned i = 0; i < s->n_workers; i++)
 		s->workers[i] = worker_new(s, i);
 	return 0;
@@ -232,6 +245,7 @@ void stack_free(struct stack *s)
 		worker_free(s->workers[i]);
 	for (unsigned i = 0; i < s->n_links; i++)
 		link_close(&s->links[i]);
+	taps_free(s->taps);
 	fib_free(s->fib);
 	neigh_free(s->neigh);
 	filter_set_free(s->filters);

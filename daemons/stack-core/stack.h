@@ -44,6 +44,8 @@ enum pass_counter {
 enum { STACK_ICMP_BURST = 100, STACK_ICMP_PER_SECOND = 100, STACK_HOST_ROUTES_MAX = 1024 };
 
 struct worker;
+struct taps;
+struct tap_set;
 
 struct stack {
 	char name[25];
@@ -57,6 +59,8 @@ struct stack {
 	struct filter_set *filters;
 	struct sadb *sadb;
 	struct ids *ids;
+	struct taps *taps;
+	struct tap_set *tapped; /* RCU: what is watched now; NULL: nothing */
 	struct worker *workers[LINK_WORKERS_MAX];
 	unsigned n_workers;
 	int control_fd; /* eventfd: readable when workers have something for stack_control */

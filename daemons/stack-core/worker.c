@@ -26,7 +26,7 @@ struct worker *worker_new(struct stack *s, unsigned index)
 
 	memset(w, 0, sizeof(*w));
 	w->stack = s;
-	w->index = index;
+	w->index = w->tap.index = index;
 	w->pool = pkt_pool_new(WORKER_SMALL, WORKER_LARGE_SPARE + s->n_links * 33);
 	w->ipsec = ipsec_worker_new(s->sadb, index);
 	w->filter = filter_worker_new(s->filters, FILTER_CACHE_DEFAULT);
@@ -119,13 +119,17 @@ unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 
 	w->now_ms = now_ms;
 	w->fib = rcu_dereference(w->stack->fib);
+	w->tap.set = rcu_dereference(w->stack->tapped);
 	filter_worker_now(w->filter, now_us);
 	ids_worker_now(w->ids, now_ms, now_us);
 	waiting(w, (w->pending || hold_waiting(w->hold)) && atomic_exchange(&w->kicked, false));
 	for (unsigned i = 0; i < w->stack->n_links; i++) {
 		unsigned n = link_rx(&w->stack->links[i], w->index, w->pool, w->rx, PKT_BATCH);
-		if (n)
+		if (n) {
+			meter_begin(&w->meter, n);
 			pipe_batch(w, w->rx, n);
+			meter_end(&w->meter);
+		}
 		total += n;
 	}
 	if (ids_worker_told(w->ids))
@@ -153,7 +157,10 @@ static void *run(void *arg)
 
 	rcu_register_thread();
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
-		unsigned n = worker_round(w, clock_of(CLOCK_MONOTONIC, 1000), clock_of(CLOCK_REALTIME, 1000000));
+		uint64_t ns = meter_clock();
+		meter_round(&w->meter, ns);
+		unsigned n = worker_round(w, ns / 1000000, clock_of(CLOCK_REALTIME, 1000000));
+		w->meter.was_busy = n;
 		rcu_quiescent_state();
 		idle = n ? 0 : idle + 1;
 		if (idle >= IDLE_ROUNDS)

@@ -7,6 +7,8 @@
 #include "daemons/stack-core/ip/reass.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "daemons/stack-core/stack.h"
+#include "daemons/stack-core/tap/hook.h"
+#include "daemons/stack-core/tap/meter.h"
 
 enum { WORKER_PENDING_MAX = 256, WORKER_PENDING_HOP = 16, WORKER_PENDING_LARGE = 8, WORKER_PENDING_MS = 3500, WORKER_RING = 1024 };
 enum { WORKER_SMALL = 4096, WORKER_LARGE_SPARE = 64 };
@@ -43,6 +45,8 @@ struct worker {
 	struct ids_worker *ids;
 	uint64_t now_ms;
 	const struct fib *fib; /* of this batch */
+	struct tap_worker tap;
+	struct meter meter;
 	/* this batch */
 	struct pkt *rx[PKT_BATCH];
 	struct pkt *esp[PKT_BATCH], *clear[PKT_BATCH];
