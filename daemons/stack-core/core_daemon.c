@@ -64,6 +64,7 @@ static void second(void *arg)
 	struct core *k = arg;
 
 	(void)filter_expire(k->stack->filters, core_now_us());
+	filter_grow(k->stack->filters);
 	watch_tunnels(k);
 	tunnels_second(k);
 	ports_second(k);

@@ -43,6 +43,7 @@ static void clear_flush(struct worker *w)
 	unsigned n = w->n_clear;
 
 	w->n_clear = 0;
+	filter_prefetch(w->filter, w->clear, n);
 	for (unsigned i = 0; i < n; i++)
 		pipe_clear(w, w->clear[i]);
 }

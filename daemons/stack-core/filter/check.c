@@ -14,8 +14,10 @@ struct filter_worker *filter_worker_new(struct filter_set *fs, uint32_t cache_en
 	memset(w, 0, sizeof(*w));
 	w->set = fs;
 	w->flows = cache_entries ? flow_cache_new(cache_entries) : NULL;
-	if (w->flows)
+	if (w->flows) {
 		flow_cache_epochs(w->flows, fs->epochs);
+		atomic_store(&w->entries, flow_cache_entries(w->flows));
+	}
 	w->matches = xcalloc(FILTER_SLOTS, sizeof(*w->matches));
 	log_ring_init(&w->ring);
 	fs->worker[n] = w;
@@ -23,9 +25,42 @@ struct filter_worker *filter_worker_new(struct filter_set *fs, uint32_t cache_en
 	return w;
 }
 
+void filter_grow(struct filter_set *fs)
+{
+	for (unsigned i = 0; i < atomic_load(&fs->n_workers); i++) {
+		struct filter_worker *w = fs->worker[i];
+		uint32_t entries = atomic_load(&w->entries);
+		uint64_t pressed = atomic_load_explicit(&w->pressed, memory_order_relaxed), more = pressed - w->pressed_before;
+		w->pressed_before = pressed;
+		flow_cache_free(atomic_exchange(&w->outgrown, NULL));
+		if (!entries || entries >= FILTER_CACHE_MAX || more < entries / 32 || atomic_load(&w->larger))
+			continue;
+		struct flow_cache *c = flow_cache_new(entries * 2);
+		flow_cache_epochs(c, fs->epochs);
+		atomic_store_explicit(&w->larger, c, memory_order_release);
+	}
+}
+
+/* The new one is empty: what the old one knew is looked up again. */
+static void take_larger(struct filter_worker *w)
+{
+	struct flow_cache *c = atomic_exchange_explicit(&w->larger, NULL, memory_order_acquire);
+	if (!c)
+		return;
+	w->evicted += flow_cache_evicted(w->flows);
+	flow_cache_free(atomic_exchange(&w->outgrown, w->flows)); /* in practice NULL: freed by the control thread long since */
+	w->flows = c;
+	atomic_store(&w->entries, flow_cache_entries(c));
+}
+
 void filter_worker_now(struct filter_worker *w, uint64_t now_us)
 {
 	w->now_us = now_us;
+	if (!w->flows)
+		return;
+	if (atomic_load_explicit(&w->larger, memory_order_relaxed))
+		take_larger(w);
+	atomic_store_explicit(&w->pressed, w->evicted + flow_cache_evicted(w->flows), memory_order_relaxed);
 }
 
 struct found {
@@ -109,6 +144,26 @@ static void look_up(struct filter_worker *w, const struct pkt *p, struct found *
 	uint64_t epoch = bucket ? atomic_load_explicit(&w->set->epochs[bucket], memory_order_acquire) : 0;
 	if (atomic_load_explicit(&w->set->dynamic_change, memory_order_acquire) == change)
 		flow_put(w->flows, &k, hash, generation, epoch, expiry(f), f->rule, bucket, f->simulated);
+}
+
+enum { PREFETCH_FROM = 2 * FILTER_CACHE_DEFAULT, PREFETCH_CHUNK = 32 };
+
+void filter_prefetch(const struct filter_worker *w, struct pkt *const *pkts, unsigned n)
+{
+	uint64_t hash[PREFETCH_CHUNK];
+	struct flow_key k;
+	if (!w->flows || flow_cache_entries(w->flows) < PREFETCH_FROM)
+		return;
+	for (unsigned at = 0; at < n; at += PREFETCH_CHUNK) {
+		unsigned m = n - at < PREFETCH_CHUNK ? n - at : PREFETCH_CHUNK;
+		for (unsigned i = 0; i < m; i++) {
+			flow_key(pkts[at + i], &k);
+			hash[i] = flow_hash(w->flows, &k);
+			flow_prefetch_set(w->flows, hash[i]);
+		}
+		for (unsigned i = 0; i < m; i++)
+			flow_prefetch_entry(w->flows, hash[i]);
+	}
 }
 
 static void deny(struct pkt *p, struct filter_verdict *v, enum drop_reason why)
@@ -252,5 +307,6 @@ void filter_worker_stats(const struct filter_worker *w, struct filter_worker_sta
 		.ipsec = atomic_load_explicit(&w->ipsec, memory_order_relaxed),
 		.simulated = atomic_load_explicit(&w->simulated, memory_order_relaxed),
 		.log_lost = atomic_load_explicit(&w->ring.lost, memory_order_relaxed),
+		.cache_entries = atomic_load_explicit(&w->entries, memory_order_relaxed),
 	};
 }

@@ -26,7 +26,8 @@ enum {
 	FILTER_RULES_MAX = 65536,     /* simple filters of the profile or of a policy */
 	FILTER_EXCLUDES_MAX = 64,
 	FILTER_WORKERS_MAX = 64,
-	FILTER_CACHE_DEFAULT = 65536, /* flows a worker remembers */
+	FILTER_CACHE_DEFAULT = 65536, /* flows a worker remembers at first */
+	FILTER_CACHE_MAX = 2097152    /* and at most: 136 MiB; a million flows at once fit with room to spare */
 };
 
 enum filter_action {
@@ -232,8 +233,13 @@ int filter_test(
 /* Made before its thread runs. @cache_entries 0: no flow cache; else rounded to a power of two.
  * NULL: too many workers. */
 struct filter_worker *filter_worker_new(struct filter_set *fs, uint32_t cache_entries); /* C */
+/* Once a second: gives workers that forget flows which are still in use a larger cache, twice the size at a time. C */
+void filter_grow(struct filter_set *fs);
 /* The time, once a batch: expiry and log limits go by it. */
 void filter_worker_now(struct filter_worker *w, uint64_t now_us);
+/* The packets of a batch, parsed, before filter_check is called for each: with very many flows their entries are far away, and
+ * are fetched together instead of one after the other. */
+void filter_prefetch(const struct filter_worker *w, struct pkt *const *pkts, unsigned n);
 /* Decides. A denied packet gets p->drop. An inbound packet that matches an IPSEC rule must have
  * come through that rule's tunnel (p->sa_in = index of the tunnel + 1), and one that came through a
  * tunnel must match its rule (RFC 4301 section 5.2). */
@@ -244,6 +250,7 @@ void filter_give_up(struct filter_worker *w, const struct filter_rule *r, const 
 
 struct filter_worker_stats {
 	uint64_t hits, misses, permitted, denied, ipsec, simulated, log_lost;
+	uint32_t cache_entries;
 };
 void filter_worker_stats(
 	const struct filter_worker *w, struct filter_worker_stats *ret); /* from any thread */

@@ -203,6 +203,8 @@ void filter_set_free(struct filter_set *fs)
 	unsigned n = atomic_load(&fs->n_workers);
 	for (unsigned i = 0; i < n; i++) {
 		flow_cache_free(fs->worker[i]->flows);
+		flow_cache_free(fs->worker[i]->larger);
+		flow_cache_free(fs->worker[i]->outgrown);
 		free(fs->worker[i]->matches);
 		log_ring_fini(&fs->worker[i]->ring);
 		free(fs->worker[i]);

@@ -73,6 +73,12 @@ struct filter_worker {
 	struct filter_set *set;
 	uint64_t now_us;
 	struct flow_cache *flows;
+	_Atomic(struct flow_cache *) larger; /* from the control thread: takes the place of flows */
+	_Atomic(struct flow_cache *) outgrown; /* back to it */
+	_Atomic uint32_t entries; /* of flows */
+	uint64_t evicted;	  /* of those it had before */
+	_Atomic uint64_t pressed; /* evicted of all */
+	uint64_t pressed_before;  /* control thread: when it last looked */
 	_Atomic uint64_t *matches; /* by slot */
 	_Atomic uint64_t hits, misses, permitted, denied, ipsec, simulated;
 	struct log_ring ring;

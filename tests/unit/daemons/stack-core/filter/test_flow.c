@@ -113,6 +113,106 @@ START_TEST(a_flood_of_flows_only_misses)
 }
 END_TEST
 
+static struct pkt flow_of(unsigned i, uint8_t net)
+{
+	return (struct pkt){.family = 4,
+		.proto = 6,
+		.sport = (uint16_t)i,
+		.dport = 443,
+		.inbound = true,
+		.scope = PKT_ROUTED,
+		.src = {4, {10, net, (uint8_t)(i >> 24), (uint8_t)(i >> 16)}},
+		.dst = {4, {192, 0, 2, 1}}};
+}
+
+static uint64_t misses_of(struct filter_worker *w, unsigned flows, uint8_t net)
+{
+	struct filter_worker_stats before, after;
+	filter_worker_stats(w, &before);
+	for (unsigned i = 0; i < flows; i++) {
+		struct pkt p = flow_of(i, net);
+		ck_assert_int_eq(decide(w, p).action, FILTER_PERMIT);
+	}
+	filter_worker_stats(w, &after);
+	return after.misses - before.misses;
+}
+
+START_TEST(living_flows_outlast_a_flood)
+{
+	urcu_qsbr_register_thread();
+	struct filter_set *fs = filter_set_new();
+	struct filter_worker *w = filter_worker_new(fs, 16384);
+	permit_all(fs);
+	filter_worker_now(w, 1000);
+	(void)misses_of(w, 1000, 1);
+	uint64_t missed = 0;
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 10000; i++) { /* never seen again */
+			struct pkt p = flow_of(round * 10000 + i, 2);
+			(void)decide(w, p);
+		}
+		missed += misses_of(w, 1000, 1);
+	}
+	ck_assert_uint_lt(missed, 20 * 1000 / 20); /* without the clock, nearly half of them */
+	filter_set_free(fs);
+	urcu_qsbr_unregister_thread();
+}
+END_TEST
+
+START_TEST(a_million_flows_get_room_and_no_more)
+{
+	enum { MILLION = 1000000 };
+	struct filter_worker_stats st;
+	urcu_qsbr_register_thread();
+	struct filter_set *fs = filter_set_new();
+	struct filter_worker *w = filter_worker_new(fs, FILTER_CACHE_MAX / 4);
+	permit_all(fs);
+	uint64_t misses = MILLION, now = 1000;
+	for (unsigned second = 0; second < 4; second++) {
+		filter_worker_now(w, now += 1000000);
+		misses = misses_of(w, MILLION, 1);
+		filter_worker_now(w, now);
+		filter_grow(fs);
+	}
+	filter_worker_stats(w, &st);
+	ck_assert_uint_eq(st.cache_entries, FILTER_CACHE_MAX);
+	ck_assert_uint_lt(misses, MILLION / 50);
+	(void)misses_of(w, 2 * MILLION, 2); /* a flood beyond that grows nothing */
+	filter_worker_now(w, now);
+	filter_grow(fs);
+	filter_worker_now(w, now);
+	filter_worker_stats(w, &st);
+	ck_assert_uint_eq(st.cache_entries, FILTER_CACHE_MAX);
+	filter_set_free(fs);
+	urcu_qsbr_unregister_thread();
+}
+END_TEST
+
+START_TEST(few_flows_grow_nothing)
+{
+	struct filter_worker_stats st;
+	urcu_qsbr_register_thread();
+	struct filter_set *fs = filter_set_new();
+	struct filter_worker *w = filter_worker_new(fs, 1024), *none = filter_worker_new(fs, 0);
+	permit_all(fs);
+	for (unsigned second = 0; second < 5; second++) {
+		filter_worker_now(w, 1000 + second);
+		filter_worker_now(none, 1000 + second);
+		(void)misses_of(w, 500, 1);
+		(void)misses_of(none, 500, 1);
+		filter_worker_now(w, 1000 + second);
+		filter_grow(fs);
+	}
+	filter_worker_stats(w, &st);
+	ck_assert_uint_eq(st.cache_entries, 1024);
+	ck_assert_uint_ge(st.hits, 4 * 450);
+	filter_worker_stats(none, &st);
+	ck_assert_uint_eq(st.cache_entries, 0);
+	filter_set_free(fs);
+	urcu_qsbr_unregister_thread();
+}
+END_TEST
+
 START_TEST(hash_depends_on_the_key_and_spreads)
 {
 	struct flow_cache *a = flow_cache_new(4096), *b = flow_cache_new(4096);
@@ -168,6 +268,9 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, coherent_while_filters_change);
 	tcase_add_test(t, a_flood_of_flows_only_misses);
+	tcase_add_test(t, living_flows_outlast_a_flood);
+	tcase_add_test(t, a_million_flows_get_room_and_no_more);
+	tcase_add_test(t, few_flows_grow_nothing);
 	tcase_add_test(t, hash_depends_on_the_key_and_spreads);
 	tcase_add_test(t, every_selector_makes_another_flow);
 	suite_add_tcase(s, t);
