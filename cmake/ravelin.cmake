@@ -29,6 +29,9 @@ if(RAVELIN_SANITIZE)
 else()
 	add_link_options(-Wl,-z,relro,-z,now)
 endif()
+if(RAVELIN_LIBFUZZER) # the libraries, too: code that is not instrumented guides nobody
+	add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 set(RAVELIN_WARNINGS -Wall -Wextra -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wshadow
 	-Wno-missing-field-initializers)
 if(RAVELIN_WERROR)
