@@ -274,6 +274,12 @@ static const struct cli_command commands[] = {
 	{"ids", "[summary|protocol TCP|UDP]", "attacks, scans and regulated ports (netstat -k)", 0, 2, stackctl_ids},
 	{"counters", "", "packets by stage", 0, 0, run_counters},
 	{"drops", "", "packets dropped, by reason", 0, 0, run_drops},
+	{"top", "[--once] [--interval SECONDS] [--count N]", "load of workers, links, tunnels; drops by reason: live", 0, 5, stackctl_top},
+	{"trace", "[source A] [dest A] [host A] [prot P] [srcport N] [destport N] [port N] [tunnel NAME] [spi N] [link NAME] [stage S,...] [dropped]"
+		  " [count N] [seconds N]",
+		"packets of chosen flows through the stages, a line each", 0, 40, stackctl_trace},
+	{"capture", "--write FILE|- [--stage S,...] [--snaplen N] [--cleartext] [what trace has...]", "the same as a pcapng file for wireshark", 1, 40,
+		stackctl_capture},
 	{"stats", "[--openmetrics]", "figures of the daemon", 0, 1, run_stats},
 	{0},
 };

@@ -13,5 +13,12 @@ int stackctl_defences(struct cli *c, int argc, char **argv);
 int stackctl_switch(struct cli *c, int argc, char **argv);
 int stackctl_test(struct cli *c, int argc, char **argv);
 
+/* trace.c */
+int stackctl_trace(struct cli *c, int argc, char **argv);
+int stackctl_capture(struct cli *c, int argc, char **argv);
+
+/* top.c */
+int stackctl_top(struct cli *c, int argc, char **argv);
+
 /* ids.c */
 int stackctl_ids(struct cli *c, int argc, char **argv);

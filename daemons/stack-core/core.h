@@ -4,6 +4,7 @@
 #include "daemons/stack-core/core_ids.h"
 #include "daemons/stack-core/ipsec/dynamic.h"
 #include "daemons/stack-core/ports.h"
+#include "daemons/stack-core/traces.h"
 #include "lib/daemon/daemon.h"
 
 /* At most so many events a second; the others are counted and told with the next. */
@@ -19,6 +20,7 @@ struct core {
 	struct loop_fd *control;
 	struct loop_timer *tick, *second;
 	struct token_bucket wants, unknown; /* events that strangers cause */
+	struct core_traces *traces;
 	struct core_ports *ports; /* port access control; NULL: no statements yet */
 	enum filter_source wanted; /* "ipsec -f default" or "reload", remembered over restarts */
 };

@@ -37,6 +37,7 @@ static void tick(void *arg)
 	events_filters(k, core_now_us());
 	ports_follow(k);
 	core_ids_control(k);
+	traces_control(k);
 	loop_timer_set(k->tick, TICK_MS);
 }
 
@@ -135,6 +136,7 @@ static void core_stop(struct daemon *d)
 	loop_timer_free(k->tick);
 	loop_timer_free(k->second);
 	ports_free(k);
+	traces_free(k);
 	if (k->stack)
 		ids_apply(k->stack->ids, NULL);
 	stack_free(k->stack);
@@ -159,6 +161,8 @@ static void core_stats(struct daemon *d, daemon_stat_fn fn, void *arg)
 	fn(arg, "stack_held_packets_total", "packets that waited for a tunnel", pass[PASS_HELD]);
 	fn(arg, "stack_dynamic_tunnels", "dynamic tunnels installed", dynamic_count(k->stack->sadb));
 	core_ids_stats(k, fn, arg);
+	traces_stats(k, fn, arg);
+	meters_stats(k, fn, arg);
 	fn(arg, "stack_neighbours", "neighbours known", neigh_count(k->stack->neigh));
 	fn(arg, "stack_defences", "defensive filters installed", filter_defences(k->stack->filters));
 }

@@ -301,6 +301,7 @@ static void method_tunnel(struct bus_call *call, const ProtobufCMessage *request
 #define NETSTAT(what) "SERVAUTH", "EZB.NETSTAT.{sysname}.{instance}." what, SAF_READ
 #define IPSECCMD(what) "SERVAUTH", "EZB.IPSECCMD.{sysname}.{instance}." what, SAF_READ
 #define TUNNEL "SERVAUTH", "RAVELIN.STACK.{sysname}.{instance}.TUNNEL", SAF_READ
+#define PKTTRACE "SERVAUTH", "EZB.TRCCTL.{sysname}.{instance}.PKTTRACE", SAF_READ
 #define REPLY(name) &stack__##name##_reply__descriptor
 
 const struct bus_method core_methods[] = {
@@ -308,6 +309,10 @@ const struct bus_method core_methods[] = {
 	{"Routes", NETSTAT("ROUTES"), &common__empty__descriptor, REPLY(routes), method_routes},
 	{"Neighbours", NETSTAT("NEIGHBOURS"), &common__empty__descriptor, REPLY(neighbours), method_neighbours},
 	{"Counters", NETSTAT("COUNTERS"), &common__empty__descriptor, REPLY(counters), method_counters},
+	{"Meters", NETSTAT("COUNTERS"), &common__empty__descriptor, REPLY(meters), method_meters},
+	{"StartTrace", PKTTRACE, &stack__trace_request__descriptor, REPLY(trace), method_trace_start},
+	{"ReadTrace", PKTTRACE, &stack__read_trace_request__descriptor, REPLY(read_trace), method_trace_read},
+	{"StopTrace", PKTTRACE, &stack__stop_trace_request__descriptor, REPLY(changed), method_trace_stop},
 	{"Ports", NETSTAT("PORTLIST"), &common__empty__descriptor, REPLY(ports), method_ports},
 	{"PortCheck", "SERVAUTH", "RAVELIN.STACK.{sysname}.{instance}.PORTCHECK", SAF_READ, &stack__port_check_request__descriptor,
 		REPLY(port_check), method_port_check},

@@ -1,24 +1,11 @@
-/* trace: packets that made an event, as a pcapng file (draft-ietf-opsawg-pcapng) that wireshark opens: a section header, one interface
- * of raw IP packets in microseconds, an enhanced packet block each with a comment that names correlator and probe. */
+/* trace: packets that made an event, as a pcapng file that wireshark opens, each with a comment that names correlator and probe. */
 #include "daemons/stack-core/ids/worker.h"
 #include "lib/log/log.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TRACE_FILE_MAX = 8 << 20, LINKTYPE_RAW = 101, BLOCK_SECTION = 0x0a0d0d0a, BLOCK_INTERFACE = 1, BLOCK_PACKET = 6 };
-
-static void word(struct ids *ids, uint32_t v)
-{
-	ids->trace_size += fwrite(&v, 1, 4, ids->trace);
-}
-
-static void bytes(struct ids *ids, const void *data, uint32_t len)
-{
-	static const uint8_t zero[4];
-	ids->trace_size += fwrite(data, 1, len, ids->trace);
-	ids->trace_size += fwrite(zero, 1, -len & 3, ids->trace);
-}
+enum { TRACE_FILE_MAX = 8 << 20 };
 
 static bool begin(struct ids *ids)
 {
@@ -30,11 +17,8 @@ static bool begin(struct ids *ids)
 		ids->trace_path[0] = 0;
 		return false;
 	}
-	ids->trace_size = 0;
-	const uint32_t section[] = {BLOCK_SECTION, 28, 0x1a2b3c4d, 1, 0xffffffff, 0xffffffff, 28};
-	const uint32_t interface[] = {BLOCK_INTERFACE, 20, LINKTYPE_RAW, IDS_TRACE_MAX, 20};
-	bytes(ids, section, sizeof(section));
-	bytes(ids, interface, sizeof(interface));
+	pcapng_begin(&ids->trace_file, ids->trace, "stack-core");
+	(void)pcapng_interface(&ids->trace_file, NULL, NULL, IDS_TRACE_MAX);
 	return true;
 }
 
@@ -50,20 +34,10 @@ static void rotate(struct ids *ids)
 static void record(struct ids *ids, const struct trace_record *t)
 {
 	char comment[128];
-	int n = snprintf(comment, sizeof(comment), "correlator=%u probeid=%08X %s", t->correlator, 0x04000000u | t->probe, ids_probe_text(t->probe));
-	uint32_t padded = (t->kept + 3) & ~3u, option = ((uint32_t)n + 3) & ~3u, total = 32 + padded + 4 + option + 4;
-	word(ids, BLOCK_PACKET);
-	word(ids, total);
-	word(ids, 0);
-	word(ids, (uint32_t)(t->time_us >> 32));
-	word(ids, (uint32_t)t->time_us);
-	word(ids, t->kept);
-	word(ids, t->len);
-	bytes(ids, t->data, t->kept);
-	word(ids, 1u | (uint32_t)n << 16); /* opt_comment */
-	bytes(ids, comment, (uint32_t)n);
-	word(ids, 0);
-	word(ids, total);
+
+	(void)snprintf(comment, sizeof(comment), "correlator=%u probeid=%08X %s", t->correlator, 0x04000000u | t->probe, ids_probe_text(t->probe));
+	pcapng_packet(&ids->trace_file,
+		&(struct pcapng_packet){.time_us = t->time_us, .data = t->data, .kept = t->kept, .len = t->len, .comments = {comment}});
 	ids->traced++;
 }
 
@@ -73,7 +47,7 @@ void trace_drain(struct ids *ids)
 	for (unsigned i = 0; i < ids->n_workers; i++) {
 		const struct trace_record *t;
 		while ((t = trace_peek(ids->workers[i]))) {
-			if (ids->trace && ids->trace_size > TRACE_FILE_MAX)
+			if (ids->trace && ids->trace_file.size > TRACE_FILE_MAX)
 				rotate(ids);
 			if (ids->trace || (ids->trace_path[0] && begin(ids))) {
 				record(ids, t);
@@ -82,7 +56,7 @@ void trace_drain(struct ids *ids)
 			trace_done(ids->workers[i]);
 		}
 	}
-	if (any && fflush(ids->trace)) {
+	if (any && !pcapng_flush(&ids->trace_file)) {
 		log_error("packet trace", "file", ids->trace_path, "error", log_errno(errno));
 		trace_close(ids);
 		ids->trace_path[0] = 0;

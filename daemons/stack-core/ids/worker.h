@@ -2,6 +2,7 @@
 #pragma once
 #include "daemons/stack-core/filter/hash.h"
 #include "daemons/stack-core/ids/ids.h"
+#include "lib/pcapng/pcapng.h"
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -88,7 +89,8 @@ struct ids {
 	struct regulation *tr; /* NULL: no policy had a TR rule yet */
 	uint64_t second_ms, scan_events, scans_fast, scans_slow, scans_told, scans_held, scan_console; /* told, held, console: in this interval */
 	FILE *trace;
-	uint64_t trace_size, traced;
+	struct pcapng trace_file; /* on it */
+	uint64_t traced;
 };
 
 static inline void bump(_Atomic uint64_t *c)
