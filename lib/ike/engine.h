@@ -2,7 +2,8 @@
  *
  *   engine.c   tables, entries, displays           timers.c   a heap of deadlines
  *   send.c     messages out: encryption, fragments, retransmission
- *   p1.c       a phase 1's life                    p1_main.c p1_aggressive.c   its messages
+ *   p1.c       phase 1: tables and messages        p1_main.c p1_aggressive.c   its messages
+ *   p1_values.c  what is agreed on                 p1_life.c   lifetime, lifesize, succession
  *   auth.c     identities, keys, certificates, signatures
  *   quick.c    quick mode                          tunnel.c   phase 2 tunnels and their generations
  *   info.c     informational exchanges, DPD
@@ -111,8 +112,10 @@ struct p1 {
 	struct frag *frag;
 	uint16_t frag_id;
 	struct ident peer, own;
-	uint64_t established_us, expires_us, refresh_us, bytes;
+	uint64_t established_us, expires_us, refresh_us;
+	uint64_t bytes, soft_bytes, hard_bytes; /* protected since it was done, and the limits; UINT64_MAX: none */
 	struct timer life, dpd;
+	bool answered; /* something came under its cookies, proved or not */
 	bool refreshing;  /* a successor is being negotiated */
 	struct p1 *replaces, *successor; /* the one that it will succeed; the one that will succeed it; NULL when that is gone */
 	/* DPD */
@@ -171,7 +174,8 @@ struct tunnel {
 	struct old_child *old;
 	uint64_t established_us, expires_us, refresh_us;
 	struct timer refresh;
-	struct timer adopt; /* resumed: a phase 1 is to be made for it */
+	struct timer adopt; /* a phase 1 is to be made for it */
+	bool orphan; /* resumed, or its phase 1 ended before it: whether the peer lives shows when one is made */
 };
 
 LIST_HEAD(p1_list, p1);
@@ -249,19 +253,30 @@ void p1_free(struct p1 *p);
 bool p1_id_used(const struct p1 *p, uint32_t id);
 bool p1_id_use(struct p1 *p, uint32_t id);
 struct p1 *p1_under_way(struct ike *k, const struct ike_path *path); /* begun by us */
-void p1_moved(struct p1 *p, const struct ike_path *path); /* the peer's messages come from elsewhere now, and are good */
-void p1_add_contact(struct p1 *p, struct isakmp_build *b); /* INITIAL-CONTACT, if it is the first */
-bool p1_says_contact(const struct isakmp_payloads *pl);
-void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl);
 int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rule *rule, struct p1 *replaces, struct p1 **ret,
 	struct errbuf *err);
 void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_header *h, const uint8_t *data, size_t len);
 void p1_input(struct p1 *p, const struct ike_path *path, const struct isakmp_header *h, uint8_t *data, size_t len);
 void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void p1_done(struct p1 *p);
-/* The done one between the two ends, newest first; NULL. */
+void p1_number(struct p1 *p, const struct p1 *replaces); /* "K3", generation */
+void p1_not_half_open(struct p1 *p); /* it does not count against floods any more */
+void p1_kex_free(struct p1 *p); /* what only the negotiation needed */
+/* Who is between these two ends, among others with the same digest. */
+struct p1_list *p1_pairs(struct ike *k, const struct addr *local, const struct addr *remote);
 struct p1 *p1_by_id(struct ike *k, const char *id); /* its newest generation */
+/* The done one between the two ends, newest first; NULL. */
 struct p1 *p1_between(struct ike *k, const struct addr *local, const struct addr *remote);
+
+/* p1_life.c */
+void p1_done(struct p1 *p);
+void p1_life(struct ike *k, void *p1); /* its timer: half-open too long, time to renew, or the end */
+void p1_used(struct p1 *p, size_t bytes); /* its keys have protected so much more */
+void p1_moved(struct p1 *p, const struct ike_path *path); /* the peer's messages come from elsewhere now, and are good */
+void p1_add_contact(struct p1 *p, struct isakmp_build *b); /* INITIAL-CONTACT, if it is the first */
+bool p1_says_contact(const struct isakmp_payloads *pl);
+void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl);
+
+/* p1_values.c */
 int p1_keys(struct p1 *p); /* SKEYID and all, phase 1's first IV */
 struct ike_kex p1_kex_of(const struct p1 *p);
 /* A new DH pair of the agreed group; own KE and nonce into x. */
@@ -335,6 +350,13 @@ void tunnels_forget(struct p1 *p, const char *why); /* these end */
 bool tunnels_between(struct ike *k, const struct ike_path *path);
 void tunnel_moved(struct tunnel *t, const struct ike_path *path);
 void tunnel_resumed(struct tunnel *t);
+/* Dead peer detection (RFC 3706) runs under a phase 1, so tunnels that outlive theirs (it expired unrenewed, or the peer deleted it)
+ * get a new one after the time that an idle peer is left alone. It is begun whether or not packets flow: the engine does not see
+ * them. That it is not answered at all is taken as an unanswered R-U-THERE is; any answer, and be it a refusal in clear, shows that
+ * somebody is there, and it is tried again later. Not so when a command took the phase 1 away, when the peer never said that it knows
+ * DPD, or when the KeyExchangeRule says HowToInitiate DoNot: then a dead peer is found when the tunnel is to be renewed. */
+void tunnels_orphaned(struct p1 *p); /* @p ends */
+void tunnels_unproved(struct p1 *p, bool dead); /* @p did not come to be; @dead: and nothing was heard */
 void tunnels_lost_p1(struct p1 *p, const char *why);
 
 /* info.c */

@@ -132,6 +132,7 @@ static void take_delete(struct p1 *p, const struct ike_deletion *d)
 	if (memcmp(d->spis, cookies, sizeof(cookies)))
 		return; /* another SA's: that one's own exchange says it */
 	ike_event(p->ike, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "the peer deleted it");
+	tunnels_orphaned(p);
 	tunnels_lost_p1(p, NULL);
 	p1_end(p);
 }
@@ -170,6 +171,7 @@ void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size
 	struct ike_deletion d;
 	uint8_t iv[IKE_BLOCK_MAX], hash[IKE_PRF_MAX];
 
+	p->answered = true;
 	if (!(h->flags & ISAKMP_ENCRYPTED)) {
 		if (isakmp_walk(h->next, data + ISAKMP_HEADER, len - ISAKMP_HEADER, 0, &pl, &why))
 			k->stats.malformed++;
@@ -207,6 +209,7 @@ void info_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size
 		refused(p, &pl);
 		return;
 	}
+	p1_used(p, len - ISAKMP_HEADER);
 	take_contact(p, &pl);
 	for (size_t i = 1; i < pl.n && !p->dead; i++) {
 		if (pl.at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl.at[i].body, pl.at[i].len, &n, NULL))

@@ -1,11 +1,11 @@
-/* p1: the life of a phase 1 SA: cookies, limits, keys, NAT traversal, expiry, and its successor. */
+/* p1: phase 1 SAs: cookies, tables, limits, message ids, beginning and failing, and what becomes of a message. */
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include "lib/ike/engine.h"
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { FIRST_MAX = 8192, NONCE_LEN = 32, HALF_LIFE_S = 30, GRACE_S = 20, AGAIN_S = 30 };
+enum { FIRST_MAX = 8192, HALF_LIFE_S = 30, AGAIN_S = 30 };
 
 static struct p1_list *cookie_bucket(struct ike *k, const uint8_t icookie[IKE_COOKIE])
 {
@@ -30,7 +30,7 @@ struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8
 	return NULL;
 }
 
-static struct p1_list *pair_bucket(struct ike *k, const struct addr *local, const struct addr *remote)
+struct p1_list *p1_pairs(struct ike *k, const struct addr *local, const struct addr *remote)
 {
 	uint8_t both[32];
 
@@ -50,31 +50,6 @@ static void retry(struct ike *k, void *arg)
 	p1_failed(p, NOTIFY_NONE, "EZD0965I", "the peer does not answer");
 }
 
-static void life(struct ike *k, void *arg)
-{
-	struct p1 *p = arg, *next;
-	struct errbuf e;
-
-	if (p->step != P1_DONE) { /* half-open for too long */
-		if (!p->half_open)
-			p1_failed(p, NOTIFY_NONE, "EZD0965I", "the exchange was not finished in time");
-		else
-			p1_end(p);
-		return;
-	}
-	if (k->now < p->expires_us) {
-		timer_set(k, &p->life, p->expires_us);
-		/* Only who has tunnels, or began, cares that it goes on. */
-		if (!p->refreshing && p->rule && (p->initiator || p->n_tunnels))
-			(void)p1_initiate(k, &p->path, p->rule, p, &next, &e);
-		return;
-	}
-	ike_event(k, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "Phase 1 Security Association %s is expired", p->id);
-	send_delete_p1(p);
-	tunnels_lost_p1(p, NULL);
-	p1_end(p);
-}
-
 static uint64_t source_of(struct ike *k, const struct addr *a)
 {
 	return ike_digest(k, a->b, a->family == 6 ? 8 : 4);
@@ -91,7 +66,7 @@ static void half_open(struct p1 *p)
 	k->n_half++;
 }
 
-static void not_half_open(struct p1 *p)
+void p1_not_half_open(struct p1 *p)
 {
 	if (!p->half_open)
 		return;
@@ -110,7 +85,7 @@ struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator)
 	p->initiator = initiator;
 	p->x = xnew(struct p1_kex);
 	p->flight.retry = (struct timer){.fn = retry, .arg = p};
-	p->life = (struct timer){.fn = life, .arg = p};
+	p->life = (struct timer){.fn = p1_life, .arg = p};
 	p->dpd = (struct timer){.fn = info_dpd, .arg = p};
 	LIST_INIT(&p->tunnels);
 	TAILQ_INIT(&p->quicks);
@@ -159,7 +134,7 @@ bool p1_id_use(struct p1 *p, uint32_t id)
 	return true;
 }
 
-static void kex_free(struct p1 *p)
+void p1_kex_free(struct p1 *p)
 {
 	struct p1_kex *x = p->x;
 
@@ -194,7 +169,7 @@ void p1_end(struct p1 *p)
 		quick_end(TAILQ_FIRST(&p->quicks));
 	while (!LIST_EMPTY(&p->tunnels))
 		tunnel_attach(LIST_FIRST(&p->tunnels), NULL);
-	not_half_open(p);
+	p1_not_half_open(p);
 	timer_stop(k, &p->life);
 	timer_stop(k, &p->dpd);
 	timer_stop(k, &p->flight.retry);
@@ -220,7 +195,7 @@ void p1_end(struct p1 *p)
 
 void p1_free(struct p1 *p)
 {
-	kex_free(p);
+	p1_kex_free(p);
 	flight_free(p->ike, &p->flight);
 	frag_free(p->frag);
 	ike_skeys_wipe(&p->keys);
@@ -237,7 +212,7 @@ static int new_cookie(struct p1 *p, uint8_t cookie[IKE_COOKIE])
 	return 0;
 }
 
-static void number(struct p1 *p, const struct p1 *replaces)
+void p1_number(struct p1 *p, const struct p1 *replaces)
 {
 	p->number = replaces ? replaces->number : p->ike->next_k++;
 	p->generation = replaces ? replaces->generation + 1 : 1;
@@ -257,14 +232,14 @@ int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rul
 	struct p1 *p = p1_new(k, path, true);
 	p->rule = rule;
 	p->aggressive = mode == IKE_MODE_AGGRESSIVE;
-	number(p, replaces);
+	p1_number(p, replaces);
 	if (new_cookie(p, p->icookie)) {
 		LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
 		p1_end(p);
 		return err_set(err, EIO, "no random numbers");
 	}
 	LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
-	LIST_INSERT_HEAD(pair_bucket(k, &path->local, &path->remote), p, pair);
+	LIST_INSERT_HEAD(p1_pairs(k, &path->local, &path->remote), p, pair);
 	p->paired = true;
 	p->replaces = replaces;
 	if (replaces) {
@@ -360,6 +335,8 @@ void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *f
 	}
 	send_delete_p1(p); /* goes out only when the peer believes that it has one */
 	struct p1 *old = p->replaces;
+	if (!old && p->initiator)
+		tunnels_unproved(p, !p->answered);
 	if (!old)
 		tunnels_lost_p1(p, text);
 	else if (p->ike->now + 2 * AGAIN_S * IKE_SECOND < old->expires_us) /* there is time for another attempt */
@@ -376,6 +353,7 @@ void p1_input(struct p1 *p, const struct ike_path *path, const struct isakmp_hea
 	uint8_t iv[IKE_BLOCK_MAX];
 	uint64_t digest = ike_digest(k, data, len);
 
+	p->answered = true;
 	if (digest == p->flight.answers || digest == p->flight.previous) {
 		k->stats.replayed++;
 		/* Who waits has a timer, and who had the last word heard has nothing to say again: else two ends repeat for ever. */
@@ -429,155 +407,7 @@ void p1_input(struct p1 *p, const struct ike_path *path, const struct isakmp_hea
 		return;
 	}
 	if (!p->dead && p->half_open && p->message >= 3)
-		not_half_open(p);
-}
-
-unsigned p1_own_vids(const struct p1 *p)
-{
-	bool nat = p->rule ? p->rule->action.allow_nat : false;
-
-	return VID_DPD | VID_FRAGMENTATION | VID_RAVELIN | (nat ? VID_NATT_RFC | VID_NATT_DRAFT_03 | VID_NATT_DRAFT_02 : 0);
-}
-
-void p1_take_vids(struct p1 *p, const struct isakmp_payloads *pl)
-{
-	p->vids |= vids_of(pl);
-}
-
-bool p1_answers(const struct kex_rule *r, bool aggressive)
-{
-	return r->action.respond == IKE_MODE_EITHER || r->action.respond == (aggressive ? IKE_MODE_AGGRESSIVE : IKE_MODE_MAIN);
-}
-
-int p1_choose(struct p1 *p, const struct isakmp_payload *sa, struct p1_choice *c, struct ike_refusal *why)
-{
-	const struct kex_rule *r;
-	size_t from = 0;
-	bool any = false;
-
-	while ((r = policy_kex_rule(p->ike->c.policy, &p->path.local, &p->path.remote, &from))) {
-		if (!p1_answers(r, p->aggressive))
-			continue;
-		if (p->aggressive && r->remote.identity.pattern && !ident_pattern_match(r->remote.identity.pattern, &p->peer))
-			continue;
-		any = true;
-		if (!offer_p1_choose(sa->body, sa->len, r->action.offers, r->action.n_offers, c, why)) {
-			p->rule = r;
-			return 0;
-		}
-	}
-	if (any)
-		return -EPROTO;
-	return ike_refuse(why, NOTIFY_NO_PROPOSAL_CHOSEN,
-		p->aggressive ? "no KeyExchangeRule answers aggressive mode of this identity between these addresses"
-			      : "no KeyExchangeRule answers main mode between these addresses");
-}
-
-int p1_set_offer(struct p1 *p, const struct p1_choice *c)
-{
-	p->offer = c->agreed;
-	if (ike_suite_of(&p->offer, &p->suite))
-		return -EPROTONOSUPPORT;
-	bool allowed = p->rule && p->rule->action.allow_nat;
-	p->natt = allowed && p->vids & (VID_NATT_RFC | VID_NATT_DRAFT_03 | VID_NATT_DRAFT_02);
-	p->natt_draft = p->natt && !(p->vids & VID_NATT_RFC);
-	return 0;
-}
-
-int p1_own_values(struct p1 *p)
-{
-	struct p1_kex *x = p->x;
-	uint8_t nonce[NONCE_LEN];
-
-	if (!x->dh && dh_pool_take(p->ike->pool, p->offer.group, &x->dh))
-		return -EIO;
-	if (ike_random(p->ike, nonce, sizeof(nonce)))
-		return -EIO;
-	bytes_set(p->initiator ? &x->ni : &x->nr, nonce, sizeof(nonce));
-	bytes_set(p->initiator ? &x->gxi : &x->gxr, dh_key_public(x->dh), dh_public_len(p->offer.group));
-	return 0;
-}
-
-int p1_take_values(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusal *why)
-{
-	const struct isakmp_payload *ke = isakmp_find(pl, ISAKMP_KE, 0), *nonce = isakmp_find(pl, ISAKMP_NONCE, 0);
-	struct p1_kex *x = p->x;
-
-	if (!ke || !nonce || isakmp_count(pl, ISAKMP_KE) != 1 || isakmp_count(pl, ISAKMP_NONCE) != 1)
-		return ike_refuse(why, NOTIFY_PAYLOAD_MALFORMED, "one KE and one NONCE payload are needed");
-	if (ike_nonce_check(nonce->len, why))
-		return -EPROTO;
-	if (ke->len != dh_public_len(p->offer.group))
-		return ike_refuse(why, NOTIFY_INVALID_KEY_INFORMATION, "the KE payload's length is not the group's");
-	bytes_set(p->initiator ? &x->gxr : &x->gxi, ke->body, ke->len);
-	bytes_set(p->initiator ? &x->nr : &x->ni, nonce->body, nonce->len);
-	return 0;
-}
-
-int p1_shared(struct p1 *p, struct ike_refusal *why)
-{
-	struct p1_kex *x = p->x;
-	const struct bytes *peer = p->initiator ? &x->gxr : &x->gxi;
-	uint8_t secret[DH_SHARED_MAX];
-	int r = dh_shared(x->dh, peer->p, peer->len, secret, why);
-
-	if (!r)
-		bytes_set(&x->gxy, secret, dh_shared_len(p->offer.group));
-	secret_wipe(secret, sizeof(secret));
-	return r;
-}
-
-struct ike_kex p1_kex_of(const struct p1 *p)
-{
-	const struct p1_kex *x = p->x;
-	struct ike_kex v = {.ni = bytes_part(&x->ni), .nr = bytes_part(&x->nr), .gxi = bytes_part(&x->gxi), .gxr = bytes_part(&x->gxr),
-		.gxy = bytes_part(&x->gxy), .sai = bytes_part(&x->sai)};
-
-	memcpy(v.icookie, p->icookie, IKE_COOKIE);
-	memcpy(v.rcookie, p->rcookie, IKE_COOKIE);
-	if (p->offer.auth == IKE_AUTH_PSK && p->rule)
-		v.psk = IKE_PART(p->rule->shared_key, p->rule->shared_key_len);
-	return v;
-}
-
-int p1_keys(struct p1 *p)
-{
-	struct ike_kex v = p1_kex_of(p);
-
-	if (ike_skeys_derive(&p->suite, &v, &p->keys) || ike_iv_phase1(&p->suite, &v, p->iv))
-		return -EIO;
-	p->have_keys = true;
-	bytes_free(&p->x->gxy);
-	return 0;
-}
-
-void p1_add_nat(struct p1 *p, struct isakmp_build *b)
-{
-	uint8_t hash[IKE_HASH_MAX];
-	size_t len = ike_hash_len(p->suite.hash);
-	uint8_t type = p->natt_draft ? ISAKMP_NAT_D_DRAFT : ISAKMP_NAT_D;
-
-	if (!p->natt)
-		return;
-	if (!natd_hash(p->suite.hash, p->icookie, p->rcookie, &p->path.remote, p->path.remote_port, hash))
-		isakmp_add(b, type, hash, len);
-	if (!natd_hash(p->suite.hash, p->icookie, p->rcookie, &p->path.local, p->path.local_port, hash))
-		isakmp_add(b, type, hash, len);
-}
-
-int p1_take_nat(struct p1 *p, const struct isakmp_header *h, const struct isakmp_payloads *pl, struct ike_refusal *why)
-{
-	uint8_t type = p->natt_draft ? ISAKMP_NAT_D_DRAFT : ISAKMP_NAT_D;
-
-	if (!p->natt)
-		return 0;
-	if (!isakmp_count(pl, type)) { /* said it could and does not: without NAT traversal, then */
-		p->natt = false;
-		ike_event(p->ike, IKE_PROTOCOL_ERROR, p, NULL, NULL, "EZD1098I",
-			"Protocol error encountered during phase 1 message processing rsn=2 - negotiation continues");
-		return 0;
-	}
-	return natd_judge(p->suite.hash, h, pl, type, &p->path.local, p->path.local_port, &p->path.remote, p->path.remote_port, &p->nat, why);
+		p1_not_half_open(p);
 }
 
 void p1_start_message(struct p1 *p, struct isakmp_build *b, bool encrypted)
@@ -613,7 +443,7 @@ struct p1 *p1_between(struct ike *k, const struct addr *local, const struct addr
 {
 	struct p1 *p;
 
-	LIST_FOREACH(p, pair_bucket(k, local, remote), pair)
+	LIST_FOREACH(p, p1_pairs(k, local, remote), pair)
 		if (p->step == P1_DONE && addr_equal(&p->path.local, local) && addr_equal(&p->path.remote, remote))
 			return p;
 	return NULL;
@@ -623,144 +453,9 @@ struct p1 *p1_under_way(struct ike *k, const struct ike_path *path)
 {
 	struct p1 *p;
 
-	LIST_FOREACH(p, pair_bucket(k, &path->local, &path->remote), pair)
+	LIST_FOREACH(p, p1_pairs(k, &path->local, &path->remote), pair)
 		if (p->step != P1_DONE && !p->replaces && addr_equal(&p->path.local, &path->local) &&
 			addr_equal(&p->path.remote, &path->remote))
 			return p;
 	return NULL;
-}
-
-void p1_moved(struct p1 *p, const struct ike_path *path)
-{
-	struct ike *k = p->ike;
-	struct tunnel *t;
-
-	LIST_REMOVE(p, pair);
-	p->path = *path;
-	LIST_INSERT_HEAD(pair_bucket(k, &path->local, &path->remote), p, pair);
-	if (LIST_EMPTY(&p->tunnels))
-		ike_event(k, IKE_PEER_MOVED, p, NULL, path, "EZD1087I", "the peer's address or port changed behind its NAT");
-	LIST_FOREACH(t, &p->tunnels, of_p1)
-		tunnel_moved(t, path);
-}
-
-void p1_add_contact(struct p1 *p, struct isakmp_build *b)
-{
-	uint8_t cookies[2 * IKE_COOKIE];
-
-	if (!p->initiator || p->replaces || p1_between(p->ike, &p->path.local, &p->path.remote) || tunnels_between(p->ike, &p->path))
-		return;
-	memcpy(cookies, p->icookie, IKE_COOKIE);
-	memcpy(cookies + IKE_COOKIE, p->rcookie, IKE_COOKIE);
-	isakmp_open(b, ISAKMP_NOTIFY);
-	ike_notification_write(&b->w, &(struct ike_notification){.doi = IKE_DOI_IPSEC, .protocol = IKE_PROTO_ISAKMP,
-					      .type = NOTIFY_INITIAL_CONTACT, .spi = cookies, .spi_len = sizeof(cookies)});
-	isakmp_close(b);
-}
-
-bool p1_says_contact(const struct isakmp_payloads *pl)
-{
-	struct ike_notification n;
-
-	for (size_t i = 0; i < pl->n; i++)
-		if (pl->at[i].type == ISAKMP_NOTIFY && !ike_notification_read(pl->at[i].body, pl->at[i].len, &n, NULL) &&
-			n.type == NOTIFY_INITIAL_CONTACT)
-			return true;
-	return false;
-}
-
-/* The peer, which has proved who it is, knows nothing of what was between us: neither do we. */
-void p1_take_contact(struct p1 *p, const struct isakmp_payloads *pl)
-{
-	struct p1 *old, *next;
-	struct tunnel *t;
-
-	if (!p1_says_contact(pl))
-		return;
-	for (old = LIST_FIRST(pair_bucket(p->ike, &p->path.local, &p->path.remote)); old; old = next) {
-		next = LIST_NEXT(old, pair);
-		if (old == p || old->step != P1_DONE || !addr_equal(&old->path.local, &p->path.local) ||
-			!addr_equal(&old->path.remote, &p->path.remote) || !ident_equal(&old->peer, &p->peer))
-			continue;
-		ike_event(p->ike, IKE_P1_DOWN, old, NULL, NULL, "EZD0995I", "the peer began anew (INITIAL-CONTACT)");
-		while ((t = LIST_FIRST(&old->tunnels)))
-			tunnel_down(t, "the peer began anew (INITIAL-CONTACT)", false);
-		p1_end(old);
-	}
-	tunnels_forget(p, "the peer began anew (INITIAL-CONTACT)");
-}
-
-/* The one before it, of the same peer: found by us (replaces), or the peer made the new one. */
-static struct p1 *predecessor(struct p1 *p)
-{
-	struct p1 *o;
-
-	if (p->replaces)
-		return p->replaces;
-	LIST_FOREACH(o, pair_bucket(p->ike, &p->path.local, &p->path.remote), pair)
-		if (o != p && o->step == P1_DONE && addr_equal(&o->path.local, &p->path.local) && addr_equal(&o->path.remote, &p->path.remote) &&
-			o->path.remote_port == p->path.remote_port && ident_equal(&o->peer, &p->peer) && o->rule == p->rule)
-			return o;
-	return NULL;
-}
-
-static void succeed(struct p1 *p, struct p1 *old)
-{
-	struct ike *k = p->ike;
-	struct tunnel *t;
-
-	if (!p->number)
-		number(p, old);
-	while ((t = LIST_FIRST(&old->tunnels)))
-		tunnel_attach(t, p);
-	/* Both ends may renew at once: the attempt that is still under way replaces nothing any more. */
-	if (old->successor && old->successor != p)
-		old->successor->replaces = NULL;
-	if (old->replaces)
-		old->replaces->successor = NULL;
-	old->replaces = NULL;
-	old->successor = NULL;
-	old->refreshing = true; /* is not refreshed again */
-	if (k->now + GRACE_S * IKE_SECOND < old->expires_us)
-		old->expires_us = k->now + GRACE_S * IKE_SECOND;
-	timer_set(k, &old->life, old->expires_us);
-	p->replaces = NULL;
-}
-
-void p1_done(struct p1 *p)
-{
-	struct ike *k = p->ike;
-	uint64_t seconds = p->offer.seconds.proposed;
-	struct p1 *old = predecessor(p);
-	uint32_t spread = 0;
-
-	p->step = P1_DONE;
-	not_half_open(p);
-	kex_free(p);
-	k->stats.p1_up++;
-	(void)ike_random(k, &spread, sizeof(spread));
-	p->established_us = p->heard_us = k->now;
-	p->expires_us = seconds ? k->now + seconds * IKE_SECOND : UINT64_MAX;
-	/* Before it expires, and not at the same moment as the peer, or as all others: 85 to 95 %, the responder later. */
-	uint64_t part = 850 + spread % 50 + (p->initiator ? 0 : 50);
-	p->refresh_us = seconds ? k->now + seconds * IKE_SECOND / 1000 * part : UINT64_MAX;
-	if (seconds)
-		timer_set(k, &p->life, p->refresh_us);
-	else
-		timer_stop(k, &p->life);
-	if (old)
-		succeed(p, old);
-	else if (!p->number)
-		number(p, NULL);
-	if (p->paired)
-		LIST_REMOVE(p, pair);
-	LIST_INSERT_HEAD(pair_bucket(k, &p->path.local, &p->path.remote), p, pair);
-	p->paired = true;
-	p->reported = true;
-	ike_event(k, old ? IKE_P1_REFRESHED : IKE_P1_UP, p, NULL, NULL, "EZD0942I", "Phase 1 Security Association %s generation %u is %s", p->id,
-		p->generation, old ? "refreshed" : "established");
-	if (p->vids & VID_DPD)
-		timer_set(k, &p->dpd, k->now + k->c.limits.dpd_idle_us);
-	tunnels_adopt(p);
-	tunnels_of_ready(p);
 }

@@ -742,6 +742,7 @@ static void respond(struct p1 *p, const struct isakmp_header *h, uint8_t *data, 
 		return;
 	}
 	info_heard(p);
+	p1_used(p, len - ISAKMP_HEADER);
 	q->flight.answers = digest;
 	if (!take_message_1(q, &pl, &why) || q->dead)
 		return;
@@ -786,6 +787,7 @@ void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, siz
 	q->flight.previous = q->flight.answers;
 	q->flight.answers = digest;
 	info_heard(p);
+	p1_used(p, len - ISAKMP_HEADER);
 	int rc = q->initiator ? take_message_2(q, &pl, &why) : confirmed(q);
 	if (rc < 0 && !q->dead) {
 		char text[200];

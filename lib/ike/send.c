@@ -43,6 +43,8 @@ void send_message(struct p1 *p, struct flight *f, uint8_t *iv, uint8_t *data, si
 
 	if (iv && ike_encrypt(&p->suite, p->keys.enc_key, iv, data + ISAKMP_HEADER, len - ISAKMP_HEADER))
 		return;
+	if (iv)
+		p1_used(p, len - ISAKMP_HEADER);
 	if (f) {
 		bytes_set(&f->sent, data, len);
 		f->tries = 0;

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { OLD_MAX = 3, TRY_AGAIN_S = 30, CROSSING_S = 10 };
+enum { OLD_MAX = 3, TRY_AGAIN_S = 30, CROSSING_S = 10, ADOPT_SPREAD_S = 3, ADOPT_AGAIN_S = 300 };
 
 static void put(uint8_t **at, const void *p, size_t len)
 {
@@ -172,6 +172,10 @@ void tunnel_attach(struct tunnel *t, struct p1 *p)
 		return;
 	LIST_INSERT_HEAD(&p->tunnels, t, of_p1);
 	p->n_tunnels++;
+	if (p->step == P1_DONE) { /* it asks from now on */
+		t->orphan = false;
+		timer_stop(p->ike, &t->adopt);
+	}
 	(void)snprintf(t->child.parent_id, sizeof(t->child.parent_id), "%s", p->id);
 }
 
@@ -352,7 +356,8 @@ static struct p1 *begin_p1(struct tunnel *t, struct errbuf *e)
 	return p1_initiate(k, &path, r, NULL, &p, e) ? NULL : p;
 }
 
-/* After a restart the peer still has a phase 1 that we know nothing of: without a new one it would take us for dead. */
+/* A living tunnel without a phase 1 gets one. After a restart the peer still has one that we know nothing of, and would take us for
+ * dead; and when it expired, or the peer deleted it, nothing asks any more whether the peer lives. */
 static void adopt(struct ike *k, void *arg)
 {
 	struct tunnel *t = arg;
@@ -361,16 +366,55 @@ static void adopt(struct ike *k, void *arg)
 
 	if (p && !t->p1 && belongs(t, p))
 		tunnel_attach(t, p);
-	else if (!p && !p1_under_way(k, &t->child.path))
-		(void)begin_p1(t, &e);
+	else if (!p && !p1_under_way(k, &t->child.path) && !begin_p1(t, &e)) /* the policy does not let us: it may change */
+		timer_set(k, &t->adopt, k->now + ADOPT_AGAIN_S * IKE_SECOND);
 }
 
-void tunnel_resumed(struct tunnel *t)
+static void orphan(struct tunnel *t, uint64_t after_us)
 {
 	uint32_t spread = 0;
 
 	(void)ike_random(t->ike, &spread, sizeof(spread));
-	timer_set(t->ike, &t->adopt, t->ike->now + spread % (3 * IKE_SECOND));
+	t->orphan = true;
+	timer_set(t->ike, &t->adopt, t->ike->now + after_us + spread % (ADOPT_SPREAD_S * IKE_SECOND));
+}
+
+void tunnel_resumed(struct tunnel *t)
+{
+	orphan(t, 0);
+}
+
+void tunnels_orphaned(struct p1 *p)
+{
+	struct tunnel *t;
+	uint64_t idle = p->ike->c.limits.dpd_idle_us;
+
+	if (!(p->vids & VID_DPD))
+		return;
+	LIST_FOREACH(t, &p->tunnels, of_p1) /* who began the tunnel begins, so that not both do */
+		if (t->live)
+			orphan(t, t->initiator ? idle : idle + 2 * ADOPT_SPREAD_S * IKE_SECOND);
+}
+
+void tunnels_unproved(struct p1 *p, bool dead)
+{
+	struct ike *k = p->ike;
+	struct tunnel *t, *next;
+	bool said = false;
+
+	for (t = LIST_FIRST(ends_bucket(k, &p->path)); t; t = next) {
+		next = LIST_NEXT(t, ends);
+		if (!t->live || !t->orphan || (t->p1 && t->p1 != p) || !ends_equal(&t->child.path, &p->path))
+			continue;
+		if (!dead) {
+			timer_set(k, &t->adopt, k->now + ADOPT_AGAIN_S * IKE_SECOND);
+			continue;
+		}
+		if (!said)
+			ike_event(k, IKE_PEER_DEAD, p, NULL, NULL, "EZD1100I", "the peer does not answer: it is taken for dead");
+		said = true;
+		tunnel_down(t, "the peer is dead", false);
+	}
 }
 
 void tunnel_negotiate(struct tunnel *t)

@@ -1,22 +1,5 @@
 /* Two engines negotiate: every suite, both modes, both kinds of proof, and what each refuses. */
-#include "tests/unit/lib/ike/pair.h"
-#include "tests/support/check_main.h"
-
-#define UP(n)                                                                                                                        \
-	ck_assert_msg(pair_up(n), "no traffic flows\nleft:\n%sright:\n%s", (n)->peer[0].log, (n)->peer[1].log)
-#define SAYS(n, who, words)                                                                                                          \
-	ck_assert_msg(strstr((n)->peer[who].log, words) != NULL, "expected '%s' in\n%s", words, (n)->peer[who].log)
-
-static struct pair *up(const struct pair_policy *l, const struct pair_policy *r)
-{
-	char id[16];
-	struct pair *n = pair_new(l, r, NULL, NULL);
-	ck_assert_int_eq(pair_activate(n, 0, id), 0);
-	ck_assert_str_eq(id, "Y1");
-	pair_pass(n, PAIR_SECOND);
-	UP(n);
-	return n;
-}
+#include "tests/unit/lib/ike/pair_check.h"
 
 static struct pair *not_up(const struct pair_policy *l, const struct pair_policy *r)
 {
@@ -134,7 +117,7 @@ END_TEST
 START_TEST(main_psk)
 {
 	struct ike_stats s;
-	struct pair *n = up(NULL, NULL);
+	struct pair *n = begin(NULL, NULL);
 	const struct ike_p1_info *i = ike_p1_next(n->peer[0].k, NULL);
 	ck_assert_ptr_nonnull(i);
 	ck_assert_str_eq(i->tunnel_id, "K1");
@@ -165,7 +148,7 @@ END_TEST
 
 START_TEST(aggressive_psk)
 {
-	struct pair *n = up(&(struct pair_policy){.initiate = "Aggressive"}, NULL);
+	struct pair *n = begin(&(struct pair_policy){.initiate = "Aggressive"}, NULL);
 	ck_assert_uint_eq(n->sent, 6);
 	ck_assert(ike_p1_next(n->peer[1].k, NULL)->aggressive);
 	pair_free(n);
@@ -184,8 +167,8 @@ static const char *const p1_suites[] = {PAIR_OFFER("DES", "MD5", "PresharedKey",
 START_TEST(phase_1_suites)
 {
 	struct pair_policy o = {.offers = p1_suites[_i]};
-	pair_free(up(&o, &o));
-	pair_free(up(&(struct pair_policy){.offers = p1_suites[_i], .initiate = "Aggressive"}, &o));
+	pair_free(begin(&o, &o));
+	pair_free(begin(&(struct pair_policy){.offers = p1_suites[_i], .initiate = "Aggressive"}, &o));
 }
 END_TEST
 
@@ -199,11 +182,11 @@ START_TEST(phase_2_suites)
 {
 	struct pair_policy o = {.data = p2_suites[_i]}, pfs = {.data = p2_suites[_i], .pfs = "Group19", .pfs_ok = "Group19"};
 	if (!strstr(p2_suites[_i], "VPN-A")) {
-		pair_free(up(&o, &o));
-		pair_free(up(&pfs, &pfs));
+		pair_free(begin(&o, &o));
+		pair_free(begin(&pfs, &pfs));
 	} else {
 		struct pair_policy suite = {.data = p2_suites[_i], .pfs = "Group2", .pfs_ok = "Group2"};
-		pair_free(up(&suite, &suite));
+		pair_free(begin(&suite, &suite));
 	}
 }
 END_TEST
@@ -211,7 +194,7 @@ END_TEST
 START_TEST(offers_in_order)
 {
 	/* The responder's order decides, and what both have. */
-	struct pair *n = up(&(struct pair_policy){.offers = PAIR_OFFER("3DES", "SHA1", "PresharedKey", "Group14", "") PAIR_PSK},
+	struct pair *n = begin(&(struct pair_policy){.offers = PAIR_OFFER("3DES", "SHA1", "PresharedKey", "Group14", "") PAIR_PSK},
 		&(struct pair_policy){.offers = PAIR_OFFER("AES_CBC KeyLength 256", "SHA1", "PresharedKey", "Group14", "") PAIR_PSK});
 	ck_assert_uint_eq(ike_p1_next(n->peer[0].k, NULL)->offer.enc, IKE_ENC_AES);
 	ck_assert_uint_eq(ike_p1_next(n->peer[1].k, NULL)->offer.group, 19);
@@ -226,7 +209,7 @@ START_TEST(rule_is_replaced)
 		"KeyExchangeRule first { LocalSecurityEndpoint { Identity IpAddr " PAIR_RIGHT "\n Location " PAIR_RIGHT " }\n"
 		" RemoteSecurityEndpoint { Identity Fqdn other.example\n Location " PAIR_LEFT " }\n"
 		" KeyExchangeAction { " PAIR_PSK " }\n SharedKey Ascii both-know-it\n }\n";
-	struct pair *n = up(&(struct pair_policy){.local_id = "Fqdn left.example"},
+	struct pair *n = begin(&(struct pair_policy){.local_id = "Fqdn left.example"},
 		&(struct pair_policy){.more_rules = first, .remote_id = "Fqdn *.example"});
 	SAYS(n, 1, "RULE_REPLACED EZD1785I Tentative KeyExchangeRule first replaced with final KeyExchangeRule gw");
 	ck_assert_str_eq(ike_p1_next(n->peer[1].k, NULL)->rule, "gw");
@@ -295,7 +278,7 @@ END_TEST
 START_TEST(all_replayed)
 {
 	/* Everything once more, also much later: nothing new comes of it, and old messages are not decrypted. */
-	struct pair *n = up(NULL, NULL);
+	struct pair *n = begin(NULL, NULL);
 	struct ike_stats before[2], after[2];
 	size_t past = n->n_past, sent;
 	for (unsigned round = 0; round < 2; round++) {

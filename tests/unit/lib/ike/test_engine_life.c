@@ -1,46 +1,13 @@
 /* What comes after the negotiation: renewal, collisions, dead peers, deletion, restarts, NATs, certificates, floods. */
-#include "tests/unit/lib/ike/pair.h"
+#include "tests/unit/lib/ike/pair_check.h"
 #include "tests/unit/lib/keyring/fixture.h"
 
-#define UP(n)                                                                                                                        \
-	ck_assert_msg(pair_up(n), "no traffic flows\nleft:\n%sright:\n%s", (n)->peer[0].log, (n)->peer[1].log)
-#define SAYS(n, who, words)                                                                                                          \
-	ck_assert_msg(strstr((n)->peer[who].log, words) != NULL, "expected '%s' in\n%s", words, (n)->peer[who].log)
 #define SHORT_DATA(life)                                                                                                             \
 	"IpDataOffer { HowToEncap Tunnel\n HowToEncrypt AES_CBC KeyLength 128\n HowToAuth ESP HMAC_SHA2_256_128\n"                   \
 	"RefreshLifetimeProposed " life "\n RefreshLifetimeAccepted 1 1440\n}\n"
 #define SHORT_OFFER(life)                                                                                                            \
 	PAIR_OFFER("AES_CBC KeyLength 128", "SHA2_256", "PresharedKey", "Group19",                                                   \
 		"RefreshLifetimeProposed " life "\n RefreshLifetimeAccepted 1 1440\n")
-
-static struct pair *begin(const struct pair_policy *l, const struct pair_policy *r)
-{
-	char id[16];
-	struct pair *n = pair_new(l, r, NULL, NULL);
-	ck_assert_int_eq(pair_activate(n, 0, id), 0);
-	pair_pass(n, PAIR_SECOND);
-	UP(n);
-	return n;
-}
-
-static unsigned there(const struct pair_peer *p)
-{
-	unsigned k = 0;
-	for (size_t i = 0; i < p->n_children; i++)
-		k += p->children[i].there;
-	return k;
-}
-
-/* Not one second without a way for packets in both directions. */
-static void always_up(struct pair *n, unsigned seconds)
-{
-	for (unsigned s = 0; s < seconds; s++) {
-		unsigned lost;
-		pair_pass(n, PAIR_SECOND);
-		ck_assert_msg(pair_flows(n, 0, &lost) && !lost && pair_flows(n, 1, &lost) && !lost, "at %u s\nleft:\n%sright:\n%s", s,
-			n->peer[0].log, n->peer[1].log);
-	}
-}
 
 START_TEST(phase_2_renewed)
 {
@@ -88,6 +55,33 @@ START_TEST(both_renew_at_once)
 		ck_assert_uint_le(there(&n->peer[1]), 3);
 		ck_assert_uint_eq(n->peer[0].twice + n->peer[1].twice, 0);
 		ck_assert_uint_eq(n->peer[0].events[IKE_P2_DOWN] + n->peer[1].events[IKE_P2_DOWN], 0);
+		pair_free(n);
+	}
+}
+END_TEST
+
+START_TEST(both_renew_phase_1_at_once)
+{
+	/* In whatever order the two new ones come to be, both ends keep the same. */
+	for (unsigned i = 0; i < 20; i++) {
+		struct pair *n = begin(NULL, NULL);
+		struct ike_stats s;
+		n->random += i * 7919;
+		n->fault = i % 3 ? FAULT_DROP : FAULT_NONE;
+		n->fault_at = n->sent + i;
+		ck_assert_int_eq(ike_refresh(n->peer[0].k, "K1", n->now), 0);
+		ck_assert_int_eq(ike_refresh(n->peer[1].k, "K1", n->now), 0);
+		always_up(n, 120);
+		uint8_t cookie[IKE_COOKIE];
+		for (unsigned k = 0; k < 2; k++) {
+			const struct ike_p1_info *p = ike_p1_next(n->peer[k].k, NULL);
+			ck_assert_msg(p && p->children == 1, "left:\n%sright:\n%s", n->peer[0].log, n->peer[1].log);
+			if (k)
+				ck_assert_mem_eq(p->icookie, cookie, IKE_COOKIE);
+			memcpy(cookie, p->icookie, IKE_COOKIE);
+			ike_stats(n->peer[k].k, &s);
+			ck_assert_uint_eq(s.p1, 1);
+		}
 		pair_free(n);
 	}
 }
@@ -596,6 +590,7 @@ static Suite *suite(void)
 	tcase_add_test(t, phase_2_renewed);
 	tcase_add_test(t, phase_1_renewed);
 	tcase_add_test(t, both_renew_at_once);
+	tcase_add_test(t, both_renew_phase_1_at_once);
 	tcase_add_test(t, both_begin_at_once);
 	tcase_add_test(t, stack_limits);
 	tcase_add_test(t, peer_dies);
