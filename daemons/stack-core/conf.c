@@ -32,6 +32,10 @@ static const struct conf_operand interface_operands[] = {
 	{"NAME", CONF_NAME, 0, NULL, NULL, 0, LINK_NAME_MAX - 1, "Name of the interface."},
 	{"DEFINE", CONF_WORD, CONF_KEYWORD, "AFPACKET|TUN", NULL, 0, 0, "AFPACKET: a network device; TUN: towards this host's programs."},
 	{"DEVICE", CONF_STRING, CONF_KEYWORD, NULL, NULL, 0, LINK_DEVICE_MAX - 1, "Linux name of the device; a TUN is created."},
+	{"DRIVER", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "AUTO|SOCKET|RING", "AUTO", 0, 0,
+		"How an AFPACKET device is driven: packet sockets, or a receive ring."},
+	{"VLANID", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 1, LINK_VLAN_MAX,
+		"AFPACKET: the interface is this VLAN (IEEE 802.1Q) on the device."},
 	{"IPADDR", CONF_PREFIX, CONF_KEYWORD | CONF_REPEAT | CONF_HOSTBITS | CONF_OPTIONAL, NULL, NULL, 0, 0,
 		"Address and prefix length, 192.0.2.1/24."},
 	{"MTU", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 576, 65535, "At most the device's, which is the default."},
@@ -104,6 +108,32 @@ static int build_addrs(struct conf_node *n, struct link *l)
 	return 0;
 }
 
+static int build_driver(struct conf_node *n, struct link *l)
+{
+	l->choice = (enum link_choice)conf_uint(n, "DRIVER");
+	l->vlan = (uint16_t)conf_uint(n, "VLANID");
+	if (l->type != LINK_AFPACKET && (l->choice || l->vlan))
+		return conf_node_error(n, "found DRIVER or VLANID, expected them with AFPACKET only");
+	return 0;
+}
+
+/* Two interfaces on one device are two VLANs of it, and the device is driven in one way. */
+static int check_pair(struct conf_node *n, const struct link *l, const struct link *other)
+{
+	if (!strcasecmp(other->name, l->name))
+		return conf_node_error(n, "found a second interface %s", l->name);
+	if (l->type == LINK_TUN && other->type == LINK_TUN)
+		return conf_node_error(n, "found a second TUN, expected one at most");
+	if (strcmp(other->device, l->device))
+		return 0;
+	if (l->type == LINK_TUN || other->type == LINK_TUN || l->vlan == other->vlan)
+		return conf_node_error(n, "device %s belongs to interface %s already%s", l->device, other->name,
+			l->type == LINK_AFPACKET && other->type == LINK_AFPACKET ? "; expected another VLANID" : "");
+	if (l->choice != other->choice)
+		return conf_node_error(n, "found another DRIVER for device %s than interface %s has", l->device, other->name);
+	return 0;
+}
+
 static int build_interface(struct conf_node *n, struct stack_conf *s)
 {
 	struct link *l = &s->links[s->n_links];
@@ -116,15 +146,10 @@ static int build_interface(struct conf_node *n, struct stack_conf *s)
 	l->type = conf_uint(n, "DEFINE") == 0 ? LINK_AFPACKET : LINK_TUN;
 	l->mtu = (uint32_t)conf_uint(n, "MTU");
 	l->secclass = (uint8_t)conf_uint(n, "SECCLASS");
-	for (unsigned i = 0; i < s->n_links; i++) {
-		if (!strcasecmp(s->links[i].name, l->name))
-			return conf_node_error(n, "found a second interface %s", l->name);
-		if (!strcmp(s->links[i].device, l->device))
-			return conf_node_error(n, "device %s belongs to interface %s already", l->device, s->links[i].name);
-		if (l->type == LINK_TUN && s->links[i].type == LINK_TUN)
-			return conf_node_error(n, "found a second TUN, expected one at most");
-	}
-	int r = build_addrs(n, l);
+	int r = build_driver(n, l);
+	for (unsigned i = 0; !r && i < s->n_links; i++)
+		r = check_pair(n, l, &s->links[i]);
+	r = r ? r : build_addrs(n, l);
 	if (r < 0)
 		return r;
 	bool six = false;
@@ -291,7 +316,7 @@ void stack_conf_free(void *built)
 static bool same_link(const struct link *a, const struct link *b)
 {
 	bool same = !strcmp(a->name, b->name) && !strcmp(a->device, b->device) && a->type == b->type && a->mtu == b->mtu &&
-		a->secclass == b->secclass && a->n_addrs == b->n_addrs;
+		a->choice == b->choice && a->vlan == b->vlan && a->secclass == b->secclass && a->n_addrs == b->n_addrs;
 
 	for (unsigned i = 0; same && i < a->n_addrs; i++)
 		same = a->addrs[i].len == b->addrs[i].len && addr_equal(&a->addrs[i].addr, &b->addrs[i].addr);

@@ -45,6 +45,7 @@ struct pkt {
 	uint16_t drop;		     /* enum drop_reason, 0: alive */
 	/* link layer */
 	uint16_t ethertype;	     /* of the frame it came in */
+	uint16_t vlan;		     /* VLAN id of that frame, 0: none */
 	bool l2_group;		     /* the frame was a broadcast or multicast */
 	uint8_t mac[6];		     /* in: the sender's; out: the next hop's */
 	/* route stage */

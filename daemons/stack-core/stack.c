@@ -89,6 +89,7 @@ static uint32_t secret_links(const struct stack *s)
 
 int stack_open(struct stack *s, struct errbuf *e)
 {
+	link_share(s->links, s->n_links);
 	for (unsigned i = 0; i < s->n_links; i++) {
 		s->links[i].index = (uint16_t)i;
 		int r = link_open(&s->links[i], s->n_workers, e);

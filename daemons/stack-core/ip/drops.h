@@ -4,6 +4,7 @@
 #define IP_DROP_REASONS(X)                                                                                \
 	X(LINK_FRAME, "link-rx", "frame too short, or with offload fields that make no sense")            \
 	X(LINK_TYPE, "link-rx", "frame of a protocol that is not IPv4, IPv6 or ARP")                      \
+	X(LINK_VLAN, "link-rx", "frame of a VLAN that no interface on the device has")                    \
 	X(LINK_OTHER_HOST, "link-rx", "frame for another station's address")                              \
 	X(LINK_NO_BUFFER, "link-rx", "no packet buffer was free")                                         \
 	X(LINK_OVERRUN, "link-rx", "the workers were behind and the device's queue full")                  \

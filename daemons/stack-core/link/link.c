@@ -1,11 +1,11 @@
 /* link: what is the same for all types, and the choice between them. */
 #include "daemons/stack-core/link/link.h"
 #include "daemons/stack-core/ip/parse.h"
-#include "daemons/stack-core/link/queue.h"
+#include "daemons/stack-core/link/driver.h"
 #include "lib/base/xalloc.h"
-#include <net/if.h>
+#include "lib/log/log.h"
+#include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 bool slot_fill(struct queue_slot *s, struct pkt_pool *pool, unsigned l2)
@@ -36,6 +36,11 @@ struct pkt *slot_take(struct queue_slot *s, uint32_t len, unsigned l2)
 	p->len = len > l2 ? len - l2 : 0;
 	vnet_read(p, &s->vnet, l2);
 	return p;
+}
+
+struct pkt *queue_pkt(struct pkt_pool *pool, uint32_t len)
+{
+	return len <= QUEUE_SMALL_ROOM ? pkt_alloc(pool) : pkt_alloc_large(pool);
 }
 
 /* The kernel vouches for the fields (both ends of the queue are its own); we still believe nothing that does not fit. */
@@ -72,99 +77,128 @@ void vnet_write(struct pkt *p, struct virtio_net_hdr *h, unsigned l2)
 	}
 }
 
-static struct ifreq request(const struct link *l)
-{
-	struct ifreq r;
-	memset(&r, 0, sizeof(r));
-	memcpy(r.ifr_name, l->device, sizeof(r.ifr_name) - 1);
-	return r;
-}
-
-void link_device_mtu(struct link *l)
-{
-	struct ifreq r = request(l);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd >= 0 && !ioctl(fd, SIOCGIFMTU, &r) && r.ifr_mtu > 0 && (!l->mtu || l->mtu > (uint32_t)r.ifr_mtu))
-		l->mtu = (uint32_t)r.ifr_mtu;
-	if (fd >= 0)
-		close(fd);
-	if (!l->mtu)
-		l->mtu = 1500;
-}
-
 bool link_up(const struct link *l)
 {
-	if (l->type == LINK_MEMORY)
-		return true;
-	struct ifreq r = request(l);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool up = fd >= 0 && !ioctl(fd, SIOCGIFFLAGS, &r) && (r.ifr_flags & IFF_UP) && (r.ifr_flags & IFF_RUNNING);
-	if (fd >= 0)
-		close(fd);
-	return up;
+	return l->type == LINK_MEMORY || device_up(l);
+}
+
+void link_share(struct link *links, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct link *l = &links[i], **last;
+		l->trunk = l;
+		l->sibling = NULL;
+		for (unsigned k = 0; k < i && l->trunk == l; k++)
+			if (l->type == LINK_AFPACKET && links[k].type == LINK_AFPACKET && !strcmp(links[k].device, l->device))
+				l->trunk = links[k].trunk;
+		if (l->trunk == l)
+			continue;
+		for (last = &l->trunk->sibling; *last; last = &(*last)->sibling)
+			;
+		*last = l;
+	}
+}
+
+static int driver_open(struct link *l, const struct link_driver *d, struct errbuf *e)
+{
+	l->driver = d;
+	l->queues = xcalloc(l->n_queues, sizeof(*l->queues));
+	return d->open(l, l->n_queues, e);
+}
+
+static void driver_close(struct link *l)
+{
+	if (l->queues)
+		l->driver->close(l);
+	free(l->queues);
+	l->queues = NULL;
+}
+
+/* What the choice means, and what AUTO tries. */
+static int nic_open(struct link *l, struct errbuf *e)
+{
+	static const struct link_driver *const drivers[] = {&driver_ring, &driver_socket, &driver_ring};
+
+	l->frame_fd = packet_socket(l, false, 0, e);
+	if (l->frame_fd < 0)
+		return l->frame_fd;
+	if (l->trunk != l) {
+		l->driver = l->trunk->driver;
+		l->gso = l->trunk->gso;
+		l->uso = (bool)l->trunk->uso;
+		return 0;
+	}
+	int r = driver_open(l, drivers[l->choice], e);
+	if (r < 0 && l->choice == LINK_DRIVER_AUTO) {
+		log_warning("device driven the slower way", "reason", e->text);
+		driver_close(l);
+		r = driver_open(l, &driver_socket, e);
+	}
+	return r;
 }
 
 int link_open(struct link *l, unsigned queues, struct errbuf *e)
 {
-	l->queues = xcalloc(queues, sizeof(*l->queues));
 	l->counters = xcheck(aligned_alloc(64, queues * sizeof(*l->counters)));
 	memset(l->counters, 0, queues * sizeof(*l->counters));
 	l->n_queues = queues;
-	for (unsigned i = 0; i < queues; i++) {
-		l->queues[i] = xnew(struct link_queue);
-		l->queues[i]->fd = -1;
+	l->frame_fd = -1;
+	if (!l->trunk)
+		l->trunk = l;
+	if (l->type == LINK_TUN)
+		return driver_open(l, &driver_tun, e);
+	if (l->type == LINK_AFPACKET) {
+		int r = device_open(l, e);
+		return r < 0 ? r : nic_open(l, e);
 	}
-	switch (l->type) {
-	case LINK_AFPACKET:
-		return afpacket_open(l, queues, e);
-	case LINK_TUN:
-		return tun_open(l, queues, e);
-	default:
-		l->mtu = l->mtu ? l->mtu : 1500;
-		return 0;
-	}
+	l->mtu = l->mtu ? l->mtu : 1500;
+	return 0;
 }
 
-/* Packets in the slots belong to the worker's pool and go with it. */
 void link_close(struct link *l)
 {
-	for (unsigned i = 0; i < l->n_queues; i++) {
-		if (l->queues[i]->fd >= 0)
-			close(l->queues[i]->fd);
-		free(l->queues[i]);
-	}
-	free(l->queues);
+	driver_close(l);
+	if (l->type == LINK_AFPACKET && l->n_queues && l->frame_fd >= 0)
+		close(l->frame_fd);
 	free(l->counters);
-	l->queues = NULL;
 	l->counters = NULL;
 	l->n_queues = 0;
 }
 
 int link_fd(const struct link *l, unsigned queue)
 {
-	return l->queues[queue]->fd;
+	return l->queues ? l->driver->fd(l, queue) : -1;
+}
+
+/* The link on @l's device that the frame's VLAN belongs to. */
+static struct link *owner(struct link *l, struct pkt *p)
+{
+	for (struct link *o = l; o; o = o->sibling)
+		if (o->vlan == p->vlan)
+			return o;
+	if (!p->drop)
+		p->drop = DROP_LINK_VLAN;
+	return l;
 }
 
 unsigned link_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max)
 {
-	struct link_counters *c = &l->counters[queue];
-	unsigned n;
+	unsigned n = 0;
 
-	if (l->type == LINK_AFPACKET)
-		n = afpacket_rx(l, queue, pool, out, max);
-	else if (l->type == LINK_TUN)
-		n = tun_rx(l, queue, pool, out, max);
-	else
+	if (l->queues)
+		n = l->driver->rx(l, queue, pool, out, max);
+	else if (l->type == LINK_MEMORY)
 		n = l->memory.rx(l->memory.arg, pool, out, max);
 	for (unsigned i = 0; i < n; i++) {
-		out[i]->in_link = l->index;
-		out[i]->secclass = l->secclass;
+		struct link *o = owner(l, out[i]);
+		struct link_counters *c = &o->counters[queue];
+		out[i]->in_link = o->index;
+		out[i]->secclass = o->secclass;
 		out[i]->inbound = true;
+		c->rx_packets++;
 		c->rx_bytes += out[i]->len;
 		c->rx_dropped += out[i]->drop != 0;
 	}
-	c->rx_packets += n;
 	return n;
 }
 
@@ -172,10 +206,8 @@ void link_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 {
 	struct link_counters *c = &l->counters[queue];
 
-	if (l->type == LINK_AFPACKET)
-		afpacket_tx(l, queue, pkts, n);
-	else if (l->type == LINK_TUN)
-		tun_tx(l, queue, pkts, n);
+	if (l->driver)
+		l->driver->tx(l, queue, pkts, n);
 	else
 		for (unsigned i = 0; i < n; i++)
 			l->memory.tx(l->memory.arg, pkts[i]);
@@ -185,6 +217,34 @@ void link_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 		c->tx_packets += !dropped;
 		c->tx_bytes += dropped ? 0 : pkts[i]->len;
 	}
+}
+
+uint64_t link_overruns(const struct link *l)
+{
+	return l->queues && l->driver->overruns ? l->driver->overruns(l) : 0;
+}
+
+int link_send_frame(struct link *l, uint8_t *frame, size_t len)
+{
+	uint8_t tag[ETHER_TAG];
+	struct iovec iov[3] = {{frame, 12}, {tag, l->vlan ? sizeof(tag) : 0}, {frame + 12, len - 12}};
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 3};
+
+	if (l->type == LINK_MEMORY) {
+		struct pkt p = {.buf = frame, .size = (uint32_t)len, .off = ETHER_HEADER, .len = (uint32_t)len - ETHER_HEADER, .ethertype = ip_get16(frame + 12)};
+		memcpy(p.mac, frame, 6);
+		p.family = p.ethertype == ETHER_IP6 ? 6 : 0;
+		l->memory.tx(l->memory.arg, &p);
+		return 0;
+	}
+	ip_put16(tag, ETHER_VLAN);
+	ip_put16(tag + 2, l->vlan);
+	return sendmsg(l->frame_fd, &m, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+const char *link_driver_text(const struct link *l)
+{
+	return l->driver ? l->driver->name : "MEMORY";
 }
 
 const char *link_type_text(enum link_type t)

@@ -1,22 +1,28 @@
 /* link: where packets come from and go to. One queue a worker, so that no worker waits for another.
  *
- * AFPACKET is a NIC: Ethernet frames, our own ARP and ND. TUN leads to the host's own programs: bare IP packets. Both carry the
- * kernel's virtio_net_hdr, so that TCP super-packets of 64 KiB pass without being cut where both sides can take them (datapath.md:
- * this is what makes a userland path fast). MEMORY is for tests and measurements. */
+ * AFPACKET is a NIC: Ethernet frames, our own ARP and ND, by one of two drivers (driver.h). TUN leads to the host's own programs:
+ * bare IP packets. MEMORY is for tests and measurements. Where the driver can, packets carry the kernel's virtio_net_hdr, so that
+ * TCP super-packets of 64 KiB pass without being cut where both sides can take them: this is what makes a userland path fast.
+ *
+ * Several links may be on one NIC, told apart by the VLAN id of their frames (IEEE 802.1Q). One of them, the trunk, has the queues: what it
+ * receives is handed to the link whose id the frame has. A priority tag (id 0) is no tag. Frames of other VLANs are dropped and counted. */
 #pragma once
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/pkt.h"
 #include "lib/base/err.h"
 
 enum link_type { LINK_AFPACKET, LINK_TUN, LINK_MEMORY };
-enum { LINK_NAME_MAX = 17, LINK_ADDRS_MAX = 16, LINKS_MAX = 32, LINK_DEVICE_MAX = 16, LINK_WORKERS_MAX = 64, ETHER_HEADER = 14 };
-enum { ETHER_IP4 = 0x0800, ETHER_ARP = 0x0806, ETHER_IP6 = 0x86dd };
+enum link_choice { LINK_DRIVER_AUTO, LINK_DRIVER_SOCKET, LINK_DRIVER_RING };
+enum { LINK_NAME_MAX = 17, LINK_ADDRS_MAX = 16, LINKS_MAX = 32, LINK_DEVICE_MAX = 16, LINK_WORKERS_MAX = 64 };
+enum { ETHER_HEADER = 14, ETHER_TAG = 4, LINK_VLAN_MAX = 4094 };
+enum { ETHER_IP4 = 0x0800, ETHER_ARP = 0x0806, ETHER_VLAN = 0x8100, ETHER_IP6 = 0x86dd };
 
 struct link_counters {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 } __attribute__((aligned(64)));
 
-struct link_queue; /* of the type concerned */
+struct link_driver;
+struct link_queue; /* of the driver concerned */
 
 /* What a MEMORY link calls; @rx returns how many packets it put into @out, @tx only looks. */
 struct link_memory {
@@ -28,6 +34,8 @@ struct link_memory {
 struct link {
 	char name[LINK_NAME_MAX], device[LINK_DEVICE_MAX];
 	enum link_type type;
+	enum link_choice choice; /* AFPACKET */
+	uint16_t vlan;		 /* AFPACKET: id of its frames; 0: those without a tag */
 	uint16_t index;
 	uint8_t secclass;
 	int ifindex;
@@ -36,8 +44,12 @@ struct link {
 	struct prefix addrs[LINK_ADDRS_MAX]; /* host bits kept */
 	unsigned n_addrs;
 	struct addr link_local; /* AFPACKET: from the MAC (RFC 4291 appendix A) */
+	struct link *trunk;   /* who has the device's queues: itself, unless it shares the device */
+	struct link *sibling; /* next one on the same trunk */
+	const struct link_driver *driver;
 	unsigned n_queues;
 	struct link_queue **queues;
+	int frame_fd; /* for link_send_frame; -1: none */
 	struct link_counters *counters; /* one a queue */
 	struct link_memory memory;
 	bool ethernet; /* next hops have link addresses */
@@ -45,17 +57,21 @@ struct link {
 	_Atomic bool uso; /* and super-packets of UDP; cleared when the kernel turns out not to know them */
 };
 
-/* @name, @device, @type, @mtu (0: the device's), @addrs and @secclass are set by the caller. Needs CAP_NET_ADMIN and CAP_NET_RAW. */
+/* Makes links of the same device share it: before they are opened, in their order. */
+void link_share(struct link *links, unsigned n);
+/* @name, @device, @type, @choice, @vlan, @mtu (0: the device's), @addrs and @secclass are set by the caller. Needs CAP_NET_ADMIN
+ * and CAP_NET_RAW. A link whose open failed is to be closed. */
 int link_open(struct link *l, unsigned queues, struct errbuf *e);
 void link_close(struct link *l);
-int link_fd(const struct link *l, unsigned queue); /* readable when packets wait; -1 for MEMORY */
+int link_fd(const struct link *l, unsigned queue); /* readable when packets wait; -1: nothing comes this way */
 /* At most @max packets; those with p->drop set are to be counted and freed. */
 unsigned link_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max);
 /* Sends what it can; sets p->drop of the rest. The caller frees all. Ethernet: p->mac and p->family are set. */
 void link_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n);
-/* A single frame, from the control thread: @frame has 64 bytes of room in front. */
+/* A single frame without a tag, from the control thread. */
 int link_send_frame(struct link *l, uint8_t *frame, size_t len);
 const char *link_type_text(enum link_type t);
+const char *link_driver_text(const struct link *l); /* of an open link */
 /* First address of that family and, for IPv6 without one, the link-local address; NULL: none. */
 const struct addr *link_source(const struct link *l, uint8_t family);
 bool link_owns(const struct link *l, const struct addr *a);

@@ -1,7 +1,8 @@
 /* tun: the way to the host's own programs, by a multi-queue TUN device with virtio_net_hdr. The host's TCP hands over super-packets of up
  * to 64 KiB with checksums unfinished, and takes such from us. */
 #include "daemons/stack-core/link/netlink.h"
-#include "daemons/stack-core/link/queue.h"
+#include "daemons/stack-core/link/driver.h"
+#include "lib/base/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -15,6 +16,16 @@
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
 #endif
+
+struct tun_queue {
+	int fd;
+	struct queue_slot slot;
+};
+
+static struct tun_queue *queue_of(const struct link *l, unsigned queue)
+{
+	return (struct tun_queue *)(void *)l->queues[queue];
+}
 
 static int queue_open(struct link *l, struct errbuf *e)
 {
@@ -38,30 +49,46 @@ static int queue_open(struct link *l, struct errbuf *e)
 	return fd;
 }
 
-int tun_open(struct link *l, unsigned queues, struct errbuf *e)
+static int tun_open(struct link *l, unsigned queues, struct errbuf *e)
 {
 	for (unsigned i = 0; i < queues; i++) {
-		int fd = queue_open(l, e);
-		if (fd < 0)
-			return fd;
-		l->queues[i]->fd = fd;
+		struct tun_queue *q = xnew(struct tun_queue);
+		l->queues[i] = (struct link_queue *)(void *)q;
+		q->fd = queue_open(l, e);
+		if (q->fd < 0)
+			return q->fd;
 	}
 	l->gso = true;
 	l->ifindex = (int)if_nametoindex(l->device);
 	int r = netlink_device_up(l->ifindex, l->mtu, e);
-	link_device_mtu(l);
+	device_mtu(l);
 	for (unsigned i = 0; !r && i < l->n_addrs; i++)
 		r = netlink_addr_add(l->ifindex, &l->addrs[i], e);
 	return r;
 }
 
-unsigned tun_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max)
+static void tun_close(struct link *l)
 {
-	struct link_queue *q = l->queues[queue];
+	for (unsigned i = 0; i < l->n_queues; i++) {
+		struct tun_queue *q = queue_of(l, i);
+		if (q && q->fd >= 0)
+			close(q->fd);
+		free(q);
+	}
+}
+
+static int tun_fd(const struct link *l, unsigned queue)
+{
+	return queue_of(l, queue)->fd;
+}
+
+static unsigned tun_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max)
+{
+	struct tun_queue *q = queue_of(l, queue);
 	unsigned n = 0;
 
-	while (n < max && slot_fill(&q->slots[0], pool, 0)) {
-		struct queue_slot *s = &q->slots[0];
+	while (n < max && slot_fill(&q->slot, pool, 0)) {
+		struct queue_slot *s = &q->slot;
 		ssize_t got = readv(q->fd, s->iov, 3);
 		if (got <= (ssize_t)sizeof(struct virtio_net_hdr))
 			break;
@@ -70,9 +97,9 @@ unsigned tun_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pk
 	return n;
 }
 
-void tun_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
+static void tun_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 {
-	struct link_queue *q = l->queues[queue];
+	struct tun_queue *q = queue_of(l, queue);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct virtio_net_hdr vnet;
@@ -82,3 +109,5 @@ void tun_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 			pkts[i]->drop = errno == EIO || errno == EBADFD ? DROP_LINK_DOWN : DROP_LINK_TX;
 	}
 }
+
+const struct link_driver driver_tun = {"TUN", tun_open, tun_close, tun_fd, tun_rx, tun_tx, NULL};
