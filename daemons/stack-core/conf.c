@@ -18,6 +18,8 @@ static const struct conf_operand ipconfig_operands[] = {
 	{"IPSECURITY", CONF_FLAG, CONF_OPTIONAL, NULL, NULL, 0, 0, "IPv4 packets are filtered; without it every packet passes."},
 	{"DATAGRAMFWD", CONF_FLAG, CONF_OPTIONAL, "DATAGRamfwd|NODATAGRamfwd", NULL, 0, 0,
 		"Forward packets that are not for this host (the default), or not."},
+	{"PATHMTUDISCOVERY", CONF_FLAG, CONF_OPTIONAL, "PATHMTUDISCovery|NOPATHMTUDISCovery", NULL, 0, 0,
+		"Believe routers that say what the path of a tunnel carries (the default), or not."},
 	{0},
 };
 
@@ -25,6 +27,8 @@ static const struct conf_operand ipconfig6_operands[] = {
 	{"IPSECURITY", CONF_FLAG, CONF_OPTIONAL, NULL, NULL, 0, 0, "IPv6 packets are filtered; without it every packet passes."},
 	{"DATAGRAMFWD", CONF_FLAG, CONF_OPTIONAL, "DATAGRamfwd|NODATAGRamfwd", NULL, 0, 0,
 		"Forward packets that are not for this host (the default), or not."},
+	{"PATHMTUDISCOVERY", CONF_FLAG, CONF_OPTIONAL, "PATHMTUDISCovery|NOPATHMTUDISCovery", NULL, 0, 0,
+		"Believe routers that say what the path of a tunnel carries (the default), or not."},
 	{0},
 };
 
@@ -255,6 +259,9 @@ static int build_node(struct conf_node *n, struct stack_conf *s)
 			*(name[8] ? &s->ipsecurity6 : &s->ipsecurity4) = true;
 		if (fwd && fwd->given)
 			s->forwarding = !strcasecmp(fwd->s, "DATAGRAMFWD");
+		const struct conf_value *mtu = conf_get(n, "PATHMTUDISCOVERY");
+		if (mtu && mtu->given)
+			*(name[8] ? &s->path_mtu6 : &s->path_mtu4) = mtu->u == 0;
 	} else if (!strcmp(name, "TCPCONFIG") || !strcmp(name, "UDPCONFIG")) {
 		const struct conf_value *low = conf_get(n, "RESTRICTLOWPORTS");
 		s->low_ports[name[0] == 'T' ? PORT_TCP : PORT_UDP] = low && low->given && low->u == 0;
@@ -278,7 +285,7 @@ int stack_conf_build(struct conf *c, const char *instance, void **ret_built)
 	int r = 0;
 
 	(void)instance;
-	s->forwarding = true;
+	s->forwarding = s->path_mtu4 = s->path_mtu6 = true;
 	s->workers = cpus < 1 ? 1 : cpus > LINK_WORKERS_MAX ? LINK_WORKERS_MAX : (unsigned)cpus;
 	for (struct conf_node *n = conf_root(c); n; n = n->next)
 		if (!strcmp(n->stmt->name, "INTERFACE"))

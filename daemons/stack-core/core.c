@@ -57,6 +57,8 @@ int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e)
 	if (!r) {
 		ids_apply(s->ids, c->ids);
 		s->forwarding = c->forwarding;
+		s->path_mtu4 = c->path_mtu4;
+		s->path_mtu6 = c->path_mtu6;
 		s->ipsecurity4 = c->ipsecurity4;
 		s->ipsecurity6 = c->ipsecurity6;
 	}

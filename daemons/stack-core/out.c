@@ -9,6 +9,7 @@
 #include "daemons/stack-core/ip/icmp.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/ip/uso.h"
+#include "daemons/stack-core/ipsec/pmtu.h"
 #include "daemons/stack-core/worker.h"
 #include <string.h>
 
@@ -325,7 +326,7 @@ void out_decide(struct worker *w, struct pkt *p)
 		const struct addr *end = &sa_outside(sa)->dst;
 		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, end->family ? end : &p->dst));
 		mtu = o->kind == FIB_LINK || o->kind == FIB_GATEWAY ? mtu_of(w, o, o->link) : mtu;
-		mtu = sa_mtu(sa, mtu, p->family);
+		mtu = sa_mtu(sa, pmtu_limit(sa->tunnel, mtu, w->now_ms), p->family);
 	}
 	if (p->gso_size) {
 		super(w, p, sa, mtu);

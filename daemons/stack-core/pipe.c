@@ -9,6 +9,7 @@
 #include "daemons/stack-core/ip/icmp.h"
 #include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/parse.h"
+#include "daemons/stack-core/ipsec/pmtu.h"
 #include "daemons/stack-core/worker.h"
 #include <string.h>
 
@@ -261,6 +262,26 @@ static bool admitted(struct worker *w, struct pkt *p, bool home)
 	return pass;
 }
 
+/* What a router says about the path of a tunnel is for us alone, and no filter's business: pmtu.h has its own, stricter checks.
+ * False: it is about something else. */
+static bool about_tunnel(struct worker *w, struct pkt *p)
+{
+	static const uint16_t why[] = {[PMTU_STRANGER] = DROP_PMTU_STRANGER, [PMTU_IMPLAUSIBLE] = DROP_PMTU_IMPLAUSIBLE};
+
+	if (p->sa_in || !(p->family == 4 ? w->stack->path_mtu4 : w->stack->path_mtu6))
+		return false;
+	enum pmtu_heard heard = pmtu_hear(w->stack->sadb, p, w->now_ms);
+	if (heard == PMTU_FOREIGN)
+		return false;
+	if (heard == PMTU_STRANGER || heard == PMTU_IMPLAUSIBLE) {
+		pipe_drop(w, p, why[heard]);
+		return true;
+	}
+	w->pass[PASS_PMTU]++;
+	pkt_free(w->pool, p);
+	return true;
+}
+
 void pipe_clear(struct worker *w, struct pkt *p)
 {
 	const struct fib_route *r = fib_route(w->fib, p->nexthop);
@@ -271,6 +292,8 @@ void pipe_clear(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, DROP_IP_SPOOFED);
 		return;
 	}
+	if (to_home && !from_host && about_tunnel(w, p))
+		return;
 	p->scope = to_home || from_host ? PKT_LOCAL : PKT_ROUTED;
 	if (ip_is_link_local6(&p->dst) && link_owns(&w->stack->links[p->in_link], &p->dst)) {
 		p->scope = PKT_LOCAL;

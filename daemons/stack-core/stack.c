@@ -60,7 +60,7 @@ struct stack *stack_new(const char *name, unsigned workers)
 	struct stack *s = xnew(struct stack);
 
 	(void)snprintf(s->name, sizeof(s->name), "%s", name);
-	s->forwarding = true;
+	s->forwarding = s->path_mtu4 = s->path_mtu6 = true;
 	s->host_link = -1;
 	s->n_workers = workers < 1 ? 1 : workers > LINK_WORKERS_MAX ? LINK_WORKERS_MAX : workers;
 	s->control_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

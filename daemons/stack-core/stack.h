@@ -31,6 +31,7 @@
 	X(FRAGMENTED, "route", "packets cut into fragments")                            \
 	X(SEGMENTED, "route", "super-packets cut into segments")                        \
 	X(JOINED, "route", "TCP segments joined to others of their flow")              \
+	X(PMTU, "icmp", "messages about the path MTU of a tunnel that were believed")   \
 	X(ICMP_ERROR, "icmp", "ICMP errors sent")                                       \
 	X(TX, "link-tx", "packets sent")
 
@@ -51,6 +52,7 @@ struct stack {
 	char name[25];
 	bool forwarding;
 	bool ipsecurity4, ipsecurity6; /* packets of that family are filtered */
+	bool path_mtu4, path_mtu6; /* ICMP about the path of tunnels is believed (pmtu.h) */
 	struct link links[LINKS_MAX];
 	unsigned n_links;
 	int host_link; /* index of the TUN, -1: none */

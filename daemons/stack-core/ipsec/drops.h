@@ -19,4 +19,6 @@
 	X(ESP_OUT_SIZE, "ipsec-out", "longer than an IP packet may be")                            \
 	X(ESP_OUT_UNFIT, "ipsec-out", "transport mode cannot carry it: fragment, or other hosts")  \
 	X(ESP_OUT_MALFORMED, "ipsec-out", "packet to protect is malformed")                        \
+	X(PMTU_STRANGER, "icmp", "too-big message about a protected packet that is none of ours")        \
+	X(PMTU_IMPLAUSIBLE, "icmp", "too-big message that is damaged, or that no router would send")     \
 	X(ESP_CRYPTO, "ipsec", "the crypto library refused the job")

@@ -71,7 +71,7 @@ int dynamic_install(struct sadb *db, const char *id, const char *rule, struct ge
 	g->older = t->gens;
 	t->gens = g;
 	t->in = g->in;
-	sadb_link(db, g->in);
+	sadb_link(db, g->in, g->out);
 	*ret = t;
 	*ret_new = made;
 	return 0;
@@ -108,7 +108,7 @@ static void take_out(struct sadb *db, struct tunnel *t, struct generation **at)
 	struct generation *g = *at;
 
 	*at = g->older;
-	sadb_unlink(db, g->in);
+	sadb_unlink(db, g->in, g->out);
 	if (t->out == g->out)
 		rcu_assign_pointer(t->out, successor(t));
 	sa_retire(g->in);

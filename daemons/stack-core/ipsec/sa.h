@@ -118,6 +118,7 @@ struct tunnel {
 	 * none is ready. */
 	struct sa *in;
 	struct sa *out; /* RCU: rcu_dereference for a dynamic one */
+	_Atomic uint64_t pmtu; /* of the way outside: see pmtu.h */
 	atomic_bool active; /* an inactive one drops in both directions */
 	bool initial;	    /* active when it was added: an operator may have changed that since */
 	bool dynamic;
@@ -150,4 +151,6 @@ void sadb_activate(struct tunnel *t, bool active);
 
 /* Workers, inside a QSBR read side. */
 struct sa *sadb_lookup(struct sadb *db, const struct addr *dst, uint8_t proto, uint32_t spi);
+/* An outbound SA by what its packets show. */
+struct sa *sadb_outbound(struct sadb *db, const struct addr *dst, uint8_t proto, uint32_t spi);
 struct tunnel *sadb_tunnel(struct sadb *db, uint32_t index); /* NULL: gone */

@@ -17,6 +17,7 @@ enum { BUCKETS = 65536 };
 
 struct sadb {
 	_Atomic(struct sa *) bucket[BUCKETS];
+	_Atomic(struct sa *) out[BUCKETS]; /* outbound SAs: for ICMP errors about their packets */
 	uint64_t seed;
 	unsigned workers;
 	unsigned next_id[2]; /* manual, dynamic */
@@ -28,11 +29,11 @@ struct sadb {
 	_Atomic(struct tunnel *) tunnels[SADB_TUNNELS_MAX];
 };
 
-static _Atomic(struct sa *) *bucket(struct sadb *db, uint8_t proto, uint32_t spi)
+static _Atomic(struct sa *) *bucket(struct sadb *db, bool inbound, uint8_t proto, uint32_t spi)
 {
 	uint64_t h = ((uint64_t)proto << 32 | spi) ^ db->seed;
 	h *= UINT64_C(0x9e3779b97f4a7c15);
-	return &db->bucket[h >> 32 & (BUCKETS - 1)];
+	return &(inbound ? db->bucket : db->out)[h >> 32 & (BUCKETS - 1)];
 }
 
 struct sadb *sadb_new(unsigned workers)
@@ -51,9 +52,9 @@ unsigned sadb_workers(const struct sadb *db)
 	return db->workers;
 }
 
-struct sa *sadb_lookup(struct sadb *db, const struct addr *dst, uint8_t proto, uint32_t spi)
+static struct sa *lookup(struct sadb *db, bool inbound, const struct addr *dst, uint8_t proto, uint32_t spi)
 {
-	struct sa *sa = atomic_load_explicit(bucket(db, proto, spi), memory_order_acquire);
+	struct sa *sa = atomic_load_explicit(bucket(db, inbound, proto, spi), memory_order_acquire);
 
 	for (; sa; sa = atomic_load_explicit(&sa->next, memory_order_acquire)) {
 		if (sa->spi != spi || sa->proto != proto)
@@ -65,28 +66,50 @@ struct sa *sadb_lookup(struct sadb *db, const struct addr *dst, uint8_t proto, u
 	return NULL;
 }
 
+struct sa *sadb_lookup(struct sadb *db, const struct addr *dst, uint8_t proto, uint32_t spi)
+{
+	return lookup(db, true, dst, proto, spi);
+}
+
+struct sa *sadb_outbound(struct sadb *db, const struct addr *dst, uint8_t proto, uint32_t spi)
+{
+	return lookup(db, false, dst, proto, spi);
+}
+
 bool sadb_taken(struct sadb *db, const struct sa *in)
 {
 	return sadb_lookup(db, &sa_outside(in)->dst, in->proto, in->spi) != NULL;
 }
 
-void sadb_link(struct sadb *db, struct sa *in)
+static void enter(struct sadb *db, struct sa *s)
 {
-	_Atomic(struct sa *) *head = bucket(db, in->proto, in->spi);
+	_Atomic(struct sa *) *head = bucket(db, s->inbound, s->proto, s->spi);
 
-	atomic_store_explicit(&in->next, atomic_load_explicit(head, memory_order_relaxed), memory_order_relaxed);
-	atomic_store_explicit(head, in, memory_order_release);
+	atomic_store_explicit(&s->next, atomic_load_explicit(head, memory_order_relaxed), memory_order_relaxed);
+	atomic_store_explicit(head, s, memory_order_release);
 }
 
-void sadb_unlink(struct sadb *db, struct sa *in)
+static void take_out(struct sadb *db, struct sa *s)
 {
-	_Atomic(struct sa *) *at = bucket(db, in->proto, in->spi);
+	_Atomic(struct sa *) *at = bucket(db, s->inbound, s->proto, s->spi);
 	struct sa *sa;
 
-	while ((sa = atomic_load_explicit(at, memory_order_relaxed)) && sa != in)
+	while ((sa = atomic_load_explicit(at, memory_order_relaxed)) && sa != s)
 		at = &sa->next;
 	if (sa) /* a reader that stands on it still finds what follows */
-		atomic_store_explicit(at, atomic_load_explicit(&in->next, memory_order_relaxed), memory_order_release);
+		atomic_store_explicit(at, atomic_load_explicit(&s->next, memory_order_relaxed), memory_order_release);
+}
+
+void sadb_link(struct sadb *db, struct sa *in, struct sa *out)
+{
+	enter(db, in);
+	enter(db, out);
+}
+
+void sadb_unlink(struct sadb *db, struct sa *in, struct sa *out)
+{
+	take_out(db, in);
+	take_out(db, out);
 }
 
 struct tunnel *sadb_tunnel(struct sadb *db, uint32_t index)
@@ -189,7 +212,7 @@ int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct
 	(void)snprintf(t->id, sizeof(t->id), "%c%u", kind, ++db->next_id[kind == 'Y']);
 	t->next_manual = db->manual;
 	db->manual = t;
-	sadb_link(db, in);
+	sadb_link(db, in, out);
 	if (ret)
 		*ret = t;
 	return 0;
@@ -208,7 +231,7 @@ void sadb_remove(struct sadb *db, struct tunnel *t)
 	*at = t->next_manual;
 	atomic_store(&t->active, false);
 	sadb_unplace(db, t);
-	sadb_unlink(db, t->in);
+	sadb_unlink(db, t->in, t->out);
 	urcu_qsbr_synchronize_rcu();
 	sadb_give_index(db, t->index);
 	tunnel_free(t);
