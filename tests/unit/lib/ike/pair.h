@@ -51,6 +51,7 @@ struct pair {
 	bool nat;     /* peer 0 is behind one: seen as nat_addr with other ports */
 	struct addr nat_addr;
 	uint16_t nat_shift;
+	void (*bend)(struct pair_datagram *d); /* on its way: may change the bytes, not the length */
 	/* all datagrams ever sent, for replays */
 	struct pair_datagram past[PAIR_QUEUE];
 	size_t n_past;
@@ -88,30 +89,24 @@ static inline void pair_push(struct pair *n, const struct pair_datagram *d, size
 	q->len = len;
 }
 
-static inline void pair_send(void *ctx, const struct ike_path *path, const void *data, size_t len)
+/* What the network makes of the @at-th datagram, which @me sent along @path. */
+static inline void pair_pass_on(struct pair *n, struct pair_datagram *d, unsigned me, const struct ike_path *path, size_t at)
 {
-	struct pair_peer *from = ctx;
-	struct pair *n = from->net;
-	unsigned me = from == &n->peer[1];
-	struct pair_datagram d = {.to = !me, .data = (uint8_t *)(uintptr_t)data, .len = len};
-	size_t at = n->sent++;
-
-	d.path = (struct ike_path){path->remote, path->local, path->remote_port, path->local_port};
 	if (n->nat && me == 0) { /* out through the NAT */
-		d.path.remote = n->nat_addr;
-		d.path.remote_port = (uint16_t)(path->local_port + n->nat_shift);
+		d->path.remote = n->nat_addr;
+		d->path.remote_port = (uint16_t)(path->local_port + n->nat_shift);
 	} else if (n->nat) { /* back in; what is not addressed to it is lost */
 		if (!addr_equal(&path->remote, &n->nat_addr))
 			return;
-		d.path.local = n->peer[0].addr;
-		d.path.local_port = (uint16_t)(path->remote_port - n->nat_shift);
+		d->path.local = n->peer[0].addr;
+		d->path.local_port = (uint16_t)(path->remote_port - n->nat_shift);
 	} else if (!addr_equal(&path->remote, &n->peer[!me].addr)) {
 		return;
 	}
 	if (n->n_past < PAIR_QUEUE) {
-		n->past[n->n_past] = d;
-		n->past[n->n_past].data = xcalloc(1, len + 1);
-		memcpy(n->past[n->n_past++].data, data, len);
+		n->past[n->n_past] = *d;
+		n->past[n->n_past].data = xcalloc(1, d->len + 1);
+		memcpy(n->past[n->n_past++].data, d->data, d->len);
 	}
 	if (n->cut_off)
 		return;
@@ -119,25 +114,40 @@ static inline void pair_send(void *ctx, const struct ike_path *path, const void 
 	if (hit && n->fault == FAULT_DROP)
 		return;
 	if (hit && n->fault == FAULT_CUT) {
-		pair_push(n, &d, len ? n->fault_arg % len : 0);
+		pair_push(n, d, d->len ? n->fault_arg % d->len : 0);
 		return;
 	}
 	if (hit && n->fault == FAULT_SWAP) {
-		n->held = d;
-		n->held.data = xcalloc(1, len + 1);
-		memcpy(n->held.data, data, len);
+		n->held = *d;
+		n->held.data = xcalloc(1, d->len + 1);
+		memcpy(n->held.data, d->data, d->len);
 		return;
 	}
-	pair_push(n, &d, len);
-	if (hit && n->fault == FAULT_FLIP && len)
-		n->queue[n->n_queue - 1].data[n->fault_arg / 8 % len] ^= (uint8_t)(1 << n->fault_arg % 8);
+	pair_push(n, d, d->len);
+	if (hit && n->fault == FAULT_FLIP && d->len)
+		n->queue[n->n_queue - 1].data[n->fault_arg / 8 % d->len] ^= (uint8_t)(1 << n->fault_arg % 8);
 	if (hit && n->fault == FAULT_TWICE)
-		pair_push(n, &d, len);
+		pair_push(n, d, d->len);
 	if (n->held.data) {
 		pair_push(n, &n->held, n->held.len);
 		free(n->held.data);
 		n->held.data = NULL;
 	}
+}
+
+static inline void pair_send(void *ctx, const struct ike_path *path, const void *data, size_t len)
+{
+	struct pair_peer *from = ctx;
+	struct pair *n = from->net;
+	unsigned me = from == &n->peer[1];
+	struct pair_datagram d = {.to = !me, .data = memcpy(xcalloc(1, len + 1), data, len), .len = len};
+	size_t at = n->sent++;
+
+	d.path = (struct ike_path){path->remote, path->local, path->remote_port, path->local_port};
+	if (n->bend)
+		n->bend(&d);
+	pair_pass_on(n, &d, me, path, at);
+	free(d.data);
 }
 
 static inline struct pair_child *pair_find(struct pair_peer *p, const char *id, uint32_t generation)
@@ -237,7 +247,7 @@ static inline void pair_pass(struct pair *n, uint64_t us)
 struct pair_policy {
 	const char *offers; /* whole KeyExchangeOffer statements */
 	const char *initiate, *respond, *key, *local_id, *remote_id, *remote_location, *data, *pfs, *pfs_ok, *initiation, *vpn, *nat, *more_rules,
-		*mine, *yours;
+		*mine, *yours, *service;
 };
 #define PAIR_OFFER(enc, hash, peers, group, rest)                                                                                            \
 	"KeyExchangeOffer { HowToEncrypt " enc "\n HowToAuthMsgs " hash "\n HowToAuthPeers " peers "\n DHGroup " group "\n" rest "}\n"
@@ -256,7 +266,7 @@ static inline struct ipsec_policy *pair_policy(const char *me, const char *peer,
 	(void)snprintf(peer_id, sizeof(peer_id), "IpAddr %s", peer);
 	int n = snprintf(text, sizeof(text),
 		"IpGenericFilterAction protect { IpFilterAction IpSec }\n"
-		"IpService all { Protocol all\n Direction Bidirectional\n Routing Either }\n"
+		"IpService all { %s\n Direction Bidirectional\n Routing Either }\n"
 		"IpDynVpnAction vpn { Initiation %s\n InitiateWithPfs %s\n AcceptablePfs %s\n %s %s }\n"
 		"IpLocalStartAction start { AllowOnDemand Yes\n LocalIpGranularity Rule\n RemoteIpGranularity Rule\n"
 		" LocalSecurityEndpointAddr %s\n RemoteSecurityEndpointAddr %s }\n"
@@ -266,7 +276,7 @@ static inline struct ipsec_policy *pair_policy(const char *me, const char *peer,
 		"KeyExchangeRule gw { LocalSecurityEndpoint { Identity %s\n Location %s }\n"
 		" RemoteSecurityEndpoint { Identity %s\n Location %s }\n"
 		" KeyExchangeAction { HowToInitiate %s\n HowToRespond %s\n%s }\n SharedKey Ascii %s\n } }\n",
-		OR(initiation, "Either"), OR(pfs, "None"), OR(pfs_ok, "None"), OR(vpn, ""), OR(data, PAIR_DATA), me, peer, OR(mine, mine),
+		OR(service, "Protocol all"), OR(initiation, "Either"), OR(pfs, "None"), OR(pfs_ok, "None"), OR(vpn, ""), OR(data, PAIR_DATA), me, peer, OR(mine, mine),
 		OR(yours, yours), OR(nat, "No"), OR(more_rules, ""), OR(local_id, mine_id), me, OR(remote_id, peer_id), OR(remote_location, peer),
 		OR(initiate, "Main"), OR(respond, "Either"), OR(offers, PAIR_PSK), OR(key, "both-know-it"));
 	if (n < 0 || (size_t)n >= sizeof(text))
