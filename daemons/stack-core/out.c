@@ -154,10 +154,10 @@ static bool outer(struct worker *w, struct pkt *p)
 		return false;
 	}
 	hop(r, p);
-	uint32_t mtu = mtu_of(w, r, p->out_link);
-	if (p->len <= mtu)
+	uint32_t mtu = mtu_of(w, r, p->out_link), len = p->gso_size ? p->l4_off + 8u + p->gso_size : p->len;
+	if (len <= mtu)
 		return true;
-	if (p->family == 6 || (pkt_data(p)[6] & 0x40) || !cut_fragments4(w->pool, p, mtu, outer_piece, w))
+	if (p->gso_size || p->family == 6 || (pkt_data(p)[6] & 0x40) || !cut_fragments4(w->pool, p, mtu, outer_piece, w))
 		pipe_drop(w, p, p->drop ? p->drop : DROP_IP_TOO_BIG);
 	else
 		pkt_free(w->pool, p);
@@ -175,6 +175,30 @@ static void outers(struct worker *w, struct pkt **pkts, unsigned n)
 	w->pass[PASS_JOINED] += fit - joined;
 	for (unsigned i = 0; i < joined; i++)
 		resolve(w, pkts[i]);
+}
+
+static void sealed(struct worker *w, struct pkt *p)
+{
+	if (outer(w, p))
+		resolve(w, p);
+}
+
+/* In order: ordinary packets in runs, for the crypto library is quickest with many; super-packets one by one. */
+static void protect_all(struct worker *w, struct pkt **pkts, struct sa **sas, unsigned n)
+{
+	for (unsigned at = 0, run; at < n; at += run) {
+		for (run = 0; at + run < n && !pkts[at + run]->gso_size;)
+			run++;
+		if (run) {
+			ipsec_out(w->ipsec, pkts + at, sas + at, run);
+			tap_protected(&w->tap, pkts + at, sas + at, run);
+			outers(w, pkts + at, run);
+			continue;
+		}
+		run = 1;
+		super_seal(w, pkts[at], sas[at], sealed);
+		pkt_free(w->pool, pkts[at]);
+	}
 }
 
 void out_flush(struct worker *w)
@@ -201,10 +225,7 @@ void out_flush(struct worker *w)
 		w->pass[PASS_JOINED] += n_clear - joined;
 		for (unsigned i = 0; i < joined; i++)
 			resolve(w, clear[i]);
-		if (n)
-			ipsec_out(w->ipsec, protect, sas, n);
-		tap_protected(&w->tap, protect, sas, n);
-		outers(w, protect, n);
+		protect_all(w, protect, sas, n);
 	}
 	for (unsigned i = 0; i < w->stack->n_links; i++)
 		transmit(w, (uint16_t)i);
@@ -249,8 +270,8 @@ static bool takes(const struct link *l, const struct pkt *p)
 	return p->gso_type == PKT_GSO_UDP_L4 ? l->uso : l->gso;
 }
 
-/* Super-packets stay whole where the link takes them; ESP never does. */
-static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu)
+/* Super-packets stay whole where the link takes them, or, protected, @uplink does. */
+static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu, const struct link *uplink)
 {
 	uint32_t len = cut_segment_len(p);
 
@@ -262,8 +283,8 @@ static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu)
 		too_big(w, p, sa, mtu);
 		return;
 	}
-	if (!sa && takes(&w->stack->links[p->out_link], p)) {
-		emit(w, p, NULL);
+	if (sa ? uplink && uplink->uso && ipsec_takes_slots(sa) : takes(&w->stack->links[p->out_link], p)) {
+		emit(w, p, sa);
 		return;
 	}
 	w->cut_sa = sa;
@@ -321,15 +342,19 @@ void out_decide(struct worker *w, struct pkt *p)
 			pipe_drop(w, p, p->drop);
 		return;
 	}
+	const struct link *uplink = NULL;
 	uint32_t mtu = mtu_of(w, r, p->out_link);
 	if (sa) {
 		const struct addr *end = &sa_outside(sa)->dst;
 		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, end->family ? end : &p->dst));
-		mtu = o->kind == FIB_LINK || o->kind == FIB_GATEWAY ? mtu_of(w, o, o->link) : mtu;
+		if (o->kind == FIB_LINK || o->kind == FIB_GATEWAY) {
+			uplink = &w->stack->links[o->link];
+			mtu = mtu_of(w, o, o->link);
+		}
 		mtu = sa_mtu(sa, pmtu_limit(sa->tunnel, mtu, w->now_ms), p->family);
 	}
 	if (p->gso_size) {
-		super(w, p, sa, mtu);
+		super(w, p, sa, mtu, uplink);
 		return;
 	}
 	if (p->len > mtu) {
@@ -357,7 +382,7 @@ void out_host(struct worker *w, struct pkt *p)
 		return;
 	}
 	if (p->gso_size && !takes(&w->stack->links[r->link], p))
-		super(w, p, NULL, w->stack->links[r->link].mtu);
+		super(w, p, NULL, w->stack->links[r->link].mtu, NULL);
 	else
 		emit(w, p, NULL);
 }

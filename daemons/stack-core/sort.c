@@ -79,6 +79,21 @@ static struct pkt *defrag(struct worker *w, struct pkt *p)
 	return whole;
 }
 
+/* What came out of ESP or AH: again it may be anything. */
+static void opened(struct worker *w, struct pkt *p)
+{
+	if (p->drop || !ids_in(w->ids, p)) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
+	w->pass[PASS_DECAP]++;
+	tap_stage(&w->tap, TAP_OPENED, p);
+	p->l2_group = p->encap = false;
+	p->nexthop = fib_lookup(w->fib, &p->dst);
+	if (!p->fragment || (p = defrag(w, p)))
+		clear_push(w, p);
+}
+
 /* Opens what is protected; the inner packets go on in clear. */
 static void esp_flush(struct worker *w)
 {
@@ -89,29 +104,18 @@ static void esp_flush(struct worker *w)
 		ipsec_in(w->ipsec, w->esp, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt *p = w->esp[i];
-		if (!p->drop && !ip_parse(p))
-			ids_malformed(w->ids, p);
-		if (p->drop || !ids_in(w->ids, p)) {
-			pipe_drop(w, p, p->drop);
-			continue;
+		if (!p->drop) {
+			p->csum_partial = false;
+			if (!ip_parse(p))
+				ids_malformed(w->ids, p);
 		}
-		w->pass[PASS_DECAP]++;
-		tap_stage(&w->tap, TAP_OPENED, p);
-		p->l2_group = p->encap = false;
-		p->csum_partial = false;
-		p->nexthop = fib_lookup(w->fib, &p->dst);
-		if (!p->fragment || (p = defrag(w, p)))
-			clear_push(w, p);
+		opened(w, p);
 	}
 }
 
-/* ESP or AH, bare or in UDP, for an address of ours. */
-static void sealed_in(struct worker *w, struct pkt *p)
+/* Is @p, ESP or AH for an address of ours, to be opened? If not it is dropped. */
+static bool may_open(struct worker *w, struct pkt *p)
 {
-	if (p->fragment || p->gso_size) {
-		pipe_drop(w, p, DROP_ESP_FRAGMENT);
-		return;
-	}
 	p->scope = PKT_LOCAL;
 	if (pipe_is_ours(w, &p->src))
 		p->drop = DROP_IP_SPOOFED;
@@ -119,12 +123,41 @@ static void sealed_in(struct worker *w, struct pkt *p)
 		(void)pipe_filter_in(w, p);
 	if (p->drop) {
 		pipe_drop(w, p, p->drop);
+		return false;
+	}
+	tap_stage(&w->tap, TAP_IPSEC_IN, p);
+	return true;
+}
+
+/* ESP or AH, bare or in UDP. */
+static void sealed_in(struct worker *w, struct pkt *p)
+{
+	if (p->fragment || p->gso_size) {
+		pipe_drop(w, p, DROP_ESP_FRAGMENT);
 		return;
 	}
+	if (!may_open(w, p))
+		return;
 	if (w->n_esp == PKT_BATCH)
 		esp_flush(w);
-	tap_stage(&w->tap, TAP_IPSEC_IN, p);
 	w->esp[w->n_esp++] = p;
+}
+
+/* A super-packet of ESP in UDP. */
+static void super_in(struct worker *w, struct pkt *p)
+{
+	struct pkt *inner[ESP_SLOTS_MAX];
+
+	p->encap = true;
+	if (!may_open(w, p))
+		return;
+	esp_flush(w); /* what came before it stays before it */
+	unsigned n = super_open(w, p, inner);
+	for (unsigned i = 0; i < n; i++) {
+		if (inner[i]->drop)
+			ids_malformed(w->ids, inner[i]);
+		opened(w, inner[i]);
+	}
 }
 
 static void natt_in(struct worker *w, struct pkt *p);
@@ -141,6 +174,10 @@ static void natt_in(struct worker *w, struct pkt *p)
 	const uint8_t *udp = pkt_data(p) + p->l4_off;
 	uint32_t avail = p->len - p->l4_off, len = ip_get16(udp + 4);
 
+	if (p->gso_size && super_opens(w, p)) {
+		super_in(w, p);
+		return;
+	}
 	if (p->gso_size) { /* datagrams that a kernel joined, or did not cut yet */
 		p->encap = true;
 		if (!cut_segments(w->pool, p, natt_piece, w))

@@ -97,6 +97,13 @@ void out_host(struct worker *w, struct pkt *p);	  /* towards the TUN */
 void out_flush(struct worker *w);		  /* protect, resolve, send */
 void out_pending(struct worker *w);		  /* those whose link address came, or whose time is over */
 void out_send(struct worker *w, struct pkt *p);	  /* p->out_link and p->mac are set */
+/* super.c */
+/* Each segment of the super-packet @p into ESP, all into as few super-packets of ESP in UDP as hold them; they come to @emit. @p stays
+ * the caller's. */
+void super_seal(struct worker *w, struct pkt *p, struct sa *sa, void (*emit)(struct worker *w, struct pkt *out));
+bool super_opens(struct worker *w, const struct pkt *p); /* a super-packet of UDP: is it such a one? */
+/* What was in it: @out has room for ESP_SLOTS_MAX; takes @p. Each is parsed, or has p->drop set. */
+unsigned super_open(struct worker *w, struct pkt *p, struct pkt **out);
 void worker_poke(struct worker *w); /* wakes the control thread */
 bool worker_post(struct worker *w, const struct ring_msg *m);
 bool worker_take(struct worker *w, struct ring_msg *ret);

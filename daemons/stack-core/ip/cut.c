@@ -25,8 +25,7 @@ static bool is_tcp(const struct pkt *p)
 	return p->proto == IP_TCP && (t == PKT_GSO_TCP4 || t == PKT_GSO_TCP6);
 }
 
-/* Bytes before the payload, 0 when this is nothing to cut. */
-static uint32_t header_len(const struct pkt *p)
+uint32_t cut_header_len(const struct pkt *p)
 {
 	uint32_t len = 0;
 
@@ -43,7 +42,7 @@ static uint32_t header_len(const struct pkt *p)
 
 uint32_t cut_segment_len(const struct pkt *p)
 {
-	uint32_t h = header_len(p);
+	uint32_t h = cut_header_len(p);
 	return h ? h + p->gso_size : 0;
 }
 
@@ -67,44 +66,51 @@ static struct pkt *piece_new(struct pkt_pool *pool, const struct pkt *p, uint32_
 	return s;
 }
 
-static void ip_length(struct pkt *s, uint16_t id_add)
+static void ip_length(const struct pkt *p, uint8_t *h, uint32_t len, uint32_t id_add)
 {
-	uint8_t *h = pkt_data(s);
-
-	if (s->family == 6) {
-		ip_put16(h + 4, s->len - IP6_HEADER);
+	if (p->family == 6) {
+		ip_put16(h + 4, len - IP6_HEADER);
 		return;
 	}
-	ip_put16(h + 2, s->len);
+	ip_put16(h + 2, len);
 	ip_put16(h + 4, (uint16_t)(ip_get16(h + 4) + id_add));
 	ip4_checksum(h);
 }
 
-static void transport(struct pkt *s, uint32_t at, bool first, bool last)
+static void transport(const struct pkt *p, uint8_t *l4, uint32_t len, uint32_t at, bool last)
 {
-	uint8_t *l4 = pkt_data(s) + s->l4_off;
-	uint32_t len = s->len - s->l4_off, field = 16;
+	uint32_t field = 16;
 
-	if (s->proto == IP_TCP) {
+	if (p->proto == IP_TCP) {
 		ip_put32(l4 + 4, ip_get32(l4 + 4) + at);
-		l4[13] &= (uint8_t)~((last ? 0 : TCP_FIN | TCP_PSH) | (first ? 0 : TCP_CWR));
+		l4[13] &= (uint8_t)~((last ? 0 : TCP_FIN | TCP_PSH) | (at ? TCP_CWR : 0));
 	} else {
 		ip_put16(l4 + 4, len);
 		field = 6;
 	}
 	memset(l4 + field, 0, 2);
-	if (s->encap) /* its ICV does better, and is checked next */
+	if (p->encap) /* its ICV does better, and is checked next */
 		return;
-	uint16_t sum = csum_fold(csum_add(csum_pseudo(&s->src, &s->dst, s->proto, len), l4, len));
-	if (!sum && s->proto == IP_UDP)
+	uint16_t sum = csum_fold(csum_add(csum_pseudo(&p->src, &p->dst, p->proto, len), l4, len));
+	if (!sum && p->proto == IP_UDP)
 		sum = 0xffff;
 	memcpy(l4 + field, &sum, 2);
 }
 
+uint32_t cut_segment(const struct pkt *p, uint32_t header, uint32_t at, uint8_t *to)
+{
+	uint32_t left = p->len - header - at, n = left < p->gso_size ? left : p->gso_size;
+
+	memcpy(to, pkt_data(p), header);
+	memcpy(to + header, pkt_data(p) + header + at, n);
+	ip_length(p, to, header + n, at / p->gso_size);
+	transport(p, to + p->l4_off, header + n - p->l4_off, at, n == left);
+	return header + n;
+}
+
 bool cut_segments(struct pkt_pool *pool, struct pkt *p, cut_fn emit, void *arg)
 {
-	uint32_t header = header_len(p), total = p->len - header;
-	uint16_t id = 0;
+	uint32_t header = cut_header_len(p), total = p->len - header;
 
 	if (!header || !p->gso_size || !total) {
 		p->drop = DROP_IP_SEGMENT;
@@ -117,10 +123,7 @@ bool cut_segments(struct pkt_pool *pool, struct pkt *p, cut_fn emit, void *arg)
 			p->drop = DROP_IP_FRAG_ROOM;
 			return false;
 		}
-		memcpy(pkt_data(s), pkt_data(p), header);
-		memcpy(pkt_data(s) + header, pkt_data(p) + header + at, n);
-		ip_length(s, id++);
-		transport(s, at, !at, at + n == total);
+		(void)cut_segment(p, header, at, pkt_data(s));
 		emit(arg, s);
 	}
 	return true;

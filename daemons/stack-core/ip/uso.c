@@ -58,13 +58,11 @@ static bool join(struct pkt_pool *pool, struct pkt **pkts, struct flow *f, struc
 	return true;
 }
 
-static void finish(struct pkt *p, const struct flow *f)
+void uso_finish(struct pkt *p, uint32_t mss)
 {
 	uint8_t *h = pkt_data(p), *u = h + p->l4_off;
 	uint32_t len = p->len - p->l4_off;
 
-	if (f->segments < 2)
-		return;
 	if (p->family == 4) {
 		ip_put16(h + 2, p->len);
 		ip4_checksum(h);
@@ -74,11 +72,17 @@ static void finish(struct pkt *p, const struct flow *f)
 	ip_put16(u + 4, len);
 	uint16_t sum = (uint16_t)~csum_fold(csum_pseudo(&p->src, &p->dst, IP_UDP, len));
 	memcpy(u + 6, &sum, 2);
-	p->gso_size = (uint16_t)f->mss;
+	p->gso_size = (uint16_t)mss;
 	p->gso_type = PKT_GSO_UDP_L4;
 	p->csum_partial = true;
 	p->csum_start = p->l4_off;
 	p->csum_offset = 6;
+}
+
+static void finish(struct pkt *p, const struct flow *f)
+{
+	if (f->segments > 1)
+		uso_finish(p, f->mss);
 }
 
 unsigned uso_merge(struct pkt_pool *pool, const struct link *links, struct pkt **pkts, unsigned n)

@@ -65,17 +65,18 @@ static int accept_number(struct ipsec_worker *w, struct work *k)
 	return verdict == REPLAY_OLD ? DROP_ESP_REPLAY_OLD : DROP_ESP_REPLAY;
 }
 
-static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
+int esp_open(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t left, struct crypto_job *job)
 {
 	const struct sa *sa = k->sa;
-	uint32_t front = 8U + sa->iv_len, left = k->l.total - k->l.hdr_len - k->encap;
-	uint8_t *esp = pkt_data(k->p) + k->l.hdr_len + k->encap;
+	uint32_t front = 8U + sa->iv_len;
 
 	if (left < front + sa->block + sa->icv_len || (left - front - sa->icv_len) % sa->block)
 		return DROP_ESP_MALFORMED;
 	int drop = check_number(w, k, get32(esp + 4));
 	if (drop)
 		return drop;
+	job->key = sa->key;
+	job->encrypt = false;
 	job->base = esp;
 	job->cipher_off = front;
 	job->cipher_len = left - front - sa->icv_len;
@@ -100,9 +101,14 @@ static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job
 	return 0;
 }
 
-/* The length of the inner packet that is said to be in the @avail bytes at @d; 0: there is none.
- * What follows it is padding for traffic flow confidentiality (RFC 4303 section 2.7). */
-static uint32_t inner_length(const uint8_t *d, uint32_t avail, uint8_t next)
+static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
+{
+	uint32_t at = k->l.hdr_len + k->encap;
+
+	return esp_open(w, k, pkt_data(k->p) + at, k->l.total - at, job);
+}
+
+uint32_t esp_inner_length(const uint8_t *d, uint32_t avail, uint8_t next)
 {
 	struct iphdr_layout l;
 
@@ -119,7 +125,7 @@ static int close_tunnel(struct work *k, uint32_t gap, uint32_t payload, uint8_t 
 
 	if (next != NEXT_IPV4 && next != NEXT_IPV6)
 		return DROP_ESP_INNER;
-	uint32_t len = inner_length(inner, payload, next);
+	uint32_t len = esp_inner_length(inner, payload, next);
 	if (!len)
 		return DROP_ESP_INNER;
 	if (!outer_ecn(iphdr_tos(outer), inner))
@@ -154,7 +160,7 @@ int close_gap(struct work *k, uint32_t gap, uint32_t payload, uint8_t next)
 	return close_transport(k, gap, payload, next);
 }
 
-static int esp_finish(struct work *k, const struct crypto_job *job)
+int esp_trailer(const struct crypto_job *job, uint32_t *ret_payload, uint8_t *ret_next)
 {
 	const uint8_t *data = job->base + job->cipher_off;
 	uint32_t len = job->cipher_len, pad = data[len - 2];
@@ -165,7 +171,18 @@ static int esp_finish(struct work *k, const struct crypto_job *job)
 		if (data[len - 2 - pad + i] != i + 1)
 			return DROP_ESP_PADDING;
 	}
-	return close_gap(k, k->encap + job->cipher_off, len - 2 - pad, data[len - 1]);
+	*ret_payload = len - 2 - pad;
+	*ret_next = data[len - 1];
+	return 0;
+}
+
+static int esp_finish(struct work *k, const struct crypto_job *job)
+{
+	uint32_t payload;
+	uint8_t next;
+	int drop = esp_trailer(job, &payload, &next);
+
+	return drop ? drop : close_gap(k, k->encap + job->cipher_off, payload, next);
 }
 
 /* Where ESP or AH begins. */
@@ -233,6 +250,26 @@ static void tell_news(struct ipsec_worker *w, const struct work *k)
 	(void)notice_put(&w->notices, &n);
 }
 
+int esp_find(struct ipsec_worker *w, struct work *k, uint8_t proto, uint32_t spi, struct sa **last)
+{
+	struct addr dst = iphdr_dst(pkt_data(k->p));
+	struct sa *sa = *last;
+
+	if (!sa || sa->spi != spi || sa->proto != proto || memcmp(&sa_outside(sa)->dst, &dst, sizeof(dst)))
+		sa = sadb_lookup(w->db, &dst, proto, spi);
+	if (!sa) {
+		tell_unknown(w, k, &dst, proto, spi);
+		return DROP_ESP_NO_SA;
+	}
+	if (!atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed))
+		return DROP_ESP_NO_SA;
+	if (atomic_load_explicit(&sa->expired, memory_order_relaxed))
+		return DROP_ESP_EXPIRED;
+	*last = k->sa = sa;
+	k->path = sa_outside(sa);
+	return 0;
+}
+
 static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job, struct sa **last)
 {
 	struct pkt *p = k->p;
@@ -246,21 +283,10 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 	if (drop)
 		return drop;
 	uint8_t proto = k->encap ? SA_ESP : k->l.proto;
-	uint32_t spi = get32(d + k->l.hdr_len + k->encap + (proto == SA_AH ? 4 : 0));
-	struct addr dst = iphdr_dst(d);
-	struct sa *sa = *last;
-	if (!sa || sa->spi != spi || sa->proto != proto || memcmp(&sa_outside(sa)->dst, &dst, sizeof(dst)))
-		sa = sadb_lookup(w->db, &dst, proto, spi);
-	if (!sa) {
-		tell_unknown(w, k, &dst, proto, spi);
-		return DROP_ESP_NO_SA;
-	}
-	if (!atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed))
-		return DROP_ESP_NO_SA;
-	if (atomic_load_explicit(&sa->expired, memory_order_relaxed))
-		return DROP_ESP_EXPIRED;
-	*last = k->sa = sa;
-	k->path = sa_outside(sa);
+	drop = esp_find(w, k, proto, get32(d + k->l.hdr_len + k->encap + (proto == SA_AH ? 4 : 0)), last);
+	if (drop)
+		return drop;
+	struct sa *sa = k->sa;
 	p->len = k->l.total;
 	job->key = sa->key;
 	job->encrypt = false;
@@ -270,10 +296,9 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 	return drop;
 }
 
-static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
+int esp_accept(struct ipsec_worker *w, struct work *k, const struct crypto_job *job, uint32_t bytes)
 {
 	struct sa_counters *c = &k->sa->counters[w->index];
-	uint32_t len = k->p->len;
 
 	if (job->failed)
 		return DROP_ESP_CRYPTO;
@@ -285,15 +310,24 @@ static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_jo
 	if (drop)
 		return drop;
 	count(&c->packets, 1);
-	count(&c->bytes, len);
+	count(&c->bytes, bytes);
 	if (atomic_load_explicit(&c->bytes, memory_order_relaxed) >= k->sa->hard_bytes)
 		atomic_store_explicit(&k->sa->expired, true, memory_order_relaxed);
 	if (k->sa->tunnel->dynamic)
 		tell_news(w, k);
+	return 0;
+}
+
+static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
+{
+	int drop = esp_accept(w, k, job, k->p->len);
+
+	if (drop)
+		return drop;
 	drop = k->sa->proto == SA_AH ? ah_finish_in(k) : esp_finish(k, job);
 	if (drop) {
 		if (drop != DROP_ESP_DUMMY)
-			count(&c->malformed, 1);
+			count(&k->sa->counters[w->index].malformed, 1);
 		return drop;
 	}
 	k->p->sa_in = k->sa->tunnel->index + 1;

@@ -155,23 +155,12 @@ static void udp_checksum6(const struct work *k)
 	put16(d + at + 6, folded ? folded : 0xffff);
 }
 
-static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
+void esp_fill(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t payload, uint8_t next, struct crypto_job *job)
 {
 	const struct sa *sa = k->sa;
-	uint32_t payload = sa->mode == SA_TUNNEL ? k->p->len : k->p->len - k->l.hdr_len;
-	uint32_t pad = (sa->block - (payload + 2) % sa->block) % sa->block;
-	uint32_t front = 8U + sa->iv_len, tail = pad + 2 + sa->icv_len;
-	uint8_t *esp, next;
-
-	uint32_t udp = k->path->udp ? UDP_HEADER : 0;
-	int drop = open_gap(w, k, front + udp, tail, &esp, &next);
-	if (drop)
-		return drop;
-	if (udp) {
-		write_udp(k, esp, udp + front + payload + tail);
-		esp += udp;
-	}
+	uint32_t pad = esp_padding(sa, payload), front = 8U + sa->iv_len;
 	uint8_t *end = esp + front + payload;
+
 	for (uint32_t i = 0; i < pad; i++)
 		end[i] = (uint8_t)(i + 1);
 	end[pad] = (uint8_t)pad;
@@ -180,6 +169,8 @@ static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job
 	put32(esp + 4, (uint32_t)k->seq);
 	write_iv(w, k, esp + 8, job);
 
+	job->key = sa->key;
+	job->encrypt = true;
 	job->base = esp;
 	job->cipher_off = front;
 	job->cipher_len = payload + pad + 2;
@@ -191,6 +182,24 @@ static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job
 		put32(end + pad + 2, (uint32_t)(k->seq >> 32));
 		job->hash_len += 4;
 	}
+}
+
+static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
+{
+	const struct sa *sa = k->sa;
+	uint32_t payload = sa->mode == SA_TUNNEL ? k->p->len : k->p->len - k->l.hdr_len;
+	uint32_t front = 8U + sa->iv_len, tail = esp_padding(sa, payload) + 2 + sa->icv_len;
+	uint8_t *esp, next;
+
+	uint32_t udp = k->path->udp ? UDP_HEADER : 0;
+	int drop = open_gap(w, k, front + udp, tail, &esp, &next);
+	if (drop)
+		return drop;
+	if (udp) {
+		write_udp(k, esp, udp + front + payload + tail);
+		esp += udp;
+	}
+	esp_fill(w, k, esp, payload, next, job);
 	return 0;
 }
 
@@ -251,8 +260,7 @@ static void finish(struct ipsec_worker *w, struct work *k, const struct crypto_j
 		atomic_store_explicit(&k->sa->expired, true, memory_order_relaxed);
 }
 
-/* The first of @n sequence numbers of @sa; 0 when it has no more. */
-static uint64_t take_numbers(struct sa *sa, unsigned n)
+uint64_t esp_numbers(struct sa *sa, unsigned n)
 {
 	if (atomic_load_explicit(&sa->exhausted, memory_order_relaxed))
 		return 0;
@@ -264,7 +272,7 @@ static unsigned add_run(
 {
 	bool usable = sa && atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed);
 	bool over = usable && atomic_load_explicit(&sa->expired, memory_order_relaxed);
-	uint64_t seq = usable && !over ? take_numbers(sa, n) : 0;
+	uint64_t seq = usable && !over ? esp_numbers(sa, n) : 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct work *k = &w->work[jobs];

@@ -55,6 +55,28 @@ int close_gap(struct work *k, uint32_t gap, uint32_t payload, uint8_t next);
 /* From esp_in.c. Infers the full number, and refuses one that was seen or is too old. */
 int check_number(struct ipsec_worker *w, struct work *k, uint32_t low);
 
+/* From esp_out.c. The first of @n sequence numbers of @sa; 0 when it has no more. */
+uint64_t esp_numbers(struct sa *sa, unsigned n);
+/* ESP around @payload bytes at @esp + header and IV: all but the ICV is written, and the job that makes it and
+ * encrypts. k->sa and k->seq are set. */
+void esp_fill(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t payload, uint8_t next, struct crypto_job *job);
+/* From esp_in.c. Each returns 0 or the reason to drop. k->p, k->l, k->encap are set; finds k->sa (@last is tried first). */
+int esp_find(struct ipsec_worker *w, struct work *k, uint8_t proto, uint32_t spi, struct sa **last);
+/* The job that opens the @left bytes of ESP at @esp. */
+int esp_open(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t left, struct crypto_job *job);
+/* What the job says; if it is good, the number is used up and the packet of @bytes counted. */
+int esp_accept(struct ipsec_worker *w, struct work *k, const struct crypto_job *job, uint32_t bytes);
+int esp_trailer(const struct crypto_job *job, uint32_t *ret_payload, uint8_t *ret_next);
+/* The length of the inner packet that is said to be in the @avail bytes at @d; 0: there is none.
+ * What follows it is padding for traffic flow confidentiality (RFC 4303 section 2.7). */
+uint32_t esp_inner_length(const uint8_t *d, uint32_t avail, uint8_t next);
+
+/* Before the two bytes of the trailer. */
+static inline uint32_t esp_padding(const struct sa *sa, uint32_t payload)
+{
+	return (sa->block - (payload + 2) % sa->block) % sa->block;
+}
+
 static inline void count(_Atomic uint64_t *c, uint64_t n)
 {
 	/* one writer: no locked instruction needed */
