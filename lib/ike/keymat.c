@@ -57,23 +57,30 @@ static int cipher_key(const struct ike_suite *s, const uint8_t *e, uint8_t *out)
 	return rc;
 }
 
-int ike_skeys_derive(const struct ike_suite *s, const struct ike_kex *x, struct ike_skeys *ret)
+int ike_skeys_expand(const struct ike_suite *s, const struct ike_kex *x, struct ike_skeys *k)
 {
-	struct ike_skeys k = {0};
-	int rc = skeyid(s, x, k.skeyid);
+	int rc = skeyid_x(s, x, k->skeyid, NULL, 0, k->d);
 
 	if (!rc)
-		rc = skeyid_x(s, x, k.skeyid, NULL, 0, k.d);
+		rc = skeyid_x(s, x, k->skeyid, k->d, 1, k->a);
 	if (!rc)
-		rc = skeyid_x(s, x, k.skeyid, k.d, 1, k.a);
+		rc = skeyid_x(s, x, k->skeyid, k->a, 2, k->e);
 	if (!rc)
-		rc = skeyid_x(s, x, k.skeyid, k.a, 2, k.e);
-	if (!rc)
-		rc = cipher_key(s, k.e, k.enc_key);
+		rc = cipher_key(s, k->e, k->enc_key);
 	if (rc)
-		ike_skeys_wipe(&k);
-	*ret = k;
-	ike_skeys_wipe(&k);
+		ike_skeys_wipe(k);
+	return rc;
+}
+
+int ike_skeys_derive(const struct ike_suite *s, const struct ike_kex *x, struct ike_skeys *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	int rc = skeyid(s, x, ret->skeyid);
+
+	if (!rc)
+		rc = ike_skeys_expand(s, x, ret);
+	if (rc)
+		ike_skeys_wipe(ret);
 	return rc;
 }
 

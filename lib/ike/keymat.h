@@ -25,6 +25,8 @@ struct ike_kex {
  * with ike_skeys_wipe. */
 int ike_skeys_derive(const struct ike_suite *s, const struct ike_kex *x, struct ike_skeys *ret);
 void ike_skeys_wipe(struct ike_skeys *k);
+/* The second half of it: all that follows from @k->skeyid. */
+int ike_skeys_expand(const struct ike_suite *s, const struct ike_kex *x, struct ike_skeys *k);
 
 /* HASH_I or HASH_R over the ID payload's body @id. prf_len bytes: the HASH payload, or what is
  * signed (RFC 2409 5.1). */
