@@ -70,6 +70,7 @@ static int cascade(struct ipsec_command *c, struct report *r, const char *parent
 	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
 	char after[16] = "";
 	m.stack = c->stack;
+	m.parent = (char *)parent;
 	do {
 		ProtobufCMessage *reply = NULL;
 		m.after = after[0] ? after : NULL;
@@ -78,8 +79,7 @@ static int cascade(struct ipsec_command *c, struct report *r, const char *parent
 			return rc;
 		const Ike__DynTunnelsReply *d = (const Ike__DynTunnelsReply *)reply;
 		for (size_t i = 0; i < d->n_tunnels; i++)
-			if (d->tunnels[i]->parent_id && !strcmp(d->tunnels[i]->parent_id, parent))
-				report_field(r, false, "AssociatedTunnelID", "%s", report_or(d->tunnels[i]->tunnel_id, ""));
+			report_field(r, false, "AssociatedTunnelID", "%s", report_or(d->tunnels[i]->tunnel_id, ""));
 		(void)snprintf(after, sizeof(after), "%s", d->next ? d->next : "");
 		protobuf_c_message_free_unpacked(reply, NULL);
 	} while (after[0]);

@@ -33,6 +33,11 @@ static bool wanted(const Ike__ListRequest *m, const char *id, const char *local_
 	return named && (!m->local_rule || !*m->local_rule || !strcmp(m->local_rule, local_rule));
 }
 
+static const struct ike_child_info *child_next(struct iked_stack *s, const Ike__ListRequest *m, const char *after)
+{
+	return m->parent && *m->parent ? ike_child_next_of(s->engine, m->parent, after) : ike_child_next(s->engine, after);
+}
+
 static const char *after_of(const Ike__ListRequest *m)
 {
 	return m->after && *m->after ? m->after : NULL;
@@ -110,7 +115,7 @@ static void on_dyn_tunnels(struct bus_call *call, const ProtobufCMessage *req)
 		return;
 	dyn_rows_init(&r, page(m));
 	(void)snprintf(at, sizeof(at), "%s", after_of(m) ? m->after : "");
-	while ((c = ike_child_next(s->engine, at[0] ? at : NULL))) {
+	while ((c = child_next(s, m, at[0] ? at : NULL))) {
 		bool want = wanted(m, c->child->tunnel_id, c->child->local_rule);
 		if (want && r.n == r.max) {
 			reply.next = at;

@@ -500,6 +500,29 @@ const struct ike_child_info *ike_child_next(struct ike *k, const char *after_id)
 	return t ? ike_child_fill(k, t) : NULL;
 }
 
+/* A number's generations, newest first: while one is renewed its tunnels hang on the older. */
+static struct tunnel *first_of(struct p1 *p, uint32_t number)
+{
+	for (; p; p = LIST_NEXT(p, by_number))
+		if (p->number == number && LIST_FIRST(&p->tunnels))
+			return LIST_FIRST(&p->tunnels);
+	return NULL;
+}
+
+const struct ike_child_info *ike_child_next_of(struct ike *k, const char *parent_id, const char *after_id)
+{
+	struct p1 *p = p1_by_id(k, parent_id);
+	struct tunnel *t = after_id ? ike_tunnel_find(k, after_id) : NULL;
+
+	if (!p || (after_id && (!t || !t->p1 || t->p1->number != p->number)))
+		return NULL;
+	if (!after_id)
+		t = first_of(p, p->number);
+	else
+		t = LIST_NEXT(t, of_p1) ? LIST_NEXT(t, of_p1) : first_of(LIST_NEXT(t->p1, by_number), p->number);
+	return t ? ike_child_fill(k, t) : NULL;
+}
+
 void ike_stats(const struct ike *k, struct ike_stats *ret)
 {
 	*ret = k->stats;

@@ -148,6 +148,7 @@ int ike_resume(struct ike *k, const struct ike_child *c, uint64_t now_us);
 /* Displays; borrowed until the next call into @k. NULL ends. */
 const struct ike_p1_info *ike_p1_next(struct ike *k, const char *after_id);
 const struct ike_child_info *ike_child_next(struct ike *k, const char *after_id);
+const struct ike_child_info *ike_child_next_of(struct ike *k, const char *parent_id, const char *after_id); /* those of one IKE tunnel */
 struct ike_stats { uint64_t in, out, malformed, replayed, retransmitted, cookie_refused, half_open_refused, auth_failed, no_proposal,
 	p1_up, p2_up, dpd_sent, decrypt_failed; uint32_t half_open, p1, children; };
 void ike_stats(const struct ike *k, struct ike_stats *ret);

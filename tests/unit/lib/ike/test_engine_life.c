@@ -491,6 +491,16 @@ START_TEST(policy_changes)
 }
 END_TEST
 
+/* How many dynamic tunnels an IKE tunnel has, each once. */
+static unsigned of_parent(struct pair *n, unsigned who, const char *parent)
+{
+	char at[16] = "";
+	unsigned count = 0;
+	for (const struct ike_child_info *c; count < 1000 && (c = ike_child_next_of(n->peer[who].k, parent, *at ? at : NULL)); count++)
+		memcpy(at, c->child->tunnel_id, sizeof(at));
+	return count;
+}
+
 START_TEST(many)
 {
 	/* One peer, many tunnels: /32s within the rule's networks. */
@@ -509,6 +519,17 @@ START_TEST(many)
 	ike_stats(n->peer[1].k, &st);
 	ck_assert_uint_eq(st.children, 40);
 	ck_assert_uint_eq(st.p1, 1);
+	ck_assert_uint_eq(of_parent(n, 1, "K1"), 40);
+	ck_assert_uint_eq(of_parent(n, 1, "K2"), 0);
+	ck_assert_uint_eq(of_parent(n, 1, "Y1"), 0);
+	/* While it is being renewed, too. */
+	n->cut_off = true;
+	ck_assert_int_eq(ike_refresh(n->peer[1].k, "K1", n->now), 0);
+	ck_assert_uint_eq(ike_p1_next(n->peer[1].k, NULL)->generation, 2);
+	ck_assert_uint_eq(of_parent(n, 1, "K1"), 40);
+	n->cut_off = false;
+	pair_pass(n, 10 * PAIR_SECOND);
+	ck_assert_uint_eq(of_parent(n, 1, "K1"), 40);
 	ck_assert_int_eq(ike_deactivate(n->peer[1].k, "K1", true, n->now), 0);
 	pair_pass(n, PAIR_SECOND);
 	ck_assert_uint_eq(there(&n->peer[0]) + there(&n->peer[1]), 0);
