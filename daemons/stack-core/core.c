@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static uint32_t nothing(void *arg, const char *vpn)
+/* Tunnels that the next configuration leaves alone. */
+static uint32_t staying(void *arg, const char *vpn)
 {
-	(void)arg;
-	(void)vpn;
-	return UINT32_MAX;
+	struct core *k = arg;
+	const struct tunnel *t = sadb_find(k->stack->sadb, vpn);
+
+	return t && t->stays ? t->index : UINT32_MAX;
 }
 
 static uint32_t tunnel_index(void *arg, const char *vpn)
@@ -34,19 +36,21 @@ static int install(struct core *k, const struct stack_conf *c, struct errbuf *e)
 {
 	struct filter_install profile = {.rules = c->profile.rules, .n = c->profile.n, .loaded = true, .logging = c->profile.logging,
 		.log_implicit = c->profile.log_implicit};
-	struct filter_install policy = {.rules = c->policy.rules, .n = c->policy.n, .loaded = c->policy.loaded,
+	struct filter_install policy = {.rules = c->policy.rules, .n = c->policy.n, .loaded = c->policy.loaded, .find = tunnel_index, .find_arg = k,
 		.logging = c->policy.logging, .predecap = c->policy.predecap, .discard_icmp = c->policy.discard_icmp};
 	int r = filter_install(k->stack->filters, FILTER_PROFILE, &profile, e);
 
 	return r < 0 ? r : filter_install(k->stack->filters, FILTER_POLICY, &policy, e);
 }
 
-/* Tunnel numbers may be given anew: while they are, rules that ask for a tunnel have none and drop. */
+/* Numbers of tunnels that go may be given to others: while they are, rules that ask for one of these have none and drop. What does
+ * not change carries traffic all the time. */
 int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e)
 {
 	struct stack *s = k->stack;
 
-	(void)filter_resolve(s->filters, nothing, k);
+	manual_mark(s->sadb, c->policy.tunnels, c->policy.n_tunnels);
+	(void)filter_resolve(s->filters, staying, k);
 	int r = manual_apply(s->sadb, c->policy.tunnels, c->policy.n_tunnels, e);
 	if (!r)
 		r = install(k, c, e);

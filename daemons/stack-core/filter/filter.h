@@ -163,6 +163,9 @@ struct filter_install {
 	bool logging; /* LOGENable / FilterLogging: without it no rule logs */
 	bool log_implicit;
 	bool discard_icmp; /* ImplicitDiscardAction ICMP */
+	/* Which tunnel a manual IPSEC rule means, as for filter_resolve; NULL: to be resolved later, it drops until then. */
+	uint32_t (*find)(void *arg, const char *vpn);
+	void *find_arg;
 	bool predecap; /* ESP and AH packets are filtered too before they are opened; the pipeline
 			  asks filter_predecap */
 };

@@ -88,6 +88,8 @@ static struct rule_set *rule_set_new(
 			source == FILTER_POLICY ? FILTER_POLICY_RULE : FILTER_PROFILE_RULE;
 		rule_init(r, &i->rules[k], kind, (uint64_t)(i->n - k) << 32);
 		r->log_on = r->log_on && i->logging;
+		if (i->find && r->spec.action == FILTER_IPSEC && !r->spec.anchor)
+			atomic_store_explicit(&r->tunnel, i->find(i->find_arg, r->spec.vpn) + 1, memory_order_relaxed);
 		filter_slot_take(fs, r);
 		classifier_add(&s->side[filter_side(r->spec.family, r->spec.inbound)], r);
 	}

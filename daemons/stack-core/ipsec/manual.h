@@ -17,6 +17,8 @@ struct manual_action {
 /* @node is an IpManVpnAction. 0, or -EINVAL with the error recorded at the place concerned
  * (conf_node_error). The caller cleanses *ret with secret_wipe. */
 int manual_build(struct conf_node *node, struct manual_action *ret);
+/* Sets .stays of every tunnel: manual_apply of these actions would leave it alone. */
+void manual_mark(struct sadb *db, const struct manual_action *actions, size_t n);
 /* Makes the manual tunnels of @db those of @actions: unchanged ones live on with their numbers,
  * others go, new ones come. All or nothing: on failure (@err) the database is as before. */
 int manual_apply(

@@ -139,6 +139,14 @@ static void keep(struct tunnel *t, const struct manual_action *a)
 	sadb_activate(t, a->active);
 }
 
+void manual_mark(struct sadb *db, const struct manual_action *actions, size_t n)
+{
+	for (struct tunnel *t = sadb_next(db, NULL); t; t = sadb_next(db, t)) {
+		const struct manual_action *a = is_manual(t) ? named(actions, n, t->name) : NULL;
+		t->stays = !is_manual(t) || (a && same(t, a));
+	}
+}
+
 int manual_apply(struct sadb *db, const struct manual_action *actions, size_t n, struct errbuf *err)
 {
 	struct plan *plan = xcalloc(n, sizeof(*plan));

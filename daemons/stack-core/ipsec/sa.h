@@ -122,6 +122,7 @@ struct tunnel {
 	atomic_bool active; /* an inactive one drops in both directions */
 	bool initial;	    /* active when it was added: an operator may have changed that since */
 	bool dynamic;
+	bool stays; /* control thread: see manual_mark */
 	/* control thread */
 	uint64_t refused;	 /* packets that it refused, as last told */
 	struct generation *gens; /* dynamic: newest first */

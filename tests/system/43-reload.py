@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""Reload under load: routes, filters, tunnels and intrusion detection of two stacks change again and again while TCP and pings go through
+their tunnel. Nothing is lost."""
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import rv
+
+PROFILE = """
+IPCONFIG IPSECURITY
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24
+INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24
+BEGINROUTES
+  ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
+{routes}
+ENDROUTES
+IPSECPOLICY 'stacks/{name}.policy'
+{ids}
+WORKERS 2
+"""
+KEYS = {1: "a1" * 20, 2: "b2" * 20}
+POLICY = """
+IpService all {{ Protocol all
+ Direction Bidirectional
+ Routing Either }}
+IpGenericFilterAction permit {{ IpFilterAction Permit }}
+IpGenericFilterAction deny {{ IpFilterAction Deny }}
+IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
+{tunnels}
+IpFilterPolicy {{
+{rules}
+}}
+"""
+TUNNEL = """
+IpManVpnAction {name} {{
+  LocalSecurityEndpointAddr 192.0.2.{me}
+  RemoteSecurityEndpointAddr {remote}
+  HowToEncap Tunnel
+  HowToEncrypt AES_GCM KeyLength 128
+  HowToAuth ESP NULL
+  EncryptInboundSa {spi_in} 0x{key_in}
+  EncryptOutboundSa {spi_out} 0x{key_out}
+}}
+"""
+RULE = """
+  IpFilterRule {name} {{ IpSourceAddr 10.{me}.0.0/24
+    IpDestAddr {dest}
+    IpServiceRef all
+    IpGenericFilterActionRef {action}
+    {vpn} }}
+"""
+NAMES = {1: "LEFT", 2: "RIGHT"}
+IDS = "IDSReportSet all { TypeActions LOG }\nIDSAction a { ActionType ATTACK discard\n IDSReportSetRef all }\n" \
+      "IDSRule r { ConditionType Attack\n IDSAttackCondition { AttackType MALFORMED_PACKET }\n IDSActionRef a }\n"
+
+
+def write(me, turn):
+    """What is asked of stack @me at its @turn-th reload: tunnels before and behind the one in use come and go, and so do rules."""
+    peer = 3 - me
+    tunnels, rules = "", ""
+    for i in range(turn % 3):
+        tunnels += TUNNEL.format(name="a%d" % i, me=me, remote="192.0.2.%d" % (10 + i), spi_in=2000 + i, spi_out=3000 + i,
+                                 key_in="%02x" % (16 + 4 * i + me) * 20, key_out="%02x" % (64 + 4 * i + me) * 20)
+        rules += RULE.format(name="ra%d" % i, me=me, dest="10.9.%d.0/24" % i, action="ipsec", vpn="IpManVpnActionRef a%d" % i)
+    for i in range(turn % 4 * 20):
+        rules += RULE.format(name="no%d" % i, me=me, dest="10.8.%d.0/24" % i, action="deny", vpn="")
+    tunnels += TUNNEL.format(name="gcm", me=me, remote="192.0.2.%d" % peer, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me], key_out=KEYS[peer])
+    rules += RULE.format(name="four", me=me, dest="10.%d.0.0/24" % peer, action="ipsec", vpn="IpManVpnActionRef gcm")
+    routes = "\n".join("  ROUTE 10.7.%d.0/24 192.0.2.%d WIRE" % (i, peer) for i in range(turn % 5 * 10))
+    rv.write("stacks/%s.policy" % NAMES[me], POLICY.format(tunnels=tunnels, rules=rules))
+    rv.write("stacks/%s.profile" % NAMES[me], PROFILE.format(me=me, peer=peer, name=NAMES[me], routes=routes,
+                                                            ids="IDSPOLICY 'stacks/ids.policy'" if turn % 2 else ""))
+
+
+def ctl(me, *args):
+    return rv.run("stackctl", "-p", NAMES[me], "--json", *args)
+
+
+def drops(me):
+    p = ctl(me, "counters")
+    return {c["name"]: int(c.get("packets", 0)) for c in json.loads(p.stdout)["counters"] if c.get("drop")} if p.returncode == 0 else {}
+
+
+net = rv.Net("rvrel")
+ns = {1: net.ns("left"), 2: net.ns("right")}
+net.veth(ns[1], "wire0", ns[2], "wire0")
+rv.Daemon.tun()
+rv.run("safctl", "--init")
+rv.saf_base(NAMES.values())
+rv.write("stacks/ids.policy", IDS)
+for name in NAMES.values():
+    for what in ("LINKS", "COUNTERS", "ROUTES"):
+        rv.permit("EZB.NETSTAT.{sysname}.%s.%s" % (name, what), "IBMUSER")
+    rv.permit("EZB.IPSECCMD.{sysname}.%s.DISPLAY" % name, "IBMUSER")
+    rv.permit("EZB.NETMGMT.{sysname}.%s.EVENTS" % name, "IBMUSER")
+for me in ns:
+    write(me, 0)
+daemons = {me: rv.Daemon("stack-core", NAMES[me], ns=ns[me]) for me in ns}
+events = {me: rv.Subscriber("stack-core@" + NAMES[me], "stack.conf.") for me in ns}
+server = rv.Process(["iperf3", "-s", "-1", "-B", "10.2.0.1"], ns=ns[2]).start()
+rv.check("the tunnel carries pings", rv.until(lambda: rv.run("ping", "-n", "-c", "1", "-W", "1", "10.2.0.1", ns=ns[1]).returncode == 0, 20))
+time.sleep(0.5)
+before = {me: drops(me) for me in ns}
+# A rate far below what the path carries: what is lost is lost by a reload.
+client = subprocess.Popen(rv.in_ns(ns[1]) + ["iperf3", "-c", "10.2.0.1", "-t", "10", "-i", "1", "-b", "40M", "-J"], stdout=subprocess.PIPE, text=True)
+flood = subprocess.Popen(rv.in_ns(ns[1]) + ["ping", "-n", "-q", "-i", "0.004", "-w", "9", "-W", "3", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
+start, turn, loaded = time.monotonic(), 0, 0
+while time.monotonic() - start < 8.5:
+    turn += 1
+    for me in ns:
+        write(me, turn)
+        daemons[me].reload()
+    for me in ns:
+        e = events[me].next(10)
+        loaded += bool(e) and e[0] == "stack.conf.loaded"
+    time.sleep(0.05)
+out, _ = flood.communicate(timeout=30)
+m = re.search(r"(\d+) packets transmitted, (\d+) received", out)
+rv.check("both stacks took %d configurations" % turn, loaded == 2 * turn and turn >= 10, "%d of %d" % (loaded, 2 * turn))
+rv.check("not one of %s pings was lost" % (m.group(1) if m else "?"), m and m.group(1) == m.group(2) and int(m.group(1)) > 500, out)
+out, _ = client.communicate(timeout=30)
+report = json.loads(out)
+rv.check("the TCP connection went on", "error" not in report and all(i["sum"]["bytes"] > 0 for i in report.get("intervals", [])), out[-600:])
+rate = report.get("end", {}).get("sum_received", {}).get("bits_per_second", 0)
+rv.check("at its rate", rate > 30e6, rate)
+for me in ns:
+    lost = {k: v - before[me].get(k, 0) for k, v in drops(me).items() if v > before[me].get(k, 0)}
+    rv.check("%s dropped nothing but what no rule speaks of" % NAMES[me],
+             not [k for k in lost if k.startswith(("ESP", "FILTER_NO_TUNNEL", "FILTER_TUNNEL", "FILTER_CLEAR", "IP_NO_ROUTE"))], lost)
+
+# --- what a reload may not do ---
+write(1, 1)
+with open(rv.path("etc/ravelin/stacks/LEFT.profile"), "a") as f:
+    f.write("NONSENSE\n")
+daemons[1].reload()
+e = events[1].next(10)
+rv.check("a bad file is refused", e and e[0] == "stack.conf.rejected", e)
+rv.check("and the stack goes on", rv.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", "10.2.0.1", ns=ns[1]).returncode == 0)
+for me in ns:
+    rv.check("%s ends in order" % NAMES[me], daemons[me].stop() == 0, daemons[me].output()[-1000:])
+sys.exit(rv.finish())
