@@ -1,55 +1,48 @@
 /* defmgrctl: defmgrD's own tool, for people and programs. Operands of add and update are spelled as in ipsec -F. */
+#include "cli/defmgrctl/ctl.h"
 #include "cli/ipsec/command.h"
 #include "lib/base/xalloc.h"
-#include "lib/bus/bus.h"
 #include "lib/daemon/metrics.h"
 #include "proto/common.pb-c.h"
 #include <inttypes.h>
 #include <time.h>
 
-enum { DONE = 0, FAILED = 1, USAGE = 2, NOT_AUTHORIZED = 3, DEADLINE_MS = 10000 };
-
 static const char usage[] = "defmgrctl [-p STACK | -G] [--json] COMMAND\n"
-			    "  list [NAME ...]                 filters, newest first\n"
-			    "  add NAME [OPERAND VALUE ...]    operands as in ipsec -F add\n"
+			    "  list [NAME ...]                 filters, newest first; --tag TAG, --rule RULE: only those\n"
+			    "  add NAME [OPERAND VALUE ...]    operands as in ipsec -F add; --replace: one of that name may be there\n"
+			    "  add --tag TAG srcip ADDRESS ... named by tag and source\n"
 			    "  update NAME OPERAND VALUE ...   mode, log, loglimit, lifetime\n"
-			    "  delete NAME ... | --all\n"
+			    "  delete NAME ... | --all | --tag TAG ADDRESS ... | --tag TAG --all\n"
+			    "  check                           whether defmgrD answers and the stack is one of its own\n"
+			    "  rules [NAME]                    DmDefenceRules and what came of them\n"
+			    "  watch [--every SECONDS]         a line an event; and what matched meanwhile\n"
 			    "  stacks                          the stacks and what they hold\n"
 			    "  stats [--openmetrics]           counters of defmgrD\n"
 			    "  force-inactive STACK            drop all filters of a stack until the next refresh\n"
 			    "  --help | --version\n"
 			    "Exit status: 0 done, 1 failed, 2 usage, 3 not authorised\n";
 
-struct ctl {
-	struct bus_client *client;
-	char stack[9];
-	bool global, json, openmetrics, all;
-	const char **words; /* what is no option, NULL-terminated */
-	int nwords;
-};
-
-static int complain(const char *text)
+int ctl_complain(const char *text)
 {
 	(void)fprintf(stderr, "defmgrctl: %s\n", text);
 	return USAGE;
 }
 
-static int call(struct ctl *c, const char *method, const ProtobufCMessage *m, const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret)
+int ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *m, const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret)
 {
 	struct errbuf e = {""};
 	enum bus_code code = bus_client_call_sync(c->client, method, m, d, DEADLINE_MS, ret, &e);
 	if (code == BUS_OK)
 		return DONE;
-	(void)complain(e.text);
+	(void)ctl_complain(e.text);
 	return code == BUS_NOT_AUTHORIZED ? NOT_AUTHORIZED : code == BUS_INVALID ? USAGE : FAILED;
 }
 
-/* The call, and its answer as JSON or as "NAME: done" lines by @text. */
-static int call_print(struct ctl *c, const char *method, const ProtobufCMessage *m, const ProtobufCMessageDescriptor *d,
+int ctl_call_print(struct ctl *c, const char *method, const ProtobufCMessage *m, const ProtobufCMessageDescriptor *d,
 	void (*text)(const struct ctl *c, const ProtobufCMessage *reply))
 {
 	ProtobufCMessage *reply = NULL;
-	int rc = call(c, method, m, d, &reply);
+	int rc = ctl_call(c, method, m, d, &reply);
 	if (rc)
 		return rc;
 	if (c->json) {
@@ -65,13 +58,20 @@ static int call_print(struct ctl *c, const char *method, const ProtobufCMessage 
 	return DONE;
 }
 
+void ctl_time(uint64_t us, char out[32])
+{
+	time_t s = (time_t)(us / 1000000);
+	struct tm tm;
+	(void)strftime(out, 32, "%Y-%m-%d %H:%M:%S", gmtime_r(&s, &tm));
+}
+
 static int need_stack(struct ctl *c)
 {
 	if (c->stack[0] || c->global)
 		return DONE;
 	Common__Empty m = COMMON__EMPTY__INIT;
 	ProtobufCMessage *reply = NULL;
-	int rc = call(c, "defmgr.DefaultStack", &m.base, &defmgr__stack_reply__descriptor, &reply);
+	int rc = ctl_call(c, "defmgr.DefaultStack", &m.base, &defmgr__stack_reply__descriptor, &reply);
 	if (rc)
 		return rc;
 	const char *name = ((const Defmgr__StackReply *)reply)->stack;
@@ -91,6 +91,8 @@ static void text_added(const struct ctl *c, const ProtobufCMessage *reply)
 	const Defmgr__AddReply *r = (const Defmgr__AddReply *)reply;
 	(void)c;
 	(void)printf("added: %u\n", r->added);
+	if (r->updated || r->unchanged)
+		(void)printf("updated: %u\nunchanged: %u\n", r->updated, r->unchanged);
 	text_pending(r->n_pending, r->pending);
 }
 
@@ -105,16 +107,17 @@ static void text_changed(const struct ctl *c, const ProtobufCMessage *reply)
 static int operands(struct ctl *c, Defmgr__Filter *f)
 {
 	struct errbuf e;
-	for (const char **w = c->words + 2; *w;) {
+	bool named = !c->tag;
+	for (const char **w = c->words + 1 + named; *w;) {
 		int n = ipsec_operand((const char *const *)w, f, &e);
 		if (n <= 0) {
 			if (!n)
 				(void)err_set(&e, EINVAL, "found '%.40s'; allowed: an operand of ipsec -F add", *w);
-			return complain(e.text);
+			return ctl_complain(e.text);
 		}
 		w += n;
 	}
-	f->name = (char *)c->words[1];
+	f->name = named ? (char *)c->words[1] : NULL;
 	return DONE;
 }
 
@@ -123,14 +126,16 @@ static int do_add(struct ctl *c)
 	Defmgr__Filter f = DEFMGR__FILTER__INIT, *filters[] = {&f};
 	Defmgr__AddRequest m = DEFMGR__ADD_REQUEST__INIT;
 	if (c->nwords < 2)
-		return complain("add: no name; allowed: add NAME [OPERAND VALUE ...]");
+		return ctl_complain("add: no name; allowed: add NAME [OPERAND VALUE ...], add --tag TAG srcip ADDRESS [OPERAND VALUE ...]");
 	int rc = operands(c, &f);
 	if (rc)
 		return rc;
 	m.stack = c->global ? NULL : c->stack;
 	m.n_filters = 1;
 	m.filters = filters;
-	return call_print(c, c->global ? "defmgr.AddGlobal" : "defmgr.Add", &m.base, &defmgr__add_reply__descriptor, text_added);
+	m.has_replace = m.replace = c->replace;
+	m.tag = (char *)c->tag;
+	return ctl_call_print(c, c->global ? "defmgr.AddGlobal" : "defmgr.Add", &m.base, &defmgr__add_reply__descriptor, text_added);
 }
 
 static int do_update(struct ctl *c)
@@ -138,13 +143,13 @@ static int do_update(struct ctl *c)
 	Defmgr__Filter f = DEFMGR__FILTER__INIT;
 	Defmgr__UpdateRequest m = DEFMGR__UPDATE_REQUEST__INIT;
 	if (c->nwords < 2)
-		return complain("update: no name; allowed: update NAME OPERAND VALUE ...");
+		return ctl_complain("update: no name; allowed: update NAME OPERAND VALUE ...");
 	int rc = operands(c, &f);
 	if (rc)
 		return rc;
 	if (f.source || f.destination || f.protocol || f.has_source_port_low || f.has_dest_port_low || f.has_type || f.has_code ||
 		f.has_direction || f.has_routing || f.has_fragments_only || f.has_secclass)
-		return complain("update: allowed: mode, log, loglimit, lifetime");
+		return ctl_complain("update: allowed: mode, log, loglimit, lifetime");
 	m.stack = c->global ? NULL : c->stack;
 	m.name = f.name;
 	m.has_mode = f.has_mode;
@@ -155,7 +160,7 @@ static int do_update(struct ctl *c)
 	m.loglimit = f.loglimit;
 	m.has_lifetime_min = f.has_lifetime_min;
 	m.lifetime_min = f.lifetime_min;
-	return call_print(c, c->global ? "defmgr.UpdateGlobal" : "defmgr.Update", &m.base, &defmgr__change_reply__descriptor,
+	return ctl_call_print(c, c->global ? "defmgr.UpdateGlobal" : "defmgr.Update", &m.base, &defmgr__change_reply__descriptor,
 		text_changed);
 }
 
@@ -163,10 +168,11 @@ static int do_delete(struct ctl *c)
 {
 	Defmgr__DeleteRequest m = DEFMGR__DELETE_REQUEST__INIT;
 	m.stack = c->global ? NULL : c->stack;
-	m.n_names = (size_t)(c->nwords - 1);
-	m.names = (char **)c->words + 1;
+	m.tag = (char *)c->tag;
+	*(c->tag ? &m.n_sources : &m.n_names) = (size_t)(c->nwords - 1);
+	*(c->tag ? &m.sources : &m.names) = (char **)c->words + 1;
 	m.has_all = m.all = c->all;
-	return call_print(c, c->global ? "defmgr.DeleteGlobal" : "defmgr.Delete", &m.base, &defmgr__change_reply__descriptor,
+	return ctl_call_print(c, c->global ? "defmgr.DeleteGlobal" : "defmgr.Delete", &m.base, &defmgr__change_reply__descriptor,
 		text_changed);
 }
 
@@ -180,6 +186,8 @@ static void list_one(const Defmgr__Filter *f)
 		f->global ? "global" : "stack", left, f->user ? f->user : "");
 	if (f->has_matches)
 		(void)printf("\t%" PRIu64 " matches", f->matches);
+	if (f->rule)
+		(void)printf("\trule %s: %s (%u)", f->rule, f->event, f->events);
 	(void)putchar('\n');
 }
 
@@ -192,11 +200,13 @@ static int do_list(struct ctl *c)
 	m.names = (char **)c->words + 1;
 	m.has_limit = true;
 	m.limit = 1000;
+	m.tag = (char *)c->tag;
+	m.rule = (char *)c->rule;
 	json_init(&j);
 	json_open(&j, '[');
 	do {
 		ProtobufCMessage *reply = NULL;
-		int rc = call(c, c->global ? "defmgr.ListGlobal" : "defmgr.List", &m.base, &defmgr__list_reply__descriptor, &reply);
+		int rc = ctl_call(c, c->global ? "defmgr.ListGlobal" : "defmgr.List", &m.base, &defmgr__list_reply__descriptor, &reply);
 		if (rc) {
 			json_fini(&j);
 			return rc;
@@ -232,7 +242,7 @@ static void text_stacks(const struct ctl *c, const ProtobufCMessage *reply)
 static int do_stacks(struct ctl *c)
 {
 	Common__Empty m = COMMON__EMPTY__INIT;
-	return call_print(c, "defmgr.Stacks", &m.base, &defmgr__stacks_reply__descriptor, text_stacks);
+	return ctl_call_print(c, "defmgr.Stacks", &m.base, &defmgr__stacks_reply__descriptor, text_stacks);
 }
 
 static void text_stats(const struct ctl *c, const ProtobufCMessage *reply)
@@ -249,24 +259,57 @@ static void text_stats(const struct ctl *c, const ProtobufCMessage *reply)
 static int do_stats(struct ctl *c)
 {
 	Common__Empty m = COMMON__EMPTY__INIT;
-	return call_print(c, "common.Stats", &m.base, &common__stats_reply__descriptor, text_stats);
+	return ctl_call_print(c, "common.Stats", &m.base, &common__stats_reply__descriptor, text_stats);
 }
 
 static int do_force_inactive(struct ctl *c)
 {
 	Defmgr__ForceInactiveRequest m = DEFMGR__FORCE_INACTIVE_REQUEST__INIT;
 	if (c->nwords != 2)
-		return complain("force-inactive: allowed: force-inactive STACK");
+		return ctl_complain("force-inactive: allowed: force-inactive STACK");
 	m.stack = (char *)c->words[1];
-	return call_print(c, "defmgr.ForceInactive", &m.base, &defmgr__change_reply__descriptor, text_changed);
+	return ctl_call_print(c, "defmgr.ForceInactive", &m.base, &defmgr__change_reply__descriptor, text_changed);
+}
+
+static void text_check(const struct ctl *c, const ProtobufCMessage *reply)
+{
+	const Defmgr__ListReply *r = (const Defmgr__ListReply *)reply;
+	(void)printf("defmgrD answers; %s is %s for defensive filters\n", c->stack, r->mode);
+}
+
+static int do_check(struct ctl *c)
+{
+	Defmgr__ListRequest m = DEFMGR__LIST_REQUEST__INIT;
+	if (c->global)
+		return ctl_complain("check: allowed: -p");
+	m.stack = c->stack;
+	m.has_limit = m.has_brief = m.brief = true;
+	m.limit = 1;
+	return ctl_call_print(c, "defmgr.List", &m.base, &defmgr__list_reply__descriptor, text_check);
 }
 
 static const struct {
 	const char *name;
 	int (*run)(struct ctl *c);
 	bool stack; /* goes to a stack or to the globals */
-} commands[] = {{"list", do_list, true}, {"add", do_add, true}, {"update", do_update, true}, {"delete", do_delete, true},
+} commands[] = {{"list", do_list, true}, {"add", do_add, true}, {"update", do_update, true}, {"delete", do_delete, true}, {"check", do_check, true}, {"watch", ctl_watch, true}, {"rules", ctl_rules, false},
 	{"stacks", do_stacks, false}, {"stats", do_stats, false}, {"force-inactive", do_force_inactive, false}};
+
+/* The value of an option, or an error was told. */
+static const char *value_of(char **argv, int argc, int *i)
+{
+	if (++*i < argc)
+		return argv[*i];
+	(void)fprintf(stderr, "defmgrctl: %s: a value is missing\n", argv[argc - 1]);
+	return NULL;
+}
+
+static int every(struct ctl *c, const char *text)
+{
+	size_t n = strspn(text, "0123456789");
+	c->every_s = n && n < 6 && !text[n] ? (unsigned)atoi(text) : 0;
+	return c->every_s ? DONE : ctl_complain("--every: allowed: 1-99999 seconds");
+}
 
 /* Options anywhere; the rest into c->words. */
 static int options(struct ctl *c, int argc, char **argv)
@@ -282,16 +325,24 @@ static int options(struct ctl *c, int argc, char **argv)
 			c->openmetrics = true;
 		else if (!strcmp(a, "--all"))
 			c->all = true;
-		else if (!strcmp(a, "-p") || !strcmp(a, "--stack")) {
+		else if (!strcmp(a, "--replace"))
+			c->replace = true;
+		else if (!strcmp(a, "--tag") || !strcmp(a, "--rule") || !strcmp(a, "--every")) {
+			const char *v = value_of(argv, argc, &i);
+			if (!v || (a[2] == 'e' && every(c, v)))
+				return USAGE;
+			if (a[2] != 'e')
+				*(a[2] == 't' ? &c->tag : &c->rule) = v;
+		} else if (!strcmp(a, "-p") || !strcmp(a, "--stack")) {
 			if (ipsec_stack_name(++i < argc ? argv[i] : "", c->stack, &e))
-				return complain(e.text);
+				return ctl_complain(e.text);
 		} else if (a[0] == '-') {
-			(void)err_set(&e, EINVAL, "found '%.40s'; allowed: -p, -G, --json, --all, --openmetrics", a);
-			return complain(e.text);
+			(void)err_set(&e, EINVAL, "found '%.40s'; allowed: -p, -G, --json, --all, --openmetrics, --replace, --tag, --rule, --every", a);
+			return ctl_complain(e.text);
 		} else
 			c->words[c->nwords++] = a;
 	}
-	return c->global && c->stack[0] ? complain("-p and -G: found both; allowed: one of them") : DONE;
+	return c->global && c->stack[0] ? ctl_complain("-p and -G: found both; allowed: one of them") : DONE;
 }
 
 static int run(struct ctl *c)

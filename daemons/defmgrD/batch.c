@@ -19,13 +19,14 @@ struct batch *batch_open(struct defmgr *dm)
 	return b;
 }
 
-struct request *batch_request(struct batch *b, struct bus_call *call, enum op_kind kind, struct dm_stack *s)
+struct request *batch_request(struct batch *b, struct bus_call *call, enum op_kind kind, struct dm_stack *s, const char *user)
 {
 	struct request *r = xnew(struct request);
 	r->call = call;
 	r->kind = kind;
 	r->stack = s;
 	r->global = !s;
+	(void)snprintf(r->user, sizeof(r->user), "%s", user);
 	*b->last = r;
 	b->last = &r->next;
 	return r;
@@ -130,8 +131,12 @@ static void fail_batch(struct batch *b)
 		undo_one(dm, &b->ops[--b->nops]);
 	dm->counters.commit_failures++;
 	log_error("filters could not be stored", "error", store_error(dm->store));
-	for (struct request *r = b->first; r; r = r->next)
-		bus_fail(r->call, BUS_INTERNAL, "the filters could not be stored; nothing was changed");
+	for (struct request *r = b->first; r; r = r->next) {
+		if (r->call)
+			bus_fail(r->call, BUS_INTERNAL, "the filters could not be stored; nothing was changed");
+		else
+			dm_rules_done(dm, r, false, "the filter could not be stored");
+	}
 	for (unsigned i = 0; i < dm->nstacks; i++)
 		if (told & 1u << dm->stacks[i]->index && dm->stacks[i]->running)
 			dm_stack_install(dm->stacks[i]);
@@ -152,12 +157,19 @@ static size_t stack_names(struct defmgr *dm, uint32_t mask, char *out[DM_STACKS_
 static void answer(struct batch *b, struct request *r)
 {
 	char *installed[DM_STACKS_MAX], *pending[DM_STACKS_MAX];
+	if (!r->call) {
+		dm_rules_done(b->dm, r, true, NULL);
+		return;
+	}
 	uint32_t late = r->stacks & (b->pending | b->refused);
 	size_t npending = stack_names(b->dm, late, pending), ninstalled = stack_names(b->dm, r->stacks & ~late, installed);
 	if (r->kind == OP_ADD) {
 		Defmgr__AddReply m = DEFMGR__ADD_REPLY__INIT;
 		m.has_added = true;
 		m.added = r->changed;
+		m.has_updated = m.has_unchanged = r->updated || r->unchanged;
+		m.updated = r->updated;
+		m.unchanged = r->unchanged;
 		m.n_stacks = ninstalled;
 		m.stacks = installed;
 		m.n_pending = npending;
@@ -202,7 +214,7 @@ static void publish(struct batch *b)
 		/* of a global command the global filter tells; its copies would only repeat it */
 		if (op->request->global && op->stack)
 			continue;
-		dm_filter_event(b->dm, op->stack, op->filter, messages[op->kind]);
+		dm_filter_event(b->dm, op->stack, op->filter, messages[op->kind], op->request->user);
 	}
 }
 
@@ -213,13 +225,17 @@ static void finish(struct batch *b)
 	for (struct request *r = b->first; r; r = r->next) {
 		if (r->kind == OP_ADD && !r->global && b->refused & r->stacks) {
 			b->dm->counters.refused++;
-			bus_fail(r->call, BUS_CONFLICT, "stack %s refused the filters: %s", r->stack->conf.name, b->why);
+			if (r->call)
+				bus_fail(r->call, BUS_CONFLICT, "stack %s refused the filters: %s", r->stack->conf.name, b->why);
+			else
+				dm_rules_done(b->dm, r, false, b->why);
 			continue;
 		}
 		uint64_t *counter = r->kind == OP_ADD ? &b->dm->counters.added :
 			r->kind == OP_UPDATE	      ? &b->dm->counters.updated :
 							&b->dm->counters.deleted;
 		*counter += r->changed;
+		b->dm->counters.updated += r->updated;
 		answer(b, r);
 	}
 	publish(b);

@@ -41,6 +41,8 @@ static const struct conf_stmt stmts[] = {
 	{"DmConfig", NULL, dm_children, NULL, CONF_BLOCK | CONF_ONCE, "the daemon itself"},
 	{"DmStackConfig", stack_ops, stack_children, NULL, CONF_BLOCK | CONF_ANYNUMBER,
 		"a stack that takes defensive filters; the first one is the default stack"},
+	{"DmDefenceRule", dm_rule_ops, dm_rule_children, NULL, CONF_BLOCK | CONF_ANYNUMBER,
+		"detections of the stacks that become filters by themselves, up to 32 rules"},
 	{NULL}};
 const struct conf_spec dm_conf_spec = {"dmd.conf", CONF_POLICY, stmts};
 
@@ -117,7 +119,9 @@ int dm_conf_build(struct conf *conf, const char *instance, void **ret_built)
 	c->log_level = 7;
 	(void)snprintf(c->directory, sizeof(c->directory), "%s", path_make(path, "/var/lib/ravelin/defmgrD"));
 	for (struct conf_node *n = conf_root(conf); n; n = n->next)
-		if (!strcmp(n->stmt->name, "DmConfig") ? build_dm(n, c) : build_stack(n, c))
+		if (!strcmp(n->stmt->name, "DmConfig")	      ? build_dm(n, c) :
+			!strcmp(n->stmt->name, "DmStackConfig") ? build_stack(n, c) :
+								  dm_rule_build(n, c))
 			rc = -EINVAL;
 	if (rc) {
 		free(c);

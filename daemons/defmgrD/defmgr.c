@@ -48,7 +48,7 @@ struct dm_stack *dm_stack_find(struct defmgr *dm, const char *name)
 	return NULL;
 }
 
-void dm_filter_event(struct defmgr *dm, const struct dm_stack *s, const struct filter *f, enum filter_message msg)
+void dm_filter_event(struct defmgr *dm, const struct dm_stack *s, const struct filter *f, enum filter_message msg, const char *by)
 {
 	static const char *const topics[] = {
 		"defmgr.filter.added", "defmgr.filter.updated", "defmgr.filter.deleted", "defmgr.filter.expired"};
@@ -56,6 +56,7 @@ void dm_filter_event(struct defmgr *dm, const struct dm_stack *s, const struct f
 	Defmgr__FilterEvent m = DEFMGR__FILTER_EVENT__INIT;
 	filter_view(f, FILTER_PARTS_MAX, s ? s->conf.name : NULL, &v);
 	m.filter = &v.msg;
+	m.by = (char *)by;
 	bus_publish(dm->daemon->bus, topics[msg - FILTER_ADDED], &m.base);
 	if (!dm_logs(dm, DM_LOG_FILTERS))
 		return;
@@ -96,10 +97,12 @@ static int dm_start(struct daemon *d, void *built, struct errbuf *e)
 		return rc;
 	dm->expiry = loop_timer_new(d->loop, dm_expire, dm);
 	dm->tick = loop_timer_new(d->loop, dm_stacks_tick, dm);
+	dm->rules_due = loop_timer_new(d->loop, dm_rules_flush, dm);
+	dm_rules_set(dm);
 	dm_expiry_arm(dm);
 	dm_stacks_tick(dm);
 	log_notice("EZD1622I DEFENSE MANAGER DAEMON CONFIGURATION PROCESSING IS COMPLETE", "stacks", log_u64(dm->nstacks), "directory",
-		dm->conf->directory);
+		dm->conf->directory, "rules", log_u64(dm->conf->nrules));
 	return 0;
 }
 
@@ -181,9 +184,11 @@ static int dm_reload(struct daemon *d, void *built, struct errbuf *e)
 		if (old[i])
 			dm_stack_retire(old[i]);
 	add_new_stacks(dm);
+	dm_rules_set(dm);
 	dm_expiry_arm(dm);
 	dm_stacks_tick(dm);
-	log_notice("EZD1622I DEFENSE MANAGER DAEMON CONFIGURATION PROCESSING IS COMPLETE", "stacks", log_u64(dm->nstacks));
+	log_notice("EZD1622I DEFENSE MANAGER DAEMON CONFIGURATION PROCESSING IS COMPLETE", "stacks", log_u64(dm->nstacks), "rules",
+		log_u64(dm->conf->nrules));
 	return 0;
 }
 
@@ -204,7 +209,9 @@ static void dm_stop(struct daemon *d)
 	if (dm->tick) {
 		loop_timer_free(dm->expiry);
 		loop_timer_free(dm->tick);
+		loop_timer_free(dm->rules_due);
 	}
+	dm_rules_free(dm);
 	store_close(dm->store);
 	free(dm->conf);
 	dm->store = NULL;
@@ -236,6 +243,7 @@ static void dm_stats(struct daemon *d, daemon_stat_fn fn, void *arg)
 	fn(arg, "defmgr_installs_total", "complete installations into a stack", c->installs);
 	fn(arg, "defmgr_pushes_total", "changes sent to a stack", c->pushes);
 	fn(arg, "defmgr_push_failures_total", "changes that a stack refused", c->push_failures);
+	dm_rules_stats(dm, fn, arg);
 }
 
 const struct daemon_spec dm_spec = {

@@ -60,7 +60,7 @@ void dm_expire(void *arg)
 		log_error("expired filters could not be deleted from the disk", "error", store_error(dm->store));
 	for (unsigned i = 0; i < n; i++) {
 		dm->counters.expired++;
-		dm_filter_event(dm, of[i], gone[i], FILTER_EXPIRED);
+		dm_filter_event(dm, of[i], gone[i], FILTER_EXPIRED, NULL);
 		filter_unref(gone[i]);
 	}
 	dm_expiry_arm(dm);

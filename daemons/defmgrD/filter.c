@@ -1,4 +1,5 @@
 #include "daemons/defmgrD/filter.h"
+#include "lib/base/xalloc.h"
 #include <ctype.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -367,6 +368,12 @@ static void view_common(const struct filter *f, Defmgr__Filter *m)
 	m->added_us = f->added_us;
 	m->updated_us = f->updated_us;
 	m->expires_us = f->expires_us;
+	if (f->origin) {
+		m->rule = f->origin->rule;
+		m->event = f->origin->event;
+		m->has_events = true;
+		m->events = f->origin->events;
+	}
 }
 
 void filter_view(const struct filter *f, unsigned part, const char *stack, struct filter_view *out)
@@ -411,6 +418,12 @@ int filter_from_stored(const Defmgr__Filter *m, struct filter *ret, struct errbu
 	f.expires_us = m->expires_us;
 	if (m->user)
 		memcpy(f.user, m->user, strlen(m->user));
+	if (m->rule) {
+		f.origin = xnew(struct filter_origin);
+		(void)snprintf(f.origin->rule, sizeof(f.origin->rule), "%s", m->rule);
+		(void)snprintf(f.origin->event, sizeof(f.origin->event), "%s", m->event ? m->event : "");
+		f.origin->events = m->events;
+	}
 	*ret = f;
 	return 0;
 }

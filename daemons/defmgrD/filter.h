@@ -23,7 +23,14 @@ enum {
 	FILTER_LIFETIME_DEFAULT = 30,
 	FILTER_LOGLIMIT_MAX = 9999,
 	FILTER_LOG_TEXT_MAX = 640,
+	FILTER_EVENT_MAX = 96,
 	FILTER_ANY = -1,
+};
+
+/* Of a filter that a DmDefenceRule made. */
+struct filter_origin {
+	char rule[FILTER_NAME_MAX + 1], event[FILTER_EVENT_MAX]; /* event: the latest */
+	uint32_t events;
 };
 
 struct filter {
@@ -44,9 +51,10 @@ struct filter {
 	uint64_t added_us, updated_us, expires_us;
 	bool global; /* the global one itself, or a stack's copy of it */
 	uint64_t id; /* grows with time: newest first is highest first */
+	struct filter_origin *origin; /* its own; NULL: somebody asked for it */
 
 	/* kept by table.c */
-	struct filter *hash_next, *newer, *older;
+	struct filter *hash_next, *newer, *older, *origin_newer, *origin_older;
 	uint32_t heap_pos; /* in the expiry heap, from 1; 0: not in one */
 	bool dead;	   /* removed from its table; lives on while a batch refers to it */
 	uint32_t refs;	   /* batch operations that refer to it */
@@ -92,12 +100,20 @@ static inline uint64_t filter_part_id(const struct filter *f, unsigned part)
 /* Part @part as a person sees it; @part FILTER_PARTS_MAX: the filter as it was asked for. */
 void filter_view(const struct filter *f, unsigned part, const char *stack, struct filter_view *out);
 
-/* The stored form: what filter_view gives for the whole, packed; and back. Nothing is believed: -EINVAL. */
+/* The stored form: what filter_view gives for the whole, packed; and back. Nothing is believed: -EINVAL. ret->origin is the caller's to free. */
 int filter_from_stored(const Defmgr__Filter *m, struct filter *ret, struct errbuf *e);
 
 /* "Defensive filter added: 2026-11-25 00:30:00 filter rule= ..." as message EZD1723I and its siblings have it, for part @part. */
 enum filter_message { FILTER_ADDED = 1723, FILTER_UPDATED = 1724, FILTER_DELETED = 1725, FILTER_EXPIRED = 1726 };
 const char *filter_log_text(const struct filter *f, unsigned part, enum filter_message msg, char out[FILTER_LOG_TEXT_MAX]);
+
+/* The name of the filter of @source among those of @tag: "cs:192.0.2.7", "cs:192.0.2.0-24"; "TAG1#" and a digest where that is too long.
+ * Where tag and source are no more than that, they can be read in it. */
+void filter_tag_name(const char *tag, const struct prefix *source, char out[FILTER_NAME_MAX + 1]);
+bool filter_tag_ok(const char *tag); /* as a name, without : and # */
+bool filter_tagged(const struct filter *f, const char *tag);
+/* Do both match the same packets? */
+bool filter_same_match(const struct filter *a, const struct filter *b);
 
 /* Checks a name: 1..32 letters, digits and @ # $ _ . : -, not beginning with '-'. */
 bool filter_name_ok(const char *name);

@@ -273,10 +273,12 @@ static void ping(struct dm_stack *s)
 
 static void on_event(void *arg, const struct bus_event_info *info, const void *body, size_t len)
 {
-	(void)body;
-	(void)len;
+	struct dm_stack *s = arg;
+	s->heard_ms = loop_now_ms();
 	if (info->boot_id)
-		stack_seen(arg, info->boot_id);
+		stack_seen(s, info->boot_id);
+	if (body && !strncmp(info->topic, "stack.ids.", 10))
+		dm_rules_event(s, body, len);
 }
 
 void dm_stacks_tick(void *arg)
@@ -284,6 +286,7 @@ void dm_stacks_tick(void *arg)
 	struct defmgr *dm = arg;
 	for (unsigned i = 0; i < dm->nstacks; i++)
 		ping(dm->stacks[i]);
+	dm_rules_tick(dm);
 	if (dm->nretired && !dm->sent_first && !dm->open)
 		dm_retired_free(dm);
 	loop_timer_set(dm->tick, PING_MS);
@@ -307,6 +310,10 @@ static void load_one(void *arg, const struct filter *f)
 	}
 	struct filter *copy = xnew(struct filter);
 	*copy = *f;
+	if (f->origin) {
+		copy->origin = xnew(struct filter_origin);
+		*copy->origin = *f->origin;
+	}
 	ftable_insert(l->table, copy);
 }
 
@@ -363,7 +370,7 @@ static unsigned free_index(const struct defmgr *dm)
 
 int dm_stack_new(struct defmgr *dm, const struct dm_stack_conf *c, struct dm_stack **ret, struct errbuf *e)
 {
-	static const char *const topics[] = {"stack.started", "stack.heartbeat", NULL};
+	static const char *const topics[] = {"stack.started", "stack.heartbeat", "stack.ids.", NULL};
 	struct dm_stack *s = xnew(struct dm_stack);
 	char name[BUS_NAME_MAX];
 	s->dm = dm;

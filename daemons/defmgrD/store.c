@@ -201,10 +201,12 @@ int store_load(struct store *s, const char *scope, void (*fn)(void *arg, const s
 	(void)sqlite3_bind_text(q, 1, scope, -1, SQLITE_STATIC);
 	while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
 		struct filter f;
-		if (load_row(q, &f))
-			fn(arg, &f);
-		else
+		if (!load_row(q, &f)) {
 			bad++;
+			continue;
+		}
+		fn(arg, &f);
+		free(f.origin);
 	}
 	(void)sqlite3_reset(q);
 	(void)sqlite3_clear_bindings(q);

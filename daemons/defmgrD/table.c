@@ -67,8 +67,10 @@ void ftable_fini(struct table *t)
 
 void filter_unref(struct filter *f)
 {
-	if (f->dead && !f->refs)
+	if (f->dead && !f->refs) {
+		free(f->origin);
 		free(f);
+	}
 }
 
 static struct filter **bucket(const struct table *t, const char *name)
@@ -144,6 +146,24 @@ static void heap_remove(struct table *t, struct filter *f)
 	}
 }
 
+static void origin_add(struct table *t, struct filter *f)
+{
+	f->origin_newer = NULL;
+	f->origin_older = t->by_rules;
+	if (t->by_rules)
+		t->by_rules->origin_newer = f;
+	t->by_rules = f;
+	t->nby_rules++;
+}
+
+static void origin_remove(struct table *t, struct filter *f)
+{
+	*(f->origin_newer ? &f->origin_newer->origin_older : &t->by_rules) = f->origin_older;
+	if (f->origin_older)
+		f->origin_older->origin_newer = f->origin_newer;
+	t->nby_rules--;
+}
+
 /* Into hash and heap; the list is the caller's. */
 static void index_add(struct table *t, struct filter *f)
 {
@@ -153,6 +173,8 @@ static void index_add(struct table *t, struct filter *f)
 	f->hash_next = *b;
 	*b = f;
 	heap_add(t, f);
+	if (f->origin)
+		origin_add(t, f);
 	t->count++;
 	t->parts += filter_parts(f);
 	f->dead = false;
@@ -182,6 +204,8 @@ void ftable_remove(struct table *t, struct filter *f)
 		b = &(*b)->hash_next;
 	*b = f->hash_next;
 	heap_remove(t, f);
+	if (f->origin)
+		origin_remove(t, f);
 	/* f keeps its own links: ftable_restore needs them */
 	*(f->newer ? &f->newer->older : &t->newest) = f->older;
 	*(f->older ? &f->older->newer : &t->oldest) = f->newer;

@@ -10,6 +10,8 @@ struct table {
 	struct filter **buckets;
 	uint32_t mask, count, parts;
 	struct filter *newest, *oldest;
+	struct filter *by_rules; /* those with an origin, newest first by origin_older */
+	uint32_t nby_rules;
 	struct filter **heap; /* heap[1..heap_count], earliest first */
 	uint32_t heap_count, heap_cap;
 	uint64_t key[2];

@@ -63,6 +63,7 @@ static void report(void *arg, const struct ids_report_out *r)
 {
 	static const char *const topics[] = {"stack.ids.attack", "stack.ids.attack", "stack.ids.attack", "stack.ids.scan", "stack.ids.tr", "stack.ids.tr"};
 	static const char *const kinds[] = {"attack", "suppressed", "statistics", "scan", "refused", "constrained"};
+	static const char *const classes[] = {"Normal", "PossiblySuspicious", "VerySuspicious"};
 	struct core *k = arg;
 	Stack__IdsEvent m = STACK__IDS_EVENT__INIT;
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
@@ -85,6 +86,10 @@ static void report(void *arg, const struct ids_report_out *r)
 	else if (r->told == IDS_TOLD_CONSTRAINED)
 		m.type = r->entered ? (char *)"Entered" : (char *)"Left";
 	SET(m, count, r->count);
+	if (r->rule)
+		SET(m, level, r->rule->report.level);
+	if (r->told == IDS_TOLD_SCAN)
+		m.class_ = (char *)classes[r->event->what % 3];
 	if (r->event)
 		event_fill(k, r->event, &m, src, dst);
 	bus_publish(k->daemon->bus, topics[r->told], &m.base);

@@ -16,7 +16,7 @@ import rv
 
 MASKED = ("systemd-logind console-getty getty@tty1 systemd-networkd systemd-resolved systemd-timesyncd systemd-udevd docker containerd ssh "
           "rpcbind cron apparmor networking e2scrub_reap strongswan-starter strongswan ipsec postfix nginx apache2 mysql postgresql redis-server "
-          "systemd-binfmt systemd-modules-load").split()
+          "systemd-binfmt systemd-modules-load fail2ban crowdsec crowdsec-firewall-bouncer").split()
 TIMERS = "apt-daily apt-daily-upgrade dpkg-db-backup e2scrub_all fstrim man-db logrotate".split()
 
 BOOT = r"""
