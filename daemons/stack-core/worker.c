@@ -113,6 +113,22 @@ static void waiting(struct worker *w, bool kicked)
 	}
 }
 
+/* A batch stays in the second-level cache from the kernel's copy to the kernel's copy: of super-packets that is a few, of others many. What
+ * came last time says which. */
+static unsigned rx_from(struct worker *w, unsigned link)
+{
+	uint16_t *max = &w->rx_max[link];
+	unsigned n = link_rx(&w->stack->links[link], w->index, w->pool, w->rx, *max ? *max : PKT_BATCH), bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		bytes += w->rx[i]->len;
+	if (n) {
+		unsigned fit = WORKER_BYTES / (bytes / n + 1);
+		*max = (uint16_t)(fit < 2 ? 2 : fit > PKT_BATCH ? PKT_BATCH : fit);
+	}
+	return n;
+}
+
 unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 {
 	unsigned total = 0;
@@ -124,7 +140,7 @@ unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 	ids_worker_now(w->ids, now_ms, now_us);
 	waiting(w, (w->pending || hold_waiting(w->hold)) && atomic_exchange(&w->kicked, false));
 	for (unsigned i = 0; i < w->stack->n_links; i++) {
-		unsigned n = link_rx(&w->stack->links[i], w->index, w->pool, w->rx, PKT_BATCH);
+		unsigned n = rx_from(w, i);
 		if (n) {
 			meter_begin(&w->meter, n);
 			pipe_batch(w, w->rx, n);

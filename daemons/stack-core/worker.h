@@ -11,7 +11,7 @@
 #include "daemons/stack-core/tap/meter.h"
 
 enum { WORKER_PENDING_MAX = 256, WORKER_PENDING_HOP = 16, WORKER_PENDING_LARGE = 8, WORKER_PENDING_MS = 3500, WORKER_RING = 1024 };
-enum { WORKER_SMALL = 4096, WORKER_LARGE_SPARE = 64 };
+enum { WORKER_SMALL = 4096, WORKER_LARGE_SPARE = 64, WORKER_BYTES = 192 << 10 };
 
 enum ring_type { RING_WANT, RING_HEARD };
 struct ring_msg {
@@ -51,6 +51,7 @@ struct worker {
 	struct pkt *rx[PKT_BATCH];
 	struct pkt *esp[PKT_BATCH], *clear[PKT_BATCH];
 	unsigned n_esp, n_clear;
+	uint16_t rx_max[LINKS_MAX]; /* packets that are taken from a link at once, so that their bytes fit the cache */
 	struct pkt *out[PKT_BATCH]; /* decided: to be protected (out_sa) or sent */
 	struct sa *out_sa[PKT_BATCH];
 	unsigned n_out;

@@ -43,6 +43,18 @@ int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e)
 	return r < 0 ? err_set(e, -r, "cannot set the device up: %s", strerror(-r)) : 0;
 }
 
+int netlink_gso_max(int ifindex, uint32_t bytes)
+{
+	char buf[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+	h->nlmsg_type = RTM_NEWLINK;
+	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifi_index = ifindex;
+	mnl_attr_put_u32(h, IFLA_GSO_MAX_SIZE, bytes);
+	return exchange(h);
+}
+
 static unsigned char family_of(const struct addr *a)
 {
 	return a->family == 4 ? AF_INET : AF_INET6;

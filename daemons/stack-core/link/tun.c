@@ -17,6 +17,9 @@
 #define TUN_F_USO6 0x40
 #endif
 
+/* So that the segments of one, each in ESP and UDP, still are one super-packet: 45 of 1350 bytes. */
+enum { GSO_MAX = 61440 };
+
 struct tun_queue {
 	int fd;
 	struct queue_slot slot;
@@ -62,6 +65,7 @@ static int tun_open(struct link *l, unsigned queues, struct errbuf *e)
 	l->ifindex = (int)if_nametoindex(l->device);
 	int r = netlink_device_up(l->ifindex, l->mtu, e);
 	device_mtu(l);
+	(void)netlink_gso_max(l->ifindex, GSO_MAX); /* an older kernel keeps its own limit, and more packets are halved */
 	for (unsigned i = 0; !r && i < l->n_addrs; i++)
 		r = netlink_addr_add(l->ifindex, &l->addrs[i], e);
 	return r;
