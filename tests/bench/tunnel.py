@@ -1,108 +1,140 @@
 #!/usr/bin/python3
-"""tunnel.tcp1, tunnel.tcp4: TCP through two stack-cores and an AES-GCM-128 ESP tunnel between two namespaces, end to end;
-tunnel.udp.tcp1, tunnel.udp.tcp4: the same by ESP in UDP, which the kernel carries in super-packets.
+"""iperf3 from namespace to namespace through two stack-cores with AES-GCM-128, beside what else can be had for that, all measured in
+turn in one run; one line a peer and figure.
 
-The peer is the same iperf3 over the same kind of cable without any protection and without the cable's offloads (each packet is built,
-copied and received by itself, as on a NIC that helps with nothing): the cost of the packets alone. Both are measured in turn."""
+  tunnel.tcp1, tunnel.tcp4      TCP, one and four streams, ESP in UDP; tunnel.esp.tcp1, .tcp4: bare ESP (protocol 50)
+  tunnel.tcp1.cpu, ...          seconds of processor time of both ends' daemons per Gbit carried: less is better
+  tunnel.udp64, tunnel.udp1400  datagrams of 64 and 1400 bytes delivered a second at the best of several offered rates
+  tunnel.udp64.over, ...        delivered when twice that is offered, as a part of the best: 1 is no collapse
+
+Peers: the wire alone (veth), the wire without its offloads (each packet is built, copied and received by itself, as on a NIC that helps
+with nothing: the cost of the packets alone), strongSwan's kernel-libipsec, wireguard-go, OpenVPN, nebula; Debian's packages,
+installed when they are not there. One that cannot be had or does not work is told on standard error and by the status.
+
+  tests/bench/tunnel.py [--quick] [--tcp] [--udp] [PEER ...]      for a look: fewer runs, a part of the peers"""
 import os
 import re
 import statistics
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gateways
 import rv
+import tunnel_peers
 
-RUNS, SECONDS = 5, 2
-PROFILE = """IPCONFIG IPSECURITY
-INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24
-INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24
-BEGINROUTES
-  ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
-ENDROUTES
-IPSECPOLICY '{policy}'
-"""
-POLICY = """IpService all {{ Protocol all
-  Direction Bidirectional
-  Routing Either }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpManVpnAction gcm {{
-  LocalSecurityEndpointAddr 192.0.2.{me}
-  RemoteSecurityEndpointAddr 192.0.2.{peer}
-  HowToEncap Tunnel
-  HowToEncrypt AES_GCM KeyLength 128
-  HowToAuth ESP NULL
-  EncryptInboundSa {in_} 0x{key_in}
-  EncryptOutboundSa {out} 0x{key_out}
-}}
-IpFilterPolicy {{
-  IpFilterRule all {{ IpSourceAddr 10.{me}.0.0/24
-    IpDestAddr 10.{peer}.0.0/24
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-}}
-"""
+QUICK = "--quick" in sys.argv
+WANTED = [a for a in sys.argv[1:] if not a.startswith("--")]
+TCP, UDP = ("--tcp" in sys.argv or "--udp" not in sys.argv), ("--udp" in sys.argv or "--tcp" not in sys.argv)
+RUNS, SECONDS = (1, 2) if QUICK else (5, 2)
+RATES = [25, 50, 75, 100, 150, 200, 300, 400]  # offered, thousands a second; iperf3 itself ends at about 300
 
 
-def iperf(left, right, address, streams):
-    server = rv.Process(["iperf3", "-s", "-1"], ns=right).start()
-    rv.until(lambda: ":5201" in rv.run("ss", "-Hltn", ns=right).stdout, 3)
-    r = rv.run("iperf3", "-c", address, "-t", SECONDS, "-P", streams, "-f", "m", "--connect-timeout", "3000", ns=left, timeout=30)
-    server.wait(5)
-    server.kill()
-    m = re.findall(r"([\d.]+) Mbits/sec.*receiver", r.stdout)
-    if not m:
-        raise RuntimeError("iperf3 to %s: %s%s" % (address, r.stdout, r.stderr))
-    return float(m[-1]) / 1000
+def iperf(peer, *args, seconds=SECONDS):
+    """What the client printed, and the processor time of the daemons meanwhile."""
+    for _ in range(2):
+        server = rv.Process(["iperf3", "-s", "-1"], ns=peer.right).start()
+        rv.until(lambda: ":5201" in rv.run("ss", "-Hltn", ns=peer.right).stdout, 5)
+        before = gateways.cpu_seconds(peer.processes)
+        r = rv.run("iperf3", "-c", peer.address, "-t", seconds, "-f", "m", "--connect-timeout", "5000", *args, ns=peer.left, timeout=seconds + 30)
+        used = gateways.cpu_seconds(peer.processes) - before
+        server.wait(3)
+        server.kill()
+        if "receiver" in r.stdout:
+            return r.stdout, used
+    raise RuntimeError("%s: iperf3: %s%s" % (peer.name, r.stdout[-500:], r.stderr[-500:]))
 
 
-def stack(folder, ns, me, peer, *how):
-    profile, policy = os.path.join(folder, "%d.profile" % me), os.path.join(folder, "%d.policy" % me)
-    keys = {1: os.urandom(20).hex() if me == 1 else KEYS[1], 2: os.urandom(20).hex() if me == 1 else KEYS[2]}
-    KEYS.update(keys)
-    with open(policy, "w") as f:
-        f.write(POLICY.format(me=me, peer=peer, in_=1000 + me, out=1000 + peer, key_in=keys[me], key_out=keys[peer]))
-    with open(profile, "w") as f:
-        f.write(PROFILE.format(me=me, peer=peer, policy=policy))
-    p = rv.Process([rv.program("stack_run"), *how, profile], ns=ns).start()
-    if not rv.until(lambda: not p.running() or "tun0" in rv.run("ip", "-br", "link", ns=ns).stdout, 5) or not p.running():
-        raise RuntimeError("the stack does not start: " + p.output())
+def tcp(peer, streams):
+    """(Gbit/s, seconds of processor time per Gbit)"""
+    out, used = iperf(peer, "-P", streams)
+    rate = float(re.findall(r"([\d.]+) Mbits/sec.*receiver", out)[-1]) / 1000
+    return rate, used / (rate * SECONDS) if rate else 0
 
 
-KEYS = {}
+def udp(peer, size, kpps):
+    """(delivered, offered) in thousands a second"""
+    out, _ = iperf(peer, "-u", "-b", int(kpps * 1000 * size * 8), "-l", size, seconds=1)
+    sent = re.findall(r"([\d.]+)\s+sec.*?\d+/(\d+) \(\S+\)\s+sender", out)[-1]
+    got = re.findall(r"([\d.]+)\s+sec.*?(\d+)/(\d+) \(\S+\)\s+receiver", out)[-1]
+    return (int(got[2]) - int(got[1])) / float(got[0]) / 1000, int(sent[1]) / float(sent[0]) / 1000
+
+
+def best_rate(peer, size):
+    """The offered rate that delivers most. Higher ones are not tried when they deliver much less, or cannot be offered."""
+    best, at = 0, RATES[0]
+    for rate in RATES:
+        got, offered = udp(peer, size, rate)
+        if got > best:
+            best, at = got, rate
+        if got < 0.6 * best or offered < 0.7 * rate:
+            break
+    return at
+
+
+def median(values):
+    return statistics.median(values) if values else 0
+
+
+def line(name, value, unit, peer, other):
+    ratio = "%.3f" % (value / other) if other else "-"
+    print("%s\t%.3f\t%s\t%s\t%s\t%s" % (name, value, unit, peer, "%.3f" % other if other else "-", ratio), flush=True)
+
+
+def measure_tcp(peers, streams):
+    rates, cpu = {p.name: [] for p in peers}, {p.name: [] for p in peers}
+    for _ in range(RUNS):
+        for p in peers:
+            rate, per = tcp(p, streams)
+            rates[p.name].append(rate)
+            cpu[p.name].append(per)
+    for own, tag in (("ours-esp-udp", "tunnel.tcp%d"), ("ours-esp", "tunnel.esp.tcp%d")):
+        if own not in rates:
+            continue
+        for p in peers:
+            if p.name != own:
+                line(tag % streams, median(rates[own]), "Gbit/s", p.name, median(rates[p.name]))
+        for p in peers:
+            if p.name != own and p.processes:
+                line(tag % streams + ".cpu", median(cpu[own]), "s/Gbit", p.name, median(cpu[p.name]))
+
+
+def measure_udp(peers, size):
+    at = {p.name: best_rate(p, size) for p in peers}
+    got, over = {p.name: [] for p in peers}, {p.name: [] for p in peers}
+    for _ in range(RUNS):
+        for p in peers:
+            got[p.name].append(udp(p, size, at[p.name])[0])
+            over[p.name].append(udp(p, size, 2 * at[p.name])[0])
+    best = {n: median(v) for n, v in got.items()}
+    kept = {n: median(v) / best[n] if best[n] else 0 for n, v in over.items()}
+    own = "ours-esp-udp"
+    for p in peers:
+        if p.name != own and own in best:
+            line("tunnel.udp%d" % size, best[own], "kpps", p.name, best[p.name])
+            line("tunnel.udp%d.over" % size, kept[own], "part", p.name, kept[p.name])
 
 
 def main():
-    net = rv.Net("rvb")
-    left, right = net.ns("left"), net.ns("right")
-    udp_left, udp_right = net.ns("ul"), net.ns("ur")
-    plain_left, plain_right = net.ns("pl"), net.ns("pr")
-    net.veth(left, "wire0", right, "wire0")
-    net.veth(udp_left, "wire0", udp_right, "wire0")
-    net.veth(plain_left, "wire0", plain_right, "wire0", offloads=False)
-    net.addr(plain_left, "wire0", "198.51.100.1/24")
-    net.addr(plain_right, "wire0", "198.51.100.2/24")
+    net, missing = rv.Net("rvb"), []
     with tempfile.TemporaryDirectory(prefix="rv-bench-") as folder:
-        stack(folder, left, 1, 2)
-        stack(folder, right, 2, 1)
-        stack(folder, udp_left, 1, 2, "--udp")
-        stack(folder, udp_right, 2, 1, "--udp")
-        for ns in (left, udp_left):
-            if not rv.until(lambda: rv.run("ping", "-c1", "-W1", "10.2.0.1", ns=ns).returncode == 0, 10):
-                raise RuntimeError("nothing passes through the tunnel")
-        for name, streams, a, b in (("tunnel.tcp1", 1, left, right), ("tunnel.tcp4", 4, left, right),
-                                    ("tunnel.udp.tcp1", 1, udp_left, udp_right), ("tunnel.udp.tcp4", 4, udp_left, udp_right)):
-            ours, peers = [], []
-            for _ in range(RUNS):
-                ours.append(iperf(a, b, "10.2.0.1", streams))
-                peers.append(iperf(plain_left, plain_right, "198.51.100.2", streams))
-                time.sleep(0.1)
-            x, y = statistics.median(ours), statistics.median(peers)
-            print("%s\t%.3f\tGbit/s\tveth-clear-no-offloads\t%.3f\t%.3f" % (name, x, y, x / y), flush=True)
+        os.chmod(folder, 0o755)
+        peers = [make(net, folder) for make in tunnel_peers.OURS]
+        for make in tunnel_peers.PEERS:
+            if WANTED and make.__name__ not in WANTED:
+                continue
+            try:
+                peers.append(make(net, folder))
+            except RuntimeError as e:
+                missing.append(make.__name__)
+                print("tunnel: %s" % e, file=sys.stderr)
+        for streams in (1, 4) if TCP else ():
+            measure_tcp(peers, streams)
+        for size in (64, 1400) if UDP else ():
+            measure_udp([p for p in peers if p.name != "ours-esp"], size)
     rv.cleanup()
-    return 0
+    return 1 if missing else 0
 
 
 if os.geteuid() != 0:
