@@ -323,19 +323,33 @@ void stack_conf_free(void *built)
 static bool same_link(const struct link *a, const struct link *b)
 {
 	bool same = !strcmp(a->name, b->name) && !strcmp(a->device, b->device) && a->type == b->type && a->mtu == b->mtu &&
-		a->choice == b->choice && a->vlan == b->vlan && a->secclass == b->secclass && a->n_addrs == b->n_addrs;
+		a->choice == b->choice && a->vlan == b->vlan && a->n_addrs == b->n_addrs;
 
 	for (unsigned i = 0; same && i < a->n_addrs; i++)
 		same = a->addrs[i].len == b->addrs[i].len && addr_equal(&a->addrs[i].addr, &b->addrs[i].addr);
 	return same;
 }
 
-bool stack_conf_same_links(const struct stack_conf *a, const struct stack_conf *b)
+static const struct link *link_named(const struct stack_conf *c, const char *name)
 {
-	if (a->n_links != b->n_links || a->workers != b->workers)
-		return false;
-	for (unsigned i = 0; i < a->n_links; i++)
+	for (unsigned i = 0; i < c->n_links; i++)
+		if (!strcmp(c->links[i].name, name))
+			return &c->links[i];
+	return NULL;
+}
+
+int stack_conf_same_links(const struct stack_conf *a, const struct stack_conf *b, struct errbuf *why)
+{
+	if (a->workers != b->workers)
+		return err_set(why, EINVAL, "WORKERS is %u instead of %u", b->workers, a->workers);
+	for (unsigned i = 0; i < b->n_links; i++)
+		if (!link_named(a, b->links[i].name))
+			return err_set(why, EINVAL, "INTERFACE %s is new", b->links[i].name);
+	for (unsigned i = 0; i < a->n_links; i++) {
+		if (!link_named(b, a->links[i].name))
+			return err_set(why, EINVAL, "INTERFACE %s is gone", a->links[i].name);
 		if (!same_link(&a->links[i], &b->links[i]))
-			return false;
-	return true;
+			return err_set(why, EINVAL, "INTERFACE %s is another, or at another place", a->links[i].name);
+	}
+	return 0;
 }

@@ -25,5 +25,5 @@ struct stack_conf {
 /* struct daemon_spec's build and built_free. */
 int stack_conf_build(struct conf *c, const char *instance, void **ret_built);
 void stack_conf_free(void *built);
-/* Do both describe the same interfaces and workers? What differs cannot change while the stack runs. */
-bool stack_conf_same_links(const struct stack_conf *a, const struct stack_conf *b);
+/* 0 when both describe the same interfaces and workers, else -EINVAL: what @why says cannot change while the stack runs. A SECCLASS can. */
+int stack_conf_same_links(const struct stack_conf *a, const struct stack_conf *b, struct errbuf *why);

@@ -109,9 +109,10 @@ static int core_reload(struct daemon *d, void *built, struct errbuf *e)
 	struct core *k = d->state;
 	struct stack_conf *c = built;
 
-	if (!stack_conf_same_links(k->conf, c)) {
+	struct errbuf why = {""};
+	if (stack_conf_same_links(k->conf, c, &why) < 0) {
 		stack_conf_free(c);
-		return err_set(e, EINVAL, "INTERFACE and WORKERS cannot change while the stack runs: restart it");
+		return err_set(e, EINVAL, "%s: INTERFACE and WORKERS cannot change while the stack runs: restart it", why.text);
 	}
 	int r = core_apply(k, c, e);
 	if (r < 0) {

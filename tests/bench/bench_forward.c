@@ -2,6 +2,7 @@
  *
  *   forward.mem.64, .1400           in memory: parse, route, neighbour, one core, no system call
  *   forward.mem.64.filter, ...      the same with IPSECURITY and a permitting rule
+ *   forward.mem.64.watched          the same while a trace of another flow runs, beside the same without
  *   forward.veth.64, .1400          between two veth pairs in namespaces, beside the kernel's own forwarding (forward_veth.py)
  *
  * Medians of seven runs (veth: five) over 256 flows. "bench_forward --send DEVICE MAC LENGTH SECONDS" is the generator of the last. */
@@ -118,11 +119,16 @@ static int by_value(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-static void measure(const char *name, uint32_t len, bool filters)
+/* The median rate; @watched: while a trace wants packets that never come. */
+static double rate_of(uint32_t len, bool filters, bool watched)
 {
 	double rates[RUNS];
 	struct stack *s = make(filters);
 
+	struct tap_spec other = {.host = {parse("198.51.100.77"), 32}, .proto = TAP_PROTO_ANY, .link = -1, .stages = TAP_ANY_STAGE};
+	struct errbuf e;
+	if (watched && taps_add(s->taps, &other, 1, &e) < 0)
+		exit(1);
 	fill(len);
 	for (unsigned i = 0; i < RUNS; i++) {
 		double start = seconds(), now = start;
@@ -135,8 +141,20 @@ static void measure(const char *name, uint32_t len, bool filters)
 		rates[i] = (double)sent / (now - start);
 	}
 	qsort(rates, RUNS, sizeof(rates[0]), by_value);
-	printf("%s\t%.2f\tMpps\t-\t-\t-\n", name, rates[RUNS / 2] / 1e6);
 	stack_free(s);
+	return rates[RUNS / 2];
+}
+
+static void measure(const char *name, uint32_t len, bool filters)
+{
+	printf("%s\t%.2f\tMpps\t-\t-\t-\n", name, rate_of(len, filters, false) / 1e6);
+}
+
+static void measure_watched(const char *name)
+{
+	double without = rate_of(64, true, false), with = rate_of(64, true, true);
+
+	printf("%s\t%.2f\tMpps\tunwatched\t%.2f\t%.2f\n", name, with / 1e6, without / 1e6, with / without);
 }
 
 /* Frames to @mac as fast as the device takes them. */
@@ -178,6 +196,7 @@ int main(int argc, char **argv)
 	measure("forward.mem.1400", 1400, false);
 	measure("forward.mem.64.filter", 64, true);
 	measure("forward.mem.1400.filter", 1400, true);
+	measure_watched("forward.mem.64.watched");
 	rcu_unregister_thread();
 	fflush(stdout);
 	if (geteuid() == 0)

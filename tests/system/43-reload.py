@@ -141,6 +141,25 @@ daemons[1].reload()
 e = events[1].next(10)
 rv.check("a bad file is refused", e and e[0] == "stack.conf.rejected", e)
 rv.check("and the stack goes on", rv.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", "10.2.0.1", ns=ns[1]).returncode == 0)
+def changed(old, new):
+    """Reloads LEFT with that change of its profile; the event."""
+    write(1, 1)
+    with open(rv.path("etc/ravelin/stacks/LEFT.profile")) as f:
+        text = f.read()
+    rv.write("stacks/LEFT.profile", text.replace(old, new))
+    daemons[1].reload()
+    return events[1].next(10)
+
+
+for old, new, what in (("INTERFACE HOST", "INTERFACE EAST DEFINE AFPACKET DEVICE lo\nINTERFACE HOST", "INTERFACE EAST is new"),
+                       ("INTERFACE WIRE", "INTERFACE WEST", "no INTERFACE statement defines"), ("192.0.2.1/24", "192.0.2.1/25", "INTERFACE WIRE is another"),
+                       ("WORKERS 2", "WORKERS 3", "WORKERS is 3 instead of 2")):
+    e = changed(old, new)
+    rejected = rv.protos().common.ConfRejected.FromString(e[2]) if e and e[0] == "stack.conf.rejected" else None
+    rv.check("refused: %s" % what, rejected and any(what in x for x in rejected.errors), rejected or e)
+e = changed("DEVICE wire0", "DEVICE wire0 SECCLASS 9")
+rv.check("a security class may change", e and e[0] == "stack.conf.loaded", e)
+rv.check("with traffic going on", rv.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", "10.2.0.1", ns=ns[1]).returncode == 0)
 for me in ns:
     rv.check("%s ends in order" % NAMES[me], daemons[me].stop() == 0, daemons[me].output()[-1000:])
 sys.exit(rv.finish())

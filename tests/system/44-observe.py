@@ -127,7 +127,7 @@ def paths(text):
 
 
 def ping(dest, count=3, *more):
-    p = rv.run("ping", "-n", "-c", str(count), "-i", "0.05", "-W", "3", *more, dest, ns=ns[1], timeout=60)
+    p = rv.run("ping", "-n", "-c", str(count), "-i", "0.05", "-W", "10", *more, dest, ns=ns[1], timeout=60)
     m = re.search(r"(\d+) received", p.stdout)
     return int(m.group(1)) if m else 0
 
