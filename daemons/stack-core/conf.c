@@ -36,8 +36,10 @@ static const struct conf_operand interface_operands[] = {
 	{"NAME", CONF_NAME, 0, NULL, NULL, 0, LINK_NAME_MAX - 1, "Name of the interface."},
 	{"DEFINE", CONF_WORD, CONF_KEYWORD, "AFPACKET|TUN", NULL, 0, 0, "AFPACKET: a network device; TUN: towards this host's programs."},
 	{"DEVICE", CONF_STRING, CONF_KEYWORD, NULL, NULL, 0, LINK_DEVICE_MAX - 1, "Linux name of the device; a TUN is created."},
-	{"DRIVER", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "AUTO|SOCKET|RING", "AUTO", 0, 0,
-		"How an AFPACKET device is driven: packet sockets, or a receive ring."},
+	{"DRIVER", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "AUTO|SOCKET|RING|XDP", "AUTO", 0, 0,
+		"How an AFPACKET device is driven: packet sockets, a receive ring, or AF_XDP."},
+	{"XDPMODE", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "AUTO|COPY|ZEROCOPY", "AUTO", 0, 0,
+		"DRIVER XDP: whether the device's driver places frames in the stack's memory itself."},
 	{"VLANID", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 1, LINK_VLAN_MAX,
 		"AFPACKET: the interface is this VLAN (IEEE 802.1Q) on the device."},
 	{"IPADDR", CONF_PREFIX, CONF_KEYWORD | CONF_REPEAT | CONF_HOSTBITS | CONF_OPTIONAL, NULL, NULL, 0, 0,
@@ -115,9 +117,12 @@ static int build_addrs(struct conf_node *n, struct link *l)
 static int build_driver(struct conf_node *n, struct link *l)
 {
 	l->choice = (enum link_choice)conf_uint(n, "DRIVER");
+	l->xdp = (enum link_xdp)conf_uint(n, "XDPMODE");
 	l->vlan = (uint16_t)conf_uint(n, "VLANID");
-	if (l->type != LINK_AFPACKET && (l->choice || l->vlan))
-		return conf_node_error(n, "found DRIVER or VLANID, expected them with AFPACKET only");
+	if (l->type != LINK_AFPACKET && (l->choice || l->xdp || l->vlan))
+		return conf_node_error(n, "found DRIVER, XDPMODE or VLANID, expected them with AFPACKET only");
+	if (l->xdp && l->choice != LINK_DRIVER_XDP)
+		return conf_node_error(n, "found XDPMODE, expected it with DRIVER XDP only");
 	return 0;
 }
 
@@ -133,8 +138,8 @@ static int check_pair(struct conf_node *n, const struct link *l, const struct li
 	if (l->type == LINK_TUN || other->type == LINK_TUN || l->vlan == other->vlan)
 		return conf_node_error(n, "device %s belongs to interface %s already%s", l->device, other->name,
 			l->type == LINK_AFPACKET && other->type == LINK_AFPACKET ? "; expected another VLANID" : "");
-	if (l->choice != other->choice)
-		return conf_node_error(n, "found another DRIVER for device %s than interface %s has", l->device, other->name);
+	if (l->choice != other->choice || l->xdp != other->xdp)
+		return conf_node_error(n, "found another DRIVER or XDPMODE for device %s than interface %s has", l->device, other->name);
 	return 0;
 }
 
@@ -323,7 +328,7 @@ void stack_conf_free(void *built)
 static bool same_link(const struct link *a, const struct link *b)
 {
 	bool same = !strcmp(a->name, b->name) && !strcmp(a->device, b->device) && a->type == b->type && a->mtu == b->mtu &&
-		a->choice == b->choice && a->vlan == b->vlan && a->n_addrs == b->n_addrs;
+		a->choice == b->choice && a->xdp == b->xdp && a->vlan == b->vlan && a->n_addrs == b->n_addrs;
 
 	for (unsigned i = 0; same && i < a->n_addrs; i++)
 		same = a->addrs[i].len == b->addrs[i].len && addr_equal(&a->addrs[i].addr, &b->addrs[i].addr);

@@ -197,6 +197,25 @@ static void host_routes(struct stack *s, const struct fib *f)
 	free(want);
 }
 
+/* What a link should take: what there is a way for, but not back to its own network if it is the only link on its device. */
+static void tell_links(struct stack *s, const struct fib *f)
+{
+	struct prefix *list = xcalloc(fib_count(f) + 1, sizeof(*list));
+
+	for (unsigned i = 0; i < s->n_links; i++) {
+		struct link *l = &s->links[i];
+		unsigned n = 0;
+		for (unsigned k = 1; k <= fib_count(f); k++) {
+			const struct fib_route *r = fib_route(f, k);
+			bool back = r->kind == FIB_LINK && r->link == i && l->trunk == l && !l->sibling;
+			if (r->kind != FIB_NONE && r->kind != FIB_BROADCAST && !back)
+				list[n++] = r->dst;
+		}
+		link_takes(l, list, n);
+	}
+	free(list);
+}
+
 int stack_routes(struct stack *s, const struct fib_route *routes, unsigned n, struct errbuf *e)
 {
 	struct routes t = {0};
@@ -215,6 +234,7 @@ int stack_routes(struct stack *s, const struct fib_route *routes, unsigned n, st
 	if (old)
 		synchronize_rcu();
 	fib_free(old);
+	tell_links(s, f);
 	if (s->host_link >= 0)
 		host_routes(s, f);
 	return 0;

@@ -32,6 +32,9 @@ static void print_counters(const struct stack *s)
 	for (unsigned i = 1; i < DROP_MAX; i++)
 		if (drops[i])
 			printf("drop\t%s\t%llu\n", drop_name(i), (unsigned long long)drops[i]);
+	for (unsigned i = 0; i < s->n_links; i++)
+		for (unsigned k = 0; k < s->n_workers; k++)
+			printf("%s\t%s.%u\t%llu\n", link_driver_text(&s->links[i]), s->links[i].name, k, (unsigned long long)s->links[i].counters[k].rx_packets);
 }
 
 static int start(struct core *k, const struct stack_conf *c, struct errbuf *e)

@@ -26,11 +26,16 @@ static void sysctl_set(const char *device, const char *family, const char *key, 
 		close(fd);
 }
 
+void device_no_ipv6(const struct link *l)
+{
+	sysctl_set(l->device, "ipv6", "disable_ipv6", "1");
+}
+
 void device_keep_host_out(const struct link *l)
 {
 	sysctl_set(l->device, "ipv4", "rp_filter", "1");
 	sysctl_set(l->device, "ipv4", "arp_ignore", "8");
-	sysctl_set(l->device, "ipv6", "disable_ipv6", "1");
+	device_no_ipv6(l);
 }
 
 static struct ifreq request(const struct link *l)

@@ -2,9 +2,10 @@
  *
  *   socket.c  SOCKET  packet(7) sockets, recvmmsg(2) and sendmmsg(2): works everywhere, two copies and the most system calls
  *   ring.c    RING    a receive ring that the kernel fills and we read without a system call; sends like SOCKET
+ *   xdp.c     XDP     AF_XDP sockets: frames leave the kernel's path in the driver, and what is not ours stays with the kernel
  *   tun.c             the host's side
  *
- * All take and give super-packets.
+ * SOCKET, RING and TUN take and give super-packets; XDP cannot: each of its packets is one frame.
  * Included by link/ only. */
 #pragma once
 #include "daemons/stack-core/link/link.h"
@@ -22,8 +23,10 @@ struct link_driver {
 	/* @l may be another link of the same trunk than the one that was opened. */
 	void (*tx)(struct link *l, unsigned queue, struct pkt **pkts, unsigned n);
 	uint64_t (*overruns)(const struct link *l); /* NULL: it cannot tell */
+	/* The destinations that the stack takes packets for. NULL: it takes all frames. */
+	void (*takes)(struct link *l, const struct prefix *list, unsigned n);
 };
-extern const struct link_driver driver_socket, driver_ring, driver_tun;
+extern const struct link_driver driver_socket, driver_ring, driver_xdp, driver_tun;
 
 enum { QUEUE_SLOTS = 32, QUEUE_SMALL_ROOM = PKT_SMALL - PKT_HEADROOM - PKT_TAILROOM };
 
@@ -56,6 +59,7 @@ int device_open(struct link *l, struct errbuf *e);
 void device_mtu(struct link *l);
 bool device_up(const struct link *l);
 void device_keep_host_out(const struct link *l); /* the host's own protocol stack shall not act on its packets */
+void device_no_ipv6(const struct link *l);	  /* nor have IPv6 on it */
 
 /* socket.c: a packet socket that receives all that comes by the device, or (@proto 0) nothing; and sending on it. */
 int packet_socket(const struct link *l, bool vnet, int proto, struct errbuf *e);

@@ -109,7 +109,7 @@ static int driver_open(struct link *l, const struct link_driver *d, struct errbu
 static void driver_close(struct link *l)
 {
 	if (l->queues)
-		l->driver->close(l);
+		l->driver->close(l); /* also when opening stopped half-way */
 	free(l->queues);
 	l->queues = NULL;
 }
@@ -117,7 +117,7 @@ static void driver_close(struct link *l)
 /* What the choice means, and what AUTO tries. */
 static int nic_open(struct link *l, struct errbuf *e)
 {
-	static const struct link_driver *const drivers[] = {&driver_ring, &driver_socket, &driver_ring};
+	static const struct link_driver *const drivers[] = {&driver_ring, &driver_socket, &driver_ring, &driver_xdp};
 
 	l->frame_fd = packet_socket(l, false, 0, e);
 	if (l->frame_fd < 0)
@@ -222,6 +222,12 @@ void link_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 uint64_t link_overruns(const struct link *l)
 {
 	return l->queues && l->driver->overruns ? l->driver->overruns(l) : 0;
+}
+
+void link_takes(struct link *l, const struct prefix *list, unsigned n)
+{
+	if (l->queues && l->driver->takes)
+		l->driver->takes(l, list, n);
 }
 
 int link_send_frame(struct link *l, uint8_t *frame, size_t len)

@@ -1,6 +1,6 @@
 /* link: where packets come from and go to. One queue a worker, so that no worker waits for another.
  *
- * AFPACKET is a NIC: Ethernet frames, our own ARP and ND, by one of two drivers (driver.h). TUN leads to the host's own programs:
+ * AFPACKET is a NIC: Ethernet frames, our own ARP and ND, by one of three drivers (driver.h). TUN leads to the host's own programs:
  * bare IP packets. MEMORY is for tests and measurements. Where the driver can, packets carry the kernel's virtio_net_hdr, so that
  * TCP super-packets of 64 KiB pass without being cut where both sides can take them: this is what makes a userland path fast.
  *
@@ -12,7 +12,8 @@
 #include "lib/base/err.h"
 
 enum link_type { LINK_AFPACKET, LINK_TUN, LINK_MEMORY };
-enum link_choice { LINK_DRIVER_AUTO, LINK_DRIVER_SOCKET, LINK_DRIVER_RING };
+enum link_choice { LINK_DRIVER_AUTO, LINK_DRIVER_SOCKET, LINK_DRIVER_RING, LINK_DRIVER_XDP };
+enum link_xdp { LINK_XDP_AUTO, LINK_XDP_COPY, LINK_XDP_ZEROCOPY };
 enum { LINK_NAME_MAX = 17, LINK_ADDRS_MAX = 16, LINKS_MAX = 32, LINK_DEVICE_MAX = 16, LINK_WORKERS_MAX = 64 };
 enum { ETHER_HEADER = 14, ETHER_TAG = 4, LINK_VLAN_MAX = 4094 };
 enum { ETHER_IP4 = 0x0800, ETHER_ARP = 0x0806, ETHER_VLAN = 0x8100, ETHER_IP6 = 0x86dd };
@@ -35,6 +36,7 @@ struct link {
 	char name[LINK_NAME_MAX], device[LINK_DEVICE_MAX];
 	enum link_type type;
 	enum link_choice choice; /* AFPACKET */
+	enum link_xdp xdp;	 /* LINK_DRIVER_XDP */
 	uint16_t vlan;		 /* AFPACKET: id of its frames; 0: those without a tag */
 	uint16_t index;
 	uint8_t secclass;
@@ -49,6 +51,7 @@ struct link {
 	const struct link_driver *driver;
 	unsigned n_queues;
 	struct link_queue **queues;
+	void *state; /* the driver's, beside the queues */
 	int frame_fd; /* for link_send_frame; -1: none */
 	struct link_counters *counters; /* one a queue */
 	struct link_memory memory;
@@ -59,8 +62,8 @@ struct link {
 
 /* Makes links of the same device share it: before they are opened, in their order. */
 void link_share(struct link *links, unsigned n);
-/* @name, @device, @type, @choice, @vlan, @mtu (0: the device's), @addrs and @secclass are set by the caller. Needs CAP_NET_ADMIN
- * and CAP_NET_RAW. A link whose open failed is to be closed. */
+/* @name, @device, @type, @choice, @xdp, @vlan, @mtu (0: the device's), @addrs and @secclass are set by the caller. Needs CAP_NET_ADMIN
+ * and CAP_NET_RAW, the XDP driver CAP_BPF too. A link whose open failed is to be closed. */
 int link_open(struct link *l, unsigned queues, struct errbuf *e);
 void link_close(struct link *l);
 int link_fd(const struct link *l, unsigned queue); /* readable when packets wait; -1: nothing comes this way */
@@ -79,4 +82,6 @@ bool link_on_net(const struct link *l, const struct addr *a); /* covered by one 
 void link_sum(const struct link *l, struct link_counters *ret);
 /* Frames that the kernel had no room for since the last call, because the workers were behind. Control thread. */
 uint64_t link_overruns(const struct link *l);
+/* The destinations that the stack takes packets for, when they change: what else comes may stay with the host. Control thread. */
+void link_takes(struct link *l, const struct prefix *list, unsigned n);
 bool link_up(const struct link *l);

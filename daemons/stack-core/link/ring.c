@@ -199,4 +199,4 @@ static uint64_t ring_overruns(const struct link *l)
 	return n;
 }
 
-const struct link_driver driver_ring = {"RING", ring_open, ring_close, ring_fd, ring_rx, ring_tx, ring_overruns};
+const struct link_driver driver_ring = {"RING", ring_open, ring_close, ring_fd, ring_rx, ring_tx, ring_overruns, NULL};

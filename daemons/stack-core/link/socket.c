@@ -229,4 +229,4 @@ static uint64_t socket_overruns(const struct link *l)
 	return n;
 }
 
-const struct link_driver driver_socket = {"SOCKET", socket_open, socket_close, socket_fd, socket_rx, socket_tx, socket_overruns};
+const struct link_driver driver_socket = {"SOCKET", socket_open, socket_close, socket_fd, socket_rx, socket_tx, socket_overruns, NULL};
