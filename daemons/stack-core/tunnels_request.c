@@ -25,6 +25,9 @@ static bool cipher_of(const Stack__DynamicTunnel *t, struct sa_params *p)
 	case 20:
 		p->cipher = CIPHER_AES_GCM;
 		return true;
+	case 28: /* IKEv2's number: IKEv1 has none (RFC 7634 section 4) */
+		p->cipher = CIPHER_CHACHA20_POLY1305;
+		return true;
 	default:
 		return false;
 	}
@@ -56,7 +59,7 @@ static const char *half_of(const Stack__DynamicTunnel *t, const Stack__SaHalf *h
 	if (p->auth_len)
 		memcpy(p->auth_key, h->authentication_key.data, p->auth_len);
 	if (t->key_bits && p->cipher != CIPHER_NULL &&
-		t->key_bits / 8 + (p->cipher == CIPHER_AES_GCM ? CRYPTO_SALT : 0u) != p->key_len)
+		t->key_bits / 8 + (crypto_cipher_info(p->cipher)->icv ? CRYPTO_SALT : 0u) != p->key_len)
 		return "the encryption key is not of key_bits";
 	return NULL;
 }

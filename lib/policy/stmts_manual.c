@@ -31,8 +31,8 @@ static const struct conf_operand encap[] = {
 	{NULL, CONF_END},
 };
 static const struct conf_operand encrypt[] = {
-	{"algorithm", CONF_WORD, 0, "DoNot|DES|3DES|AES|AES_CBC|AES_GCM|AES_GCM_16", NULL, 0, 0,
-		"ESP encryption"},
+	{"algorithm", CONF_WORD, 0, "DoNot|DES|3DES|AES|AES_CBC|AES_GCM|AES_GCM_16|CHACHA20_POLY1305", NULL, 0, 0,
+		"ESP encryption; CHACHA20_POLY1305 (RFC 7634) is Ravelin's"},
 	{"KeyLength", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 128, 256,
 		"bits: 128, 192 or 256 (AES; 128 if left out)"},
 	{NULL, CONF_END},
@@ -42,7 +42,7 @@ static const struct conf_operand auth[] = {
 	{"algorithm", CONF_WORD, CONF_OPTIONAL,
 		"NULL|HMAC_MD5|HMAC_SHA|HMAC_SHA1|HMAC_SHA2_256_128|HMAC_SHA2_384_192|HMAC_SHA2_"
 		"512_256|AES128_XCBC_96",
-		NULL, 0, 0, "integrity algorithm; NULL beside AES_GCM"},
+		NULL, 0, 0, "integrity algorithm; NULL beside AES_GCM and CHACHA20_POLY1305"},
 	{NULL, CONF_END},
 };
 static const struct conf_operand sa_operands[] = {

@@ -107,10 +107,10 @@ static void seal(const struct sa *sa, uint8_t *d, uint32_t len)
 	put32(copy + covered, 0); /* the high half, with ESN */
 	struct crypto_job job = {.key = sa->key,
 		.base = copy,
+		.icv = d + l.hdr_len + covered,
 		.hash_len = covered + (sa->esn ? 4 : 0),
 		.encrypt = true};
-	crypto_run(crypto, &job, 1);
-	memcpy(d + l.hdr_len + covered, job.tag, sa->icv_len);
+	must(crypto_run(crypto, &job, 1) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -115,7 +115,9 @@ static void set_job(struct work *k, struct crypto_job *job)
 	struct pkt *p = k->p;
 
 	job->base = pkt_data(p);
-	job->cipher_off = job->cipher_len = 0;
+	job->icv = k->saved + k->saved_len - k->ah_len + AH_FIXED; /* out: comes back with the headers */
+	job->cipher_off = 0;
+	job->cipher_len = 0;
 	job->hash_len = p->len;
 	if (k->sa->esn) { /* RFC 4302 2.5.1: the high half follows the packet, unsent */
 		put32(pkt_data(p) + p->len, (uint32_t)(k->seq >> 32));
@@ -146,12 +148,9 @@ int ah_prepare_out(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 	return 0;
 }
 
-void ah_finish_out(struct work *k, const struct crypto_job *job)
+void ah_finish_out(struct work *k)
 {
-	uint8_t *d = pkt_data(k->p);
-
-	memcpy(d, k->saved, k->saved_len);
-	memcpy(d + k->saved_len - k->ah_len + AH_FIXED, job->tag, k->sa->icv_len);
+	memcpy(pkt_data(k->p), k->saved, k->saved_len);
 }
 
 int ah_prepare_in(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
@@ -171,10 +170,13 @@ int ah_prepare_in(struct ipsec_worker *w, struct work *k, struct crypto_job *job
 	int drop = check_number(w, k, get32(ah + 8));
 	if (drop)
 		return drop;
-	memcpy(job->expect, ah + AH_FIXED, sa->icv_len);
 	if (!zero_mutable(w, k, k->l.hdr_len))
 		return DROP_ESP_MALFORMED;
 	set_job(k, job);
+	job->key = sa->key;
+	job->encrypt = false;
+	if (sa->esn)
+		resync(w, k, job);
 	return 0;
 }
 

@@ -12,6 +12,7 @@ static const struct crypto_cipher_info ciphers[CIPHER_COUNT] = {
 	[CIPHER_3DES_CBC] = {"3DES", 8, 8, 0, false},
 	[CIPHER_AES_CBC] = {"AES_CBC", 16, 16, 0, false},
 	[CIPHER_AES_GCM] = {"AES_GCM", 1, 8, 16, false},
+	[CIPHER_CHACHA20_POLY1305] = {"CHACHA20_POLY1305", 1, 8, 16, false},
 };
 
 static const struct crypto_auth_info auths[AUTH_COUNT] = {
@@ -29,7 +30,7 @@ enum { KEYSTREAM = 4096, KEYSTREAM_REFILLS = 1 << 16 };
 struct crypto_worker {
 	unsigned index;
 	struct imb_worker *imb;
-	struct crypto_job *queue[CRYPTO_JOBS_MAX];
+	struct crypto_job *burst[CRYPTO_JOBS_MAX], *lanes[CRYPTO_JOBS_MAX];
 	EVP_CIPHER_CTX *ctr; /* AES-256-CTR under a random key: its stream gives the IVs */
 	unsigned refills;
 	size_t used;
@@ -58,6 +59,8 @@ bool crypto_cipher_key_ok(enum crypto_cipher c, size_t len)
 	case CIPHER_AES_CBC:
 	case CIPHER_AES_GCM:
 		return len == 16 || len == 24 || len == 32;
+	case CIPHER_CHACHA20_POLY1305:
+		return len == 32;
 	case CIPHER_COUNT:
 		break;
 	}
@@ -120,6 +123,10 @@ int crypto_key_new(enum crypto_backend backend, enum crypto_cipher cipher, const
 	k->cipher = cipher == CIPHER_DES_CBC ? CIPHER_3DES_CBC : cipher;
 	k->auth = auth;
 	k->key_len = (uint8_t)b.key_len;
+	k->way = backend == CRYPTO_OPENSSL		     ? WAY_OPENSSL
+		 : cipher == CIPHER_AES_GCM		     ? WAY_DIRECT
+		 : cipher == CIPHER_CHACHA20_POLY1305 ? WAY_BURST
+							     : WAY_LANES;
 	k->icv = ciphers[cipher].icv ? ciphers[cipher].icv : auths[auth].icv;
 	r = backend == CRYPTO_IMB ? imb_key_new(k, &b, err) : openssl_key_new(k, &b, err);
 	secret_wipe(des, sizeof(des));
@@ -198,24 +205,39 @@ void crypto_random_iv(struct crypto_worker *w, uint8_t *out, size_t len)
 	w->used += 16;
 }
 
-void crypto_run(struct crypto_worker *w, struct crypto_job *jobs, size_t n)
+/* Jobs of one way are put together whatever lies between them, so that the lanes fill. */
+unsigned crypto_run(struct crypto_worker *w, struct crypto_job *jobs, size_t n)
 {
-	size_t queued = 0;
+	size_t burst = 0, lanes = 0, end;
+	unsigned wrong = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	assert(n <= CRYPTO_JOBS_MAX);
+	for (size_t i = 0; i < n; i = end) {
 		struct crypto_job *job = &jobs[i];
+		end = i + 1;
 		job->failed = true; /* until a backend says otherwise */
-		job->bad = !job->encrypt;
-		if (job->key->backend == CRYPTO_OPENSSL) {
+		job->bad = false;
+		switch (job->key->way) {
+		case WAY_DIRECT:
+			while (end < n && jobs[end].key->way == WAY_DIRECT)
+				end++;
+			wrong += imb_run_direct(w->imb, job, end - i);
+			break;
+		case WAY_BURST:
+			w->burst[burst++] = job;
+			break;
+		case WAY_LANES:
+			w->lanes[lanes++] = job;
+			break;
+		case WAY_OPENSSL:
 			openssl_run(w->index, job);
-			continue;
-		}
-		w->queue[queued++] = job;
-		if (queued == CRYPTO_JOBS_MAX) {
-			imb_run(w->imb, w->queue, queued);
-			queued = 0;
+			wrong += job->failed || job->bad;
+			break;
 		}
 	}
-	if (queued)
-		imb_run(w->imb, w->queue, queued);
+	if (burst)
+		wrong += imb_run_burst(w->imb, w->burst, burst);
+	if (lanes)
+		wrong += imb_run_lanes(w->imb, w->lanes, lanes);
+	return wrong;
 }

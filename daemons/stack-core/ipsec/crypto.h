@@ -2,8 +2,8 @@
  *
  * intel-ipsec-mb works on many packets at once with the widest vectors of the CPU; OpenSSL EVP goes
  * everywhere else. Both fill in the same job, and the tests hold one against the other. Encrypting
- * leaves the ICV in job.tag, decrypting compares with job.expect in constant time and sets job.bad.
- * Nothing here knows ESP.
+ * leaves the ICV at job.icv, decrypting compares with it in constant time and sets job.bad. A job is
+ * one cache line and points into the packet: nothing is copied but the IV. Nothing here knows ESP.
  *
  * Order is encrypt-then-MAC when encrypting and MAC over the ciphertext when decrypting. */
 #pragma once
@@ -18,6 +18,7 @@ enum crypto_cipher {
 	CIPHER_3DES_CBC,
 	CIPHER_AES_CBC,
 	CIPHER_AES_GCM,
+	CIPHER_CHACHA20_POLY1305, /* RFC 7634; z/OS never had it */
 	CIPHER_COUNT
 };
 enum crypto_auth {
@@ -60,27 +61,27 @@ void crypto_key_free(struct crypto_key *k); /* cleanses; NULL allowed; no worker
 
 struct crypto_job {
 	const struct crypto_key *key;
-	uint8_t *base;	     /* where hashing starts */
+	uint8_t *base;	    /* where hashing starts */
+	uint8_t *icv;	    /* encrypting: out, the ICV (it may lie in what was hashed); decrypting: in, the one received */
+	const uint8_t *aad; /* AEAD */
 	uint32_t hash_len;   /* bytes covered by the MAC; unused by an AEAD */
-	uint32_t cipher_off; /* from base */
 	uint32_t cipher_len; /* a multiple of the block; in place */
-	uint32_t aad_len;
+	uint16_t cipher_off; /* from base */
+	uint8_t aad_len;     /* 8 or 12 */
 	bool encrypt;
-	bool failed;	 /* out: the library refused the job */
-	bool bad;	 /* out, decrypting: the ICV is not job.expect; the data is garbage */
-	uint8_t iv[16];	 /* CBC: the block; GCM: salt and IV, 12 bytes */
-	uint8_t aad[12]; /* AEAD: SPI and sequence number */
-	uint8_t tag[CRYPTO_TAG_MAX] __attribute__((aligned(16))); /* out: the ICV, truncated */
-	uint8_t expect[CRYPTO_TAG_MAX]; /* in, decrypting: the ICV received */
-};
+	bool failed;	/* out: the library refused the job */
+	bool bad;	/* out, decrypting: the ICV is not job.icv; the data is garbage */
+	uint8_t iv[16]; /* CBC: the block; AEAD: salt and IV, 12 bytes */
+} __attribute__((aligned(64)));
 
 /* What one thread needs: a multi-buffer manager, scratch, a source of unpredictable IVs. */
 struct crypto_worker;
 struct crypto_worker *crypto_worker_new(
 	unsigned index); /* index < CRYPTO_WORKERS_MAX, one thread each */
 void crypto_worker_free(struct crypto_worker *w);
-/* Completes all of @jobs; they may mix keys, algorithms and backends. */
-void crypto_run(struct crypto_worker *w, struct crypto_job *jobs, size_t n);
+/* Completes all of @jobs, at most CRYPTO_JOBS_MAX; they may mix keys, algorithms and backends. How many of them failed
+ * or are bad. */
+unsigned crypto_run(struct crypto_worker *w, struct crypto_job *jobs, size_t n);
 void crypto_random_iv(struct crypto_worker *w, uint8_t *out, size_t len); /* len <= 16 */
 
 bool crypto_imb_usable(void); /* the library's self test passed on this CPU */

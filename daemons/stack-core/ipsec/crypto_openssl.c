@@ -5,6 +5,7 @@
  * AES-XCBC-MAC (RFC 3566) is not in OpenSSL: it is CBC-MAC under K1 with K2 or K3 XORed into the
  * last block. */
 #include "daemons/stack-core/ipsec/crypto_backend.h"
+#include "daemons/stack-core/ipsec/keymem.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include <openssl/core_names.h>
@@ -39,6 +40,8 @@ static const EVP_CIPHER *evp_cipher(enum crypto_cipher c, size_t key_len)
 		return key_len == 16   ? EVP_aes_128_cbc()
 		       : key_len == 24 ? EVP_aes_192_cbc()
 				       : EVP_aes_256_cbc();
+	case CIPHER_CHACHA20_POLY1305:
+		return EVP_chacha20_poly1305();
 	case CIPHER_3DES_CBC:
 		return EVP_des_ede3_cbc();
 	default:
@@ -138,7 +141,7 @@ static bool xcbc_keys(struct openssl_key *ok, const uint8_t key[16])
 
 int openssl_key_new(struct crypto_key *k, const struct crypto_key_bytes *b, struct errbuf *err)
 {
-	struct openssl_key *ok = xnew(struct openssl_key);
+	struct openssl_key *ok = keymem_new(sizeof(*ok));
 	bool good = true;
 
 	k->openssl = ok;
@@ -166,12 +169,12 @@ void openssl_key_free(struct crypto_key *k)
 	for (unsigned i = 0; i < CRYPTO_WORKERS_MAX; i++)
 		contexts_free(k->openssl->contexts[i]);
 	EVP_MAC_free(k->openssl->mac);
-	secret_wipe(k->openssl, sizeof(*k->openssl));
-	free(k->openssl);
+	keymem_free(k->openssl, sizeof(*k->openssl));
 	k->openssl = NULL;
 }
 
-static bool run_gcm(struct contexts *c, struct crypto_job *job)
+/* GCM and ChaCha20-Poly1305: IVs of 12 bytes are the default of both. */
+static bool run_aead(struct contexts *c, struct crypto_job *job)
 {
 	EVP_CIPHER_CTX *ctx = job->encrypt ? c->enc : c->dec;
 	uint8_t *data = job->base + job->cipher_off;
@@ -183,8 +186,8 @@ static bool run_gcm(struct contexts *c, struct crypto_job *job)
 		return false;
 	if (job->encrypt)
 		return EVP_CipherFinal_ex(ctx, data, &len) > 0 &&
-		       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, job->tag) > 0;
-	if (EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, job->expect) <= 0)
+		       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, job->icv) > 0;
+	if (EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, job->icv) <= 0)
 		return false;
 	job->bad = EVP_CipherFinal_ex(ctx, data, &len) <= 0;
 	return true;
@@ -247,9 +250,10 @@ static bool run_mac(const struct crypto_key *k, struct contexts *c, struct crypt
 		   EVP_MAC_final(c->mac, mac, &len, sizeof(mac)) <= 0) {
 		return false;
 	}
-	memcpy(job->tag, mac, k->icv);
-	if (!job->encrypt)
-		job->bad = CRYPTO_memcmp(job->tag, job->expect, k->icv) != 0;
+	if (job->encrypt)
+		memcpy(job->icv, mac, k->icv);
+	else
+		job->bad = CRYPTO_memcmp(mac, job->icv, k->icv) != 0;
 	return true;
 }
 
@@ -259,8 +263,8 @@ void openssl_run(unsigned worker, struct crypto_job *job)
 	struct contexts *c = contexts_of(k, worker);
 	bool good = c != NULL;
 
-	if (good && k->cipher == CIPHER_AES_GCM) {
-		good = run_gcm(c, job);
+	if (good && k->auth == AUTH_NONE) {
+		good = run_aead(c, job);
 	} else if (good && job->encrypt) {
 		good = (k->cipher == CIPHER_NULL || run_cbc(c, job)) && run_mac(k, c, job);
 	} else if (good) {

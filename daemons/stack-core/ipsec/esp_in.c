@@ -4,73 +4,16 @@
 #include "daemons/stack-core/ipsec/natoa.h"
 #include "daemons/stack-core/ipsec/outer.h"
 #include "daemons/stack-core/ipsec/worker.h"
-#include <sched.h>
 #include <string.h>
 
 enum { NEXT_IPV4 = 4, NEXT_IPV6 = 41, NEXT_NONE = 59, PROTO_UDP = 17, UDP_HEADER = 8 };
-
-/* Packets of one SA mostly come to one worker (fanout by outer addresses), but need not: the window
- * has a lock of one flag. It is held for a few nanoseconds and practically never contended. */
-static void window_lock(struct sa *sa)
-{
-	for (unsigned spins = 1;
-		atomic_flag_test_and_set_explicit(&sa->replay_lock, memory_order_acquire);
-		spins++) {
-		if (spins % 1024 == 0)
-			(void)sched_yield(); /* its holder was descheduled */
-	}
-}
-
-static void window_unlock(struct sa *sa)
-{
-	atomic_flag_clear_explicit(&sa->replay_lock, memory_order_release);
-}
-
-static bool needs_window(const struct sa *sa)
-{
-	return sa->replay.size || sa->esn;
-}
-
-int check_number(struct ipsec_worker *w, struct work *k, uint32_t low)
-{
-	int verdict = REPLAY_OK;
-
-	k->seq = low;
-	if (needs_window(k->sa)) {
-		window_lock(k->sa);
-		k->seq = replay_infer(&k->sa->replay, low);
-		verdict = replay_check(&k->sa->replay, k->seq);
-		window_unlock(k->sa);
-	}
-	if (verdict == REPLAY_OK)
-		return 0;
-	count(&k->sa->counters[w->index].replayed, 1);
-	return verdict == REPLAY_OLD ? DROP_ESP_REPLAY_OLD : DROP_ESP_REPLAY;
-}
-
-static int accept_number(struct ipsec_worker *w, struct work *k)
-{
-	int verdict = REPLAY_OK;
-
-	k->newest = false;
-	if (needs_window(k->sa)) {
-		window_lock(k->sa);
-		verdict = replay_update(&k->sa->replay, k->seq);
-		k->newest = k->sa->replay.last == k->seq;
-		window_unlock(k->sa);
-	}
-	if (verdict == REPLAY_OK)
-		return 0;
-	count(&k->sa->counters[w->index].replayed, 1);
-	return verdict == REPLAY_OLD ? DROP_ESP_REPLAY_OLD : DROP_ESP_REPLAY;
-}
 
 int esp_open(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t left, struct crypto_job *job)
 {
 	const struct sa *sa = k->sa;
 	uint32_t front = 8U + sa->iv_len;
 
-	if (left < front + sa->block + sa->icv_len || (left - front - sa->icv_len) % sa->block)
+	if (left < front + sa->block + sa->icv_len || ((left - front - sa->icv_len) & (sa->block - 1U)))
 		return DROP_ESP_MALFORMED;
 	int drop = check_number(w, k, get32(esp + 4));
 	if (drop)
@@ -78,26 +21,25 @@ int esp_open(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t left
 	job->key = sa->key;
 	job->encrypt = false;
 	job->base = esp;
-	job->cipher_off = front;
+	job->cipher_off = (uint16_t)front;
 	job->cipher_len = left - front - sa->icv_len;
 	job->hash_len = front + job->cipher_len;
-	memcpy(job->expect, esp + job->hash_len, sa->icv_len);
+	job->icv = esp + job->hash_len;
 	if (sa->aead) {
 		memcpy(job->iv, sa->salt, CRYPTO_SALT);
 		memcpy(job->iv + CRYPTO_SALT, esp + 8, 8);
-		put32(job->aad, sa->spi);
-		if (sa->esn)
-			put64(job->aad + 4, k->seq);
-		else
-			put32(job->aad + 4, (uint32_t)k->seq);
-		job->aad_len = sa->esn ? 12 : 8;
-		return 0;
+		set_aad(k, job, esp);
+	} else {
+		memcpy(job->iv, esp + 8, sa->iv_len);
 	}
-	memcpy(job->iv, esp + 8, sa->iv_len);
-	if (sa->esn) { /* covered but not sent; the ICV has been copied, its place is free */
-		put32(esp + job->hash_len, (uint32_t)(k->seq >> 32));
+	if (sa->esn && !sa->aead) { /* covered but not sent: it takes the place of the ICV */
+		memcpy(k->extra, job->icv, sa->icv_len);
+		put32(job->icv, (uint32_t)(k->seq >> 32));
+		job->icv = k->extra;
 		job->hash_len += 4;
 	}
+	if (sa->esn)
+		resync(w, k, job);
 	return 0;
 }
 
@@ -112,6 +54,8 @@ uint32_t esp_inner_length(const uint8_t *d, uint32_t avail, uint8_t next)
 {
 	struct iphdr_layout l;
 
+	if (next == NEXT_IPV4 && iphdr_plain(d, avail, &l))
+		return l.total;
 	if (!avail || (next == NEXT_IPV4 && d[0] >> 4 != 4) ||
 		(next == NEXT_IPV6 && d[0] >> 4 != 6) || !iphdr_outgoing(d, avail, &l))
 		return 0;
@@ -250,16 +194,29 @@ static void tell_news(struct ipsec_worker *w, const struct work *k)
 	(void)notice_put(&w->notices, &n);
 }
 
+/* Is it for the SA that the packet before was for? */
+static bool meant(const struct sa *sa, uint32_t spi, uint8_t proto, const uint8_t *d)
+{
+	if (!sa || sa->spi != spi || sa->proto != proto)
+		return false;
+	const struct addr *own = &sa_outside(sa)->dst;
+	if (d[0] >> 4 == 4)
+		return own->family == 4 && !memcmp(own->b, d + 16, 4);
+	return own->family == 6 && !memcmp(own->b, d + 24, 16);
+}
+
 int esp_find(struct ipsec_worker *w, struct work *k, uint8_t proto, uint32_t spi, struct sa **last)
 {
-	struct addr dst = iphdr_dst(pkt_data(k->p));
+	const uint8_t *d = pkt_data(k->p);
 	struct sa *sa = *last;
 
-	if (!sa || sa->spi != spi || sa->proto != proto || memcmp(&sa_outside(sa)->dst, &dst, sizeof(dst)))
+	if (!meant(sa, spi, proto, d)) {
+		struct addr dst = iphdr_dst(d);
 		sa = sadb_lookup(w->db, &dst, proto, spi);
-	if (!sa) {
-		tell_unknown(w, k, &dst, proto, spi);
-		return DROP_ESP_NO_SA;
+		if (!sa) {
+			tell_unknown(w, k, &dst, proto, spi);
+			return DROP_ESP_NO_SA;
+		}
 	}
 	if (!atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed))
 		return DROP_ESP_NO_SA;
@@ -275,7 +232,7 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 	struct pkt *p = k->p;
 	uint8_t *d = pkt_data(p);
 
-	if (!iphdr_incoming(d, p->len, &k->l))
+	if (!iphdr_plain(d, p->len, &k->l) && !iphdr_incoming(d, p->len, &k->l))
 		return DROP_ESP_MALFORMED;
 	if (k->l.fragment)
 		return DROP_ESP_FRAGMENT;
@@ -286,52 +243,83 @@ static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *jo
 	drop = esp_find(w, k, proto, get32(d + k->l.hdr_len + k->encap + (proto == SA_AH ? 4 : 0)), last);
 	if (drop)
 		return drop;
-	struct sa *sa = k->sa;
-	p->len = k->l.total;
-	job->key = sa->key;
-	job->encrypt = false;
+	const struct sa *sa = k->sa;
+	k->bytes = p->len = k->l.total;
 	drop = sa->proto == SA_AH ? ah_prepare_in(w, k, job) : esp_prepare(w, k, job);
 	if (drop == DROP_ESP_MALFORMED)
 		count(&sa->counters[w->index].malformed, 1);
 	return drop;
 }
 
-int esp_accept(struct ipsec_worker *w, struct work *k, const struct crypto_job *job, uint32_t bytes)
+/* Packets that the library could not open. */
+static void refuse_bad(struct ipsec_worker *w, struct sa *sa, unsigned at, unsigned end)
 {
-	struct sa_counters *c = &k->sa->counters[w->index];
+	unsigned bad = 0;
 
-	if (job->failed)
-		return DROP_ESP_CRYPTO;
-	if (job->bad) {
-		count(&c->auth_failed, 1);
-		return DROP_ESP_AUTH;
+	for (unsigned i = at; i < end; i++) {
+		if (w->jobs[i].failed)
+			w->work[i].drop = DROP_ESP_CRYPTO;
+		else if (w->jobs[i].bad)
+			w->work[i].drop = DROP_ESP_AUTH;
+		bad += w->jobs[i].bad;
 	}
-	int drop = accept_number(w, k);
-	if (drop)
-		return drop;
-	count(&c->packets, 1);
+	if (bad) {
+		count(&sa->counters[w->index].auth_failed, bad);
+		if (sa->esn)
+			atomic_fetch_add_explicit(&sa->unopened, bad, memory_order_relaxed);
+	}
+}
+
+/* Packets of one SA. */
+static void accept_some(struct ipsec_worker *w, struct sa *sa, unsigned at, unsigned end, bool wrong)
+{
+	struct sa_counters *c = &sa->counters[w->index];
+	uint64_t packets = 0, bytes = 0;
+
+	if (wrong)
+		refuse_bad(w, sa, at, end);
+	accept_run(w, sa, at, end);
+	for (unsigned i = at; i < end; i++) {
+		const struct work *k = &w->work[i];
+		if (k->drop)
+			continue;
+		packets++;
+		bytes += k->bytes;
+		if (sa->tunnel->dynamic)
+			tell_news(w, k);
+	}
+	count(&c->packets, packets);
 	count(&c->bytes, bytes);
-	if (atomic_load_explicit(&c->bytes, memory_order_relaxed) >= k->sa->hard_bytes)
-		atomic_store_explicit(&k->sa->expired, true, memory_order_relaxed);
-	if (k->sa->tunnel->dynamic)
-		tell_news(w, k);
-	return 0;
+	if (packets && sa->esn && atomic_load_explicit(&sa->unopened, memory_order_relaxed))
+		atomic_store_explicit(&sa->unopened, 0, memory_order_relaxed);
+	if (atomic_load_explicit(&c->bytes, memory_order_relaxed) >= sa->hard_bytes)
+		atomic_store_explicit(&sa->expired, true, memory_order_relaxed);
+}
+
+void esp_accept(struct ipsec_worker *w, unsigned jobs, bool wrong)
+{
+	for (unsigned i = 0, end; i < jobs; i = end) {
+		struct sa *sa = w->work[i].sa;
+		for (end = i; end < jobs && w->work[end].sa == sa; end++)
+			w->work[end].drop = 0;
+		accept_some(w, sa, i, end, wrong);
+	}
 }
 
 static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
 {
-	int drop = esp_accept(w, k, job, k->p->len);
+	struct pkt *p = k->p;
 
-	if (drop)
-		return drop;
-	drop = k->sa->proto == SA_AH ? ah_finish_in(k) : esp_finish(k, job);
+	if (k->drop)
+		return k->drop;
+	int drop = k->sa->proto == SA_AH ? ah_finish_in(k) : esp_finish(k, job);
 	if (drop) {
 		if (drop != DROP_ESP_DUMMY)
 			count(&k->sa->counters[w->index].malformed, 1);
 		return drop;
 	}
-	k->p->sa_in = k->sa->tunnel->index + 1;
-	k->p->opaque = false;
+	p->sa_in = k->sa->tunnel->index + 1;
+	p->opaque = false;
 	return 0;
 }
 
@@ -339,16 +327,18 @@ void ipsec_in(struct ipsec_worker *w, struct pkt **pkts, unsigned n)
 {
 	struct sa *last = NULL;
 
-	for (unsigned at = 0; at < n; at += CHUNK) {
-		unsigned end = n - at < CHUNK ? n : at + CHUNK, jobs = 0;
+	for (unsigned at = 0, end, jobs = 0; at < n; at = end, jobs = 0) {
+		end = n - at < w->chunk ? n : at + w->chunk;
 		for (unsigned i = at; i < end; i++) {
+			fetch_ahead(pkts, i, n);
 			w->work[jobs].p = pkts[i];
 			pkts[i]->drop = (uint16_t)prepare(w, &w->work[jobs], &w->jobs[jobs], &last);
-			if (!pkts[i]->drop)
-				jobs++;
+			jobs += !pkts[i]->drop;
 		}
-		crypto_run(w->crypto, w->jobs, jobs);
+		esp_accept(w, jobs, crypto_run(w->crypto, w->jobs, jobs) != 0);
 		for (unsigned i = 0; i < jobs; i++)
 			w->work[i].p->drop = (uint16_t)finish(w, &w->work[i], &w->jobs[i]);
+		if (last)
+			w->chunk = last->aead ? CHUNK : CHUNK_LANES;
 	}
 }

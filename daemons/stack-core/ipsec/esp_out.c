@@ -18,6 +18,7 @@ struct ipsec_worker *ipsec_worker_new(struct sadb *db, unsigned index)
 	memset(w, 0, sizeof(*w));
 	w->db = db;
 	w->index = index;
+	w->chunk = CHUNK;
 	w->crypto = crypto_worker_new(index);
 	crypto_random_iv(w->crypto, (uint8_t *)&w->ip_id, sizeof(w->ip_id));
 	return w;
@@ -36,8 +37,6 @@ static int finish_checksum(struct pkt *p)
 {
 	uint32_t at = (uint32_t)p->csum_start + p->csum_offset;
 
-	if (!p->csum_partial)
-		return 0;
 	if (p->csum_start > p->len || at + 2 > p->len)
 		return DROP_ESP_OUT_MALFORMED;
 	uint16_t sum = (uint16_t)~iphdr_sum(pkt_data(p) + p->csum_start, p->len - p->csum_start);
@@ -57,9 +56,13 @@ static int open_tunnel(struct ipsec_worker *w, struct work *k, uint32_t gap, uin
 		return DROP_ESP_OUT_ROOM;
 	if (total > IP_MAX)
 		return DROP_ESP_OUT_SIZE;
-	outer_write(inner - front, k->sa, k->path, inner, total, w->ip_id++);
+	p->tos = outer_write(inner - front, k->sa, k->path, inner, total, w->ip_id++);
 	p->off -= front;
 	p->len = total;
+	p->family = k->path->dst.family;
+	p->src = k->path->src;
+	p->dst = k->path->dst;
+	p->l4_off = (uint16_t)outer_len(k->path);
 	*ret_gap = inner - gap;
 	*ret_next = k->l.family == 4 ? 4 : 41;
 	return 0;
@@ -92,6 +95,11 @@ static int open_transport(
 	d -= gap;
 	d[k->l.next_off] = k->path->udp ? 17 : k->sa->proto;
 	iphdr_set_total(d, &k->l, p->len);
+	p->tos = iphdr_tos(d);
+	p->family = k->l.family;
+	p->src = iphdr_src(d);
+	p->dst = iphdr_dst(d);
+	p->l4_off = (uint16_t)k->l.hdr_len;
 	*ret_gap = d + k->l.hdr_len;
 	*ret_next = k->l.proto;
 	return 0;
@@ -118,17 +126,6 @@ static void write_iv(
 		crypto_random_iv(w->crypto, iv, sa->iv_len);
 		memcpy(job->iv, iv, sa->iv_len);
 	}
-}
-
-/* RFC 4106 section 5: SPI and the sequence number, all 64 bits of it with ESN. */
-static void write_aad(const struct work *k, struct crypto_job *job)
-{
-	put32(job->aad, k->sa->spi);
-	if (k->sa->esn)
-		put64(job->aad + 4, k->seq);
-	else
-		put32(job->aad + 4, (uint32_t)k->seq);
-	job->aad_len = k->sa->esn ? 12 : 8;
 }
 
 /* RFC 3948 section 2.1. IPv4: no checksum, the ICV does better; IPv6 gets one when the packet is complete. */
@@ -172,14 +169,15 @@ void esp_fill(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t pay
 	job->key = sa->key;
 	job->encrypt = true;
 	job->base = esp;
-	job->cipher_off = front;
+	job->icv = end + pad + 2;
+	job->cipher_off = (uint16_t)front;
 	job->cipher_len = payload + pad + 2;
 	job->hash_len = front + job->cipher_len;
 	if (sa->aead) {
-		write_aad(k, job);
+		set_aad(k, job, esp);
 	} else if (sa->esn) { /* RFC 4303 2.2.1: the high half is covered, not sent; it borrows the
 				 place of the ICV */
-		put32(end + pad + 2, (uint32_t)(k->seq >> 32));
+		put32(job->icv, (uint32_t)(k->seq >> 32));
 		job->hash_len += 4;
 	}
 }
@@ -203,61 +201,78 @@ static int esp_prepare(struct ipsec_worker *w, struct work *k, struct crypto_job
 	return 0;
 }
 
-static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
+/* What does not depend on the bytes: it is said before they are encrypted, while the packet's description is at hand. */
+static void describe(struct pkt *p, uint8_t proto)
 {
-	struct pkt *p = k->p;
-
-	k->path = sa_outside(k->sa);
-	if (!iphdr_outgoing(pkt_data(p), p->len, &k->l))
-		return DROP_ESP_OUT_MALFORMED;
-	int drop = finish_checksum(p);
-	if (drop)
-		return drop;
-	p->len = k->l.total;
-	job->key = k->sa->key;
-	job->encrypt = true;
-	return k->sa->proto == SA_AH ? ah_prepare_out(w, k, job) : esp_prepare(w, k, job);
-}
-
-static void describe(struct work *k)
-{
-	struct pkt *p = k->p;
-	const struct sa *sa = k->sa;
-	const uint8_t *d = pkt_data(p);
-
-	p->family = d[0] >> 4;
-	p->proto = k->path->udp ? 17 : sa->proto;
+	p->proto = proto;
 	p->sealed = true;
-	p->tos = iphdr_tos(d);
 	p->opaque = true;
 	p->fragment = false;
 	p->sport = p->dport = 0;
 	p->icmp_type = p->icmp_code = 0;
-	p->src = iphdr_src(d);
-	p->dst = iphdr_dst(d);
-	p->l4_off = (uint16_t)(sa->mode == SA_TUNNEL ? outer_len(k->path) : k->l.hdr_len);
 }
 
-static void finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
+static int prepare(struct ipsec_worker *w, struct work *k, struct crypto_job *job)
 {
 	struct pkt *p = k->p;
-	struct sa_counters *c = &k->sa->counters[w->index];
+	int drop = 0;
 
+	if (!iphdr_plain(pkt_data(p), p->len, &k->l) && !iphdr_outgoing(pkt_data(p), p->len, &k->l))
+		return DROP_ESP_OUT_MALFORMED;
+	if (p->csum_partial && (drop = finish_checksum(p)))
+		return drop;
+	p->len = k->l.total;
+	job->key = k->sa->key;
+	job->encrypt = true;
+	drop = k->sa->proto == SA_AH ? ah_prepare_out(w, k, job) : esp_prepare(w, k, job);
+	describe(p, k->path->udp ? 17 : k->sa->proto);
+	return drop;
+}
+
+/* What is left to do after the crypto library: mostly nothing, for it has put the ICV where it belongs. */
+static void finish(struct work *k, const struct crypto_job *job)
+{
 	if (job->failed) {
-		p->drop = DROP_ESP_CRYPTO;
+		k->p->drop = DROP_ESP_CRYPTO;
 		return;
 	}
 	if (k->sa->proto == SA_AH)
-		ah_finish_out(k, job);
-	else
-		memcpy(pkt_data(p) + p->len - k->sa->icv_len, job->tag, k->sa->icv_len);
-	describe(k);
-	if (k->path->udp && p->family == 6)
+		ah_finish_out(k);
+	if (k->path->udp && k->p->family == 6)
 		udp_checksum6(k);
-	count(&c->packets, 1);
-	count(&c->bytes, p->len);
-	if (atomic_load_explicit(&c->bytes, memory_order_relaxed) >= k->sa->hard_bytes)
-		atomic_store_explicit(&k->sa->expired, true, memory_order_relaxed);
+}
+
+static void tally(struct ipsec_worker *w, struct sa *sa, uint64_t packets, uint64_t bytes)
+{
+	struct sa_counters *c = &sa->counters[w->index];
+
+	count(&c->packets, packets);
+	count(&c->bytes, bytes);
+	if (atomic_load_explicit(&c->bytes, memory_order_relaxed) >= sa->hard_bytes)
+		atomic_store_explicit(&sa->expired, true, memory_order_relaxed);
+}
+
+static bool needs_finish(const struct sa *sa, const struct sa_path *path)
+{
+	return sa->proto == SA_AH || path->udp;
+}
+
+static void finish_all(struct ipsec_worker *w, unsigned jobs, bool wrong)
+{
+	for (unsigned i = 0, end; i < jobs; i = end) {
+		struct sa *sa = w->work[i].sa;
+		bool each = wrong || needs_finish(sa, w->work[i].path);
+		uint64_t packets = 0, bytes = 0;
+		for (end = i; end < jobs && w->work[end].sa == sa; end++) {
+			if (each)
+				finish(&w->work[end], &w->jobs[end]);
+			if (!each || !w->work[end].p->drop) {
+				packets++;
+				bytes += w->work[end].bytes;
+			}
+		}
+		tally(w, sa, packets, bytes);
+	}
 }
 
 uint64_t esp_numbers(struct sa *sa, unsigned n)
@@ -267,45 +282,55 @@ uint64_t esp_numbers(struct sa *sa, unsigned n)
 	return atomic_fetch_add_explicit(&sa->seq, n, memory_order_relaxed) + 1;
 }
 
+static void drop_run(struct pkt **pkts, unsigned n, int drop)
+{
+	for (unsigned i = 0; i < n; i++)
+		pkts[i]->drop = (uint16_t)drop;
+}
+
 static unsigned add_run(
 	struct ipsec_worker *w, unsigned jobs, struct pkt **pkts, unsigned n, struct sa *sa)
 {
-	bool usable = sa && atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed);
-	bool over = usable && atomic_load_explicit(&sa->expired, memory_order_relaxed);
-	uint64_t seq = usable && !over ? esp_numbers(sa, n) : 0;
-
+	if (!sa || !atomic_load_explicit(&sa->tunnel->active, memory_order_relaxed)) {
+		drop_run(pkts, n, DROP_ESP_OUT_NO_SA);
+		return jobs;
+	}
+	if (atomic_load_explicit(&sa->expired, memory_order_relaxed)) {
+		drop_run(pkts, n, DROP_ESP_EXPIRED);
+		return jobs;
+	}
+	uint64_t seq = esp_numbers(sa, n);
+	const struct sa_path *path = sa_outside(sa);
 	for (unsigned i = 0; i < n; i++) {
 		struct work *k = &w->work[jobs];
-		if (!usable || over) {
-			pkts[i]->drop = over ? DROP_ESP_EXPIRED : DROP_ESP_OUT_NO_SA;
-			continue;
-		}
 		if (!seq || seq + i > sa->seq_limit) {
 			atomic_store_explicit(&sa->exhausted, true, memory_order_relaxed);
-			pkts[i]->drop = DROP_ESP_OUT_SEQ;
-			continue;
+			drop_run(pkts + i, n - i, DROP_ESP_OUT_SEQ);
+			break;
 		}
+		fetch_ahead(pkts, i, n);
 		k->p = pkts[i];
 		k->sa = sa;
+		k->path = path;
 		k->seq = seq + i;
 		pkts[i]->drop = (uint16_t)prepare(w, k, &w->jobs[jobs]);
-		if (!pkts[i]->drop)
-			jobs++;
+		k->bytes = pkts[i]->len;
+		jobs += !pkts[i]->drop;
 	}
 	return jobs;
 }
 
 void ipsec_out(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n)
 {
-	for (unsigned at = 0; at < n; at += CHUNK) {
-		unsigned end = n - at < CHUNK ? n : at + CHUNK, jobs = 0;
+	for (unsigned at = 0, end; at < n; at = end) {
+		unsigned chunk = sas[at] && sas[at]->aead ? CHUNK : CHUNK_LANES, jobs = 0;
+		end = n - at < chunk ? n : at + chunk;
 		for (unsigned i = at, run; i < end; i += run) {
 			for (run = 1; i + run < end && sas[i + run] == sas[i];)
 				run++;
 			jobs = add_run(w, jobs, pkts + i, run, sas[i]);
 		}
-		crypto_run(w->crypto, w->jobs, jobs);
-		for (unsigned i = 0; i < jobs; i++)
-			finish(w, &w->work[i], &w->jobs[i]);
+		unsigned wrong = crypto_run(w->crypto, w->jobs, jobs);
+		finish_all(w, jobs, wrong);
 	}
 }

@@ -33,14 +33,7 @@ static int seal_chunk(struct ipsec_worker *w, struct sa *sa, uint64_t seq, const
 		k->seq = seq + i;
 		esp_fill(w, k, slots[i].inner - ipsec_slot_front(sa), slots[i].len, slots[i].inner[0] >> 4 == 4 ? NEXT_IPV4 : NEXT_IPV6, &w->jobs[i]);
 	}
-	crypto_run(w->crypto, w->jobs, n);
-	for (unsigned i = 0; i < n; i++) {
-		const struct crypto_job *job = &w->jobs[i];
-		if (job->failed)
-			return DROP_ESP_CRYPTO;
-		memcpy(job->base + job->cipher_off + job->cipher_len, job->tag, sa->icv_len);
-	}
-	return 0;
+	return crypto_run(w->crypto, w->jobs, n) ? DROP_ESP_CRYPTO : 0;
 }
 
 /* In front of the first slot; @inner is what its header is made of. */
@@ -55,7 +48,7 @@ static void outer_headers(struct ipsec_worker *w, const struct sa *sa, const str
 	put16(udp + 6, 0);
 	out->off -= UDP_HEADER + ip;
 	out->len += UDP_HEADER + ip;
-	outer_write(pkt_data(out), sa, path, inner, out->len, w->ip_id);
+	(void)outer_write(pkt_data(out), sa, path, inner, out->len, w->ip_id);
 	out->l4_off = (uint16_t)ip;
 }
 
@@ -96,8 +89,9 @@ int ipsec_out_slots(struct ipsec_worker *w, struct sa *sa, struct pkt *out, cons
 	}
 	outer_headers(w, sa, path, slots[0].inner, out);
 	w->ip_id = (uint16_t)(w->ip_id + n);
-	for (unsigned at = 0; !drop && at < n; at += CHUNK)
-		drop = seal_chunk(w, sa, seq + at, slots + at, n - at < CHUNK ? n - at : CHUNK);
+	unsigned chunk = sa->aead ? CHUNK : CHUNK_LANES;
+	for (unsigned at = 0; !drop && at < n; at += chunk)
+		drop = seal_chunk(w, sa, seq + at, slots + at, n - at < chunk ? n - at : chunk);
 	if (drop)
 		return drop;
 	describe(out, path);
@@ -136,7 +130,7 @@ static int open_slot(struct work *k, const struct crypto_job *job, struct esp_sl
 
 static void open_chunk(struct ipsec_worker *w, const struct work *all, struct esp_slot *slots, unsigned n, struct sa **last)
 {
-	unsigned jobs = 0, of[CHUNK];
+	unsigned jobs = 0, of[ESP_SLOTS_MAX];
 
 	for (unsigned i = 0; i < n; i++) {
 		struct work *k = &w->work[jobs];
@@ -145,15 +139,16 @@ static void open_chunk(struct ipsec_worker *w, const struct work *all, struct es
 		int drop = s->len < 12 ? DROP_ESP_MALFORMED : esp_find(w, k, SA_ESP, get32(s->inner), last);
 		if (!drop && k->sa->mode != SA_TUNNEL)
 			drop = DROP_ESP_MALFORMED;
+		k->bytes = k->l.hdr_len + UDP_HEADER + s->len;
 		s->drop = (uint16_t)(drop ? drop : esp_open(w, k, s->inner, s->len, &w->jobs[jobs]));
 		if (!s->drop)
 			of[jobs++] = i;
 	}
-	crypto_run(w->crypto, w->jobs, jobs);
+	esp_accept(w, jobs, crypto_run(w->crypto, w->jobs, jobs) != 0);
 	for (unsigned i = 0; i < jobs; i++) {
 		struct work *k = &w->work[i];
 		struct esp_slot *s = &slots[of[i]];
-		int drop = esp_accept(w, k, &w->jobs[i], k->l.hdr_len + UDP_HEADER + s->len);
+		int drop = k->drop;
 		if (!drop && (drop = open_slot(k, &w->jobs[i], s)) && drop != DROP_ESP_DUMMY)
 			count(&k->sa->counters[w->index].malformed, 1);
 		s->drop = (uint16_t)drop;
@@ -172,7 +167,7 @@ unsigned ipsec_in_slots(struct ipsec_worker *w, struct pkt *p, struct esp_slot *
 	uint8_t *at = pkt_data(p) + all.l.hdr_len + UDP_HEADER, *end = pkt_data(p) + p->len;
 	for (; at < end && n < ESP_SLOTS_MAX; at += p->gso_size, n++)
 		slots[n] = (struct esp_slot){.inner = at, .len = (uint32_t)(end - at) < p->gso_size ? (uint32_t)(end - at) : p->gso_size};
-	for (unsigned i = 0; i < n; i += CHUNK)
-		open_chunk(w, &all, slots + i, n - i < CHUNK ? n - i : CHUNK, &last);
+	for (unsigned i = 0; i < n; i += w->chunk)
+		open_chunk(w, &all, slots + i, n - i < w->chunk ? n - i : w->chunk, &last);
 	return n;
 }

@@ -116,11 +116,6 @@ void iphdr_set_total(uint8_t *d, const struct iphdr_layout *l, uint32_t total)
 	}
 }
 
-uint8_t iphdr_tos(const uint8_t *d)
-{
-	return (uint8_t)(d[0] >> 4 == 4 ? d[1] : (d[0] & 0x0f) << 4 | d[1] >> 4);
-}
-
 void iphdr_set_tos(uint8_t *d, uint8_t tos)
 {
 	if (d[0] >> 4 == 4) {

@@ -29,7 +29,6 @@ void iphdr_set_total(uint8_t *d, const struct iphdr_layout *l, uint32_t total);
 void iphdr_checksum(uint8_t *d, uint32_t hdr_len);
 uint16_t iphdr_sum(
 	const uint8_t *d, uint32_t len); /* ones' complement sum, not inverted (RFC 1071) */
-uint8_t iphdr_tos(const uint8_t *d);
 void iphdr_set_tos(uint8_t *d, uint8_t tos); /* IPv4: updates the checksum */
 
 static inline struct addr iphdr_address(const uint8_t *at, uint8_t family)
@@ -72,4 +71,21 @@ static inline void put64(uint8_t *p, uint64_t v)
 {
 	put32(p, (uint32_t)(v >> 32));
 	put32(p + 4, (uint32_t)v);
+}
+static inline uint8_t iphdr_tos(const uint8_t *d)
+{
+	return (uint8_t)(d[0] >> 4 == 4 ? d[1] : (d[0] & 0x0f) << 4 | d[1] >> 4);
+}
+/* iphdr_outgoing and iphdr_incoming in one for the header that nearly every packet has: IPv4 without options. False: it is
+ * another one, or malformed; ask them. */
+static inline bool iphdr_plain(const uint8_t *d, uint32_t len, struct iphdr_layout *ret)
+{
+	if (len < IP_V4_MIN || d[0] != 0x45)
+		return false;
+	uint32_t total = get16(d + 2);
+	if (total < IP_V4_MIN || total > len)
+		return false;
+	*ret = (struct iphdr_layout){.family = 4, .proto = d[9], .fragment = (get16(d + 6) & 0x3fff) != 0, .hdr_len = IP_V4_MIN,
+		.next_off = 9, .total = total};
+	return true;
 }

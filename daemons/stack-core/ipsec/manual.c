@@ -12,10 +12,15 @@
 
 /* By the order of the words of HowToEncrypt and HowToAuth (lib/policy/stmts_manual.c). */
 static const enum crypto_cipher ciphers[] = {CIPHER_NULL, CIPHER_DES_CBC, CIPHER_3DES_CBC,
-	CIPHER_AES_CBC, CIPHER_AES_CBC, CIPHER_AES_GCM, CIPHER_AES_GCM};
+	CIPHER_AES_CBC, CIPHER_AES_CBC, CIPHER_AES_GCM, CIPHER_AES_GCM, CIPHER_CHACHA20_POLY1305};
 static const enum crypto_auth auths[] = {AUTH_NONE, AUTH_HMAC_MD5_96, AUTH_HMAC_SHA1_96,
 	AUTH_HMAC_SHA1_96, AUTH_HMAC_SHA2_256_128, AUTH_HMAC_SHA2_384_192, AUTH_HMAC_SHA2_512_256,
 	AUTH_AES128_XCBC_96};
+
+static bool is_aead(enum crypto_cipher c)
+{
+	return crypto_cipher_info(c)->icv != 0;
+}
 
 struct builder {
 	struct conf_node *node;
@@ -109,9 +114,10 @@ static void cipher(struct builder *b)
 	b->key_len = c == CIPHER_NULL	    ? 0
 		     : c == CIPHER_DES_CBC  ? 8
 		     : c == CIPHER_3DES_CBC ? 24
+		     : c == CIPHER_CHACHA20_POLY1305 ? 32
 		     : bits		    ? bits->u / 8
 					    : 16;
-	if (c == CIPHER_AES_GCM)
+	if (is_aead(c))
 		b->key_len += CRYPTO_SALT;
 }
 
@@ -120,7 +126,7 @@ static void integrity(struct builder *b)
 	struct conf_node *n = child(b, "HowToAuth");
 	const struct conf_value *alg = n ? conf_get(n, "algorithm") : NULL;
 	bool ah = n && !strcmp(conf_str(n, "protocol"), "AH"),
-	     aead = b->common.cipher == CIPHER_AES_GCM;
+	     aead = is_aead(b->common.cipher);
 	struct conf_node *at = n ? n : b->node;
 
 	b->common.proto = ah ? SA_AH : SA_ESP;
@@ -131,7 +137,7 @@ static void integrity(struct builder *b)
 					"(HowToAuth ESP)");
 	else if (aead && b->common.auth != AUTH_NONE)
 		r = conf_node_error(
-			at, "HowToAuth: AES_GCM authenticates by itself, expected NULL");
+			at, "HowToAuth: %s authenticates by itself, expected NULL", crypto_cipher_info(b->common.cipher)->name);
 	else if (!aead && b->common.auth == AUTH_NONE)
 		r = conf_node_error(at, "HowToAuth: expected an algorithm: a tunnel without "
 					"integrity check is refused");
@@ -166,9 +172,9 @@ static void keys(
 	if (e) {
 		p->spi = (uint32_t)conf_uint(e, "spi");
 		p->key_len = (uint8_t)b->key_len;
-		const char *what = p->cipher == CIPHER_AES_GCM
-					   ? "AES_GCM (key and 4-byte salt)"
-					   : crypto_cipher_info(p->cipher)->name;
+		char what[64];
+		(void)snprintf(what, sizeof(what), "%s%s", crypto_cipher_info(p->cipher)->name,
+			is_aead(p->cipher) ? " (key and 4-byte salt)" : "");
 		b->errors |= parse_key(e, what, p->key, b->key_len) < 0;
 	}
 	if (a) {
@@ -186,17 +192,17 @@ static void keys(
 	}
 }
 
-/* Two senders under one AES-GCM key and salt would use the same IVs sooner or later (RFC 4106
+/* Two senders under one AEAD key and salt would use the same IVs sooner or later (RFC 4106
  * section 2). */
 static void check_pair(struct builder *b)
 {
 	const struct sa_params *in = &b->a->in, *out = &b->a->out;
 
-	if (!b->errors && in->cipher == CIPHER_AES_GCM && !memcmp(in->key, out->key, in->key_len)) {
+	if (!b->errors && is_aead(in->cipher) && !memcmp(in->key, out->key, in->key_len)) {
 		b->errors = true;
 		(void)conf_node_error(b->node,
-			"IpManVpnAction %s: AES_GCM needs different keys for the two directions",
-			b->a->name);
+			"IpManVpnAction %s: %s needs different keys for the two directions",
+			b->a->name, crypto_cipher_info(in->cipher)->name);
 	}
 }
 

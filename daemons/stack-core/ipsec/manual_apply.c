@@ -37,7 +37,7 @@ static bool meet(const struct sa_params *a, const struct sa_params *b)
 	       (!a->dst.family || !b->dst.family || addr_equal(&a->dst, &b->dst));
 }
 
-/* Senders that share an AES-GCM key and salt would sooner or later use one IV twice, which gives
+/* Senders that share an AEAD key and salt would sooner or later use one IV twice, which gives
  * everything away. */
 static bool share_key(const struct manual_action *a, const struct manual_action *b)
 {
@@ -45,7 +45,7 @@ static bool share_key(const struct manual_action *a, const struct manual_action 
 
 	for (int i = 0; i < 4; i++) {
 		const struct sa_params *p = x[i & 1], *q = y[i >> 1];
-		if (p->cipher == CIPHER_AES_GCM && q->cipher == CIPHER_AES_GCM &&
+		if (p->cipher == q->cipher && crypto_cipher_info(p->cipher)->icv &&
 			p->key_len == q->key_len && !memcmp(p->key, q->key, p->key_len))
 			return true;
 	}
@@ -88,8 +88,8 @@ static int check(struct sadb *db, const struct manual_action *actions, size_t n,
 					"%s and %s have the same inbound SPI %u", actions[i].name,
 					actions[j].name, actions[i].in.spi);
 			if (share_key(&actions[i], &actions[j]))
-				return err_set(err, EINVAL, "%s and %s share an AES_GCM key",
-					actions[i].name, actions[j].name);
+				return err_set(err, EINVAL, "%s and %s share an %s key",
+					actions[i].name, actions[j].name, crypto_cipher_info(actions[i].in.cipher)->name);
 		}
 	}
 	return 0;

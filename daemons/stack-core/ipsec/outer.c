@@ -22,32 +22,54 @@ static bool dont_fragment(const struct sa *sa, const uint8_t *inner)
 	}
 }
 
-void outer_write(
+void outer_template(struct sa_path *path, uint8_t proto)
+{
+	uint8_t *h = path->head;
+
+	memset(h, 0, sizeof(path->head));
+	if (path->udp)
+		proto = 17;
+	if (path->dst.family == 6) {
+		h[0] = 0x60;
+		h[6] = proto;
+		h[7] = TTL;
+		memcpy(h + 8, path->src.b, 16);
+		memcpy(h + 24, path->dst.b, 16);
+		return;
+	}
+	h[0] = 0x45;
+	h[8] = TTL;
+	h[9] = proto;
+	memcpy(h + 12, path->src.b, 4);
+	memcpy(h + 16, path->dst.b, 4);
+	path->sum = iphdr_sum(h, IP_V4_MIN);
+}
+
+uint8_t outer_write(
 	uint8_t *out, const struct sa *sa, const struct sa_path *path, const uint8_t *inner, uint32_t total, uint16_t id)
 {
 	uint8_t inner_tos = iphdr_tos(inner);
 	uint8_t tos = sa->keep_dscp ? inner_tos : inner_tos & ECN_MASK;
 
 	if (path->dst.family == 6) {
+		memcpy(out, path->head, IP_V6_LEN);
 		put32(out, UINT32_C(6) << 28 | (uint32_t)tos << 20);
 		put16(out + 4, (uint16_t)(total - IP_V6_LEN));
-		out[6] = path->udp ? 17 : sa->proto;
-		out[7] = TTL;
-		memcpy(out + 8, path->src.b, 16);
-		memcpy(out + 24, path->dst.b, 16);
-		return;
+		return tos;
 	}
 	bool df = dont_fragment(sa, inner);
-	out[0] = 0x45;
+	uint32_t flags = df ? DF : 0;
+	if (df)
+		id = 0; /* an atomic datagram needs none (RFC 6864) */
+	uint32_t sum = path->sum + tos + total + id + flags;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum += sum >> 16;
+	memcpy(out, path->head, IP_V4_MIN);
 	out[1] = tos;
 	put16(out + 2, (uint16_t)total);
-	put16(out + 4, df ? 0 : id); /* an atomic datagram needs none (RFC 6864) */
-	put16(out + 6, df ? DF : 0);
-	out[8] = TTL;
-	out[9] = path->udp ? 17 : sa->proto;
-	memcpy(out + 12, path->src.b, 4);
-	memcpy(out + 16, path->dst.b, 4);
-	iphdr_checksum(out, IP_V4_MIN);
+	put32(out + 4, (uint32_t)id << 16 | flags);
+	put16(out + 10, (uint16_t)~sum);
+	return tos;
 }
 
 bool outer_ecn(uint8_t outer_tos, uint8_t *inner)

@@ -20,54 +20,39 @@ void replay_init(struct replay *r, uint32_t size, bool esn)
 	r->mask = words - 1;
 }
 
-uint64_t replay_infer(const struct replay *r, uint32_t low)
+uint64_t replay_ahead(const struct replay *r, uint32_t low, uint32_t ahead)
 {
-	if (!r->esn)
-		return low;
-	uint32_t window = r->size ? r->size : REPLAY_MIN;
-	uint32_t top_low = (uint32_t)r->last, top_high = (uint32_t)(r->last >> 32);
-	uint32_t bottom = top_low - window + 1; /* may wrap below 0 */
-	uint32_t high;
+	uint64_t seq = replay_infer(r, low);
 
-	if (top_low >= window - 1) /* case A: the window lies in one subspace */
-		high = low >= bottom ? top_high : top_high + 1;
-	else /* case B: it spans two; in the very first subspace there is nothing below */
-		high = low >= bottom && top_high ? top_high - 1 : top_high;
-	return (uint64_t)high << 32 | low;
+	return r->esn && seq >> 32 <= UINT32_MAX - ahead ? seq + ((uint64_t)ahead << 32) : 0;
 }
 
-int replay_check(const struct replay *r, uint64_t seq)
+static void set_last(struct replay *r, uint64_t seq)
 {
-	if (!r->size)
-		return REPLAY_OK;
-	if (seq == 0)
-		return REPLAY_OLD; /* the first number is 1 */
-	if (seq > r->last)
-		return REPLAY_OK;
-	if (r->last - seq >= r->size)
-		return REPLAY_OLD;
-	uint64_t word = r->ring[(seq / 64) & r->mask];
-	return word >> (seq % 64) & 1 ? REPLAY_SEEN : REPLAY_OK;
+	atomic_store_explicit(&r->last, seq, memory_order_relaxed);
 }
 
 int replay_update(struct replay *r, uint64_t seq)
 {
+	uint64_t last = replay_last(r);
+
 	if (!r->size) {
-		if (seq > r->last)
-			r->last = seq;
+		if (seq > last)
+			set_last(r, seq);
 		return REPLAY_OK;
 	}
 	int verdict = replay_check(r, seq);
 	if (verdict != REPLAY_OK)
 		return verdict;
-	if (seq > r->last) {
-		uint64_t from = r->last / 64, to = seq / 64;
+	if (seq > last) {
+		uint64_t from = last / 64, to = seq / 64;
 		uint64_t fresh =
 			to - from > (uint64_t)r->mask + 1 ? (uint64_t)r->mask + 1 : to - from;
 		for (uint64_t i = 0; i < fresh; i++)
-			r->ring[(to - i) & r->mask] = 0;
-		r->last = seq;
+			atomic_store_explicit(&r->ring[(to - i) & r->mask], 0, memory_order_relaxed);
+		set_last(r, seq);
 	}
-	r->ring[(seq / 64) & r->mask] |= UINT64_C(1) << (seq % 64);
+	_Atomic uint64_t *word = &r->ring[(seq / 64) & r->mask];
+	atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) | UINT64_C(1) << (seq % 64), memory_order_relaxed);
 	return REPLAY_OK;
 }

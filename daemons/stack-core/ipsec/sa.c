@@ -8,6 +8,7 @@
  * holds as long as the clock is not set back across a restart; who cannot promise that uses CBC
  * with HMAC for manual tunnels, or IKE. */
 #include "daemons/stack-core/ipsec/sa.h"
+#include "daemons/stack-core/ipsec/outer.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include <time.h>
@@ -63,6 +64,7 @@ void sa_move(struct sa *sa, const struct sa_path *to)
 	struct sa_path *path = xnew(struct sa_path), *old = atomic_load(&sa->path);
 
 	*path = *to;
+	outer_template(path, sa->proto);
 	atomic_store_explicit(&sa->path, path, memory_order_release);
 	if (old)
 		urcu_qsbr_call_rcu(&old->rcu, path_free);

@@ -50,6 +50,9 @@ struct sa_path {
 	struct addr src, dst;
 	uint16_t sport, dport;
 	bool udp;
+	/* made by sa_move: what every tunnel header of this SA has in common, and its sum (RFC 1071) */
+	uint8_t head[40];
+	uint32_t sum;
 	struct rcu_head rcu;
 };
 
@@ -80,6 +83,7 @@ struct sa {
 	atomic_bool exhausted;				   /* set once: the control thread tells */
 	atomic_bool expired;				   /* hard lifetime: drops in its direction */
 	atomic_bool used;				   /* inbound: its first packet was told of */
+	_Atomic uint32_t unopened; /* ESN: packets in a row whose ICV was wrong (RFC 4303 A3) */
 	atomic_flag replay_lock __attribute__((aligned(64)));
 	struct replay replay;
 	struct sa_params *params; /* what it was made of; with keys (sa_forget_keys) */

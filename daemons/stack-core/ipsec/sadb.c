@@ -52,6 +52,14 @@ unsigned sadb_workers(const struct sadb *db)
 	return db->workers;
 }
 
+/* As addr_equal; without loading at once what was just stored in parts. */
+static bool same(const struct addr *a, const struct addr *b)
+{
+	if (a->family != b->family)
+		return false;
+	return a->family == 4 ? !memcmp(a->b, b->b, 4) : !memcmp(a->b, b->b, 16);
+}
+
 static struct sa *lookup(struct sadb *db, bool inbound, const struct addr *dst, uint8_t proto, uint32_t spi)
 {
 	struct sa *sa = atomic_load_explicit(bucket(db, inbound, proto, spi), memory_order_acquire);
@@ -60,7 +68,7 @@ static struct sa *lookup(struct sadb *db, bool inbound, const struct addr *dst, 
 		if (sa->spi != spi || sa->proto != proto)
 			continue;
 		const struct addr *own = &sa_outside(sa)->dst;
-		if (!own->family || !dst->family || addr_equal(own, dst))
+		if (!own->family || !dst->family || same(own, dst))
 			return sa;
 	}
 	return NULL;

@@ -9,7 +9,8 @@
 #include "daemons/stack-core/ipsec/iphdr.h"
 #include "daemons/stack-core/ipsec/notice.h"
 
-enum { CHUNK = 64, AH_HEADER_MAX = 512 };
+/* AEADs finish packet by packet; lanes have to be filled, and are emptied at the end of a chunk only. */
+enum { CHUNK = 32, CHUNK_LANES = PKT_BATCH, AH_HEADER_MAX = 512, SCRATCH = 65536 };
 
 /* One packet between prepare and finish. */
 struct work {
@@ -20,25 +21,29 @@ struct work {
 	struct iphdr_layout l; /* inbound: of the outer header */
 	uint32_t encap;	       /* inbound: bytes of a UDP header between IP and ESP */
 	bool newest;	       /* inbound: no later number was accepted */
-	uint32_t ah_len;
+	uint32_t ah_len, saved_len;
+	uint32_t bytes; /* that count for the SA: of the protected packet */
+	uint16_t drop;	/* inbound: 0 or the reason */
 	uint8_t *saved; /* AH: the header bytes before mutable fields were zeroed */
-	uint32_t saved_len;
+	uint8_t extra[CRYPTO_TAG_MAX]; /* AAD with ESN, or the ICV received when its place is needed */
 };
 
 struct ipsec_worker {
 	struct sadb *db;
 	struct crypto_worker *crypto;
 	unsigned index;
+	unsigned chunk; /* inbound: as the last SA found likes it */
 	uint16_t ip_id;
+	struct crypto_job jobs[PKT_BATCH];
+	struct work work[PKT_BATCH];
 	struct notice_ring notices;
-	struct crypto_job jobs[CHUNK];
-	struct work work[CHUNK];
-	uint8_t saved[CHUNK][AH_HEADER_MAX];
+	uint8_t saved[PKT_BATCH][AH_HEADER_MAX];
+	uint8_t scratch[SCRATCH]; /* resynchronisation: the packet before an attempt */
 };
 
 /* Returns 0 or the reason to drop. */
 int ah_prepare_out(struct ipsec_worker *w, struct work *k, struct crypto_job *job);
-void ah_finish_out(struct work *k, const struct crypto_job *job);
+void ah_finish_out(struct work *k);
 int ah_prepare_in(struct ipsec_worker *w, struct work *k, struct crypto_job *job);
 int ah_finish_in(struct work *k);
 
@@ -52,8 +57,40 @@ int open_gap(struct ipsec_worker *w, struct work *k, uint32_t gap, uint32_t tail
  * bytes long, of kind @next. */
 int close_gap(struct work *k, uint32_t gap, uint32_t payload, uint8_t next);
 
-/* From esp_in.c. Infers the full number, and refuses one that was seen or is too old. */
+/* From number.c. Infers the full number, and refuses one that was seen or is too old. */
 int check_number(struct ipsec_worker *w, struct work *k, uint32_t low);
+/* Packets @at to @end of one SA were opened: each moves the window, or is dropped. */
+void accept_run(struct ipsec_worker *w, struct sa *sa, unsigned at, unsigned end);
+/* ESN: after many failures, looks for the number with which @job, ready to run, succeeds. */
+void resync(struct ipsec_worker *w, struct work *k, struct crypto_job *job);
+
+/* RFC 4106 section 5 (RFC 7634 section 2.1): SPI and the sequence number, all 64 bits of it with ESN. Without, both stand in
+ * the packet as they are wanted. */
+static inline void set_aad(struct work *k, struct crypto_job *job, const uint8_t *esp)
+{
+	if (!k->sa->esn) {
+		job->aad = esp;
+		job->aad_len = 8;
+		return;
+	}
+	put32(k->extra, k->sa->spi);
+	put64(k->extra + 4, k->seq);
+	job->aad = k->extra;
+	job->aad_len = 12;
+}
+
+/* What the packets after the next few will need: first their description, then their headers. */
+static inline void fetch_ahead(struct pkt *const *pkts, unsigned i, unsigned n)
+{
+	enum { AHEAD = 3 };
+
+	if (i + 2 * AHEAD >= n)
+		return;
+	const char *later = (const char *)pkts[i + 2 * AHEAD];
+	__builtin_prefetch(later, 1);
+	__builtin_prefetch(later + 64, 1);
+	__builtin_prefetch(pkt_data(pkts[i + AHEAD]), 1);
+}
 
 /* From esp_out.c. The first of @n sequence numbers of @sa; 0 when it has no more. */
 uint64_t esp_numbers(struct sa *sa, unsigned n);
@@ -64,8 +101,9 @@ void esp_fill(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t pay
 int esp_find(struct ipsec_worker *w, struct work *k, uint8_t proto, uint32_t spi, struct sa **last);
 /* The job that opens the @left bytes of ESP at @esp. */
 int esp_open(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t left, struct crypto_job *job);
-/* What the job says; if it is good, the number is used up and the packet of @bytes counted. */
-int esp_accept(struct ipsec_worker *w, struct work *k, const struct crypto_job *job, uint32_t bytes);
+/* What the first @jobs jobs say is in k->drop then; the numbers of the good ones are used up, and k->bytes of them counted. @wrong:
+ * not all are good. */
+void esp_accept(struct ipsec_worker *w, unsigned jobs, bool wrong);
 int esp_trailer(const struct crypto_job *job, uint32_t *ret_payload, uint8_t *ret_next);
 /* The length of the inner packet that is said to be in the @avail bytes at @d; 0: there is none.
  * What follows it is padding for traffic flow confidentiality (RFC 4303 section 2.7). */
@@ -74,12 +112,12 @@ uint32_t esp_inner_length(const uint8_t *d, uint32_t avail, uint8_t next);
 /* Before the two bytes of the trailer. */
 static inline uint32_t esp_padding(const struct sa *sa, uint32_t payload)
 {
-	return (sa->block - (payload + 2) % sa->block) % sa->block;
+	return (0U - (payload + 2)) & (sa->block - 1U); /* blocks are powers of two */
 }
 
 static inline void count(_Atomic uint64_t *c, uint64_t n)
 {
-	/* one writer: no locked instruction needed */
+	/* one writer: no locked instruction needed. For a run of packets of one SA at a time */
 	atomic_store_explicit(
 		c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }

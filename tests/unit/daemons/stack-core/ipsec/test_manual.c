@@ -50,6 +50,12 @@ static const struct refusal refusals[] = {
 	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC KeyLength 200\nHowToAuth ESP HMAC_SHA1\n" ENDS,
 		"KeyLength"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\nHowToAuth ESP HMAC_SHA1\n" ENDS, "by itself"},
+	{"HowToEncap Tunnel\nHowToEncrypt CHACHA20_POLY1305\nHowToAuth ESP HMAC_SHA1\n" ENDS, "CHACHA20_POLY1305 authenticates by itself"},
+	{"HowToEncap Tunnel\nHowToEncrypt CHACHA20_POLY1305 KeyLength 256\n" ENDS, "KeyLength"},
+	{"HowToEncap Tunnel\nHowToEncrypt CHACHA20_POLY1305\n" ENDS "EncryptInboundSa 300 " HEX20 "\nEncryptOutboundSa 301 " HEX20 "\n",
+		"72 hexadecimal"},
+	{"HowToEncap Tunnel\nHowToEncrypt CHACHA20_POLY1305\n" ENDS "EncryptInboundSa 300 " HEX16 HEX20 "\nEncryptOutboundSa 301 " HEX16 HEX20 "\n",
+		"different keys"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\n" ENDS, "AH"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 " HEX16
 	 "\nEncryptOutboundSa 301 " HEX20 "\n",
@@ -103,6 +109,17 @@ END_TEST
 	"\n{\nHowToEncap Tunnel\nHowToEncrypt AES_GCM KeyLength 128\nHowToAuth ESP NULL\n" ENDS    \
 	"EncryptInboundSa " #spi_in " 0x" HEX16 salt "\nEncryptOutboundSa " #spi_out " 0x" HEX16   \
 	"05060" #spi_out "\n}\n"
+
+START_TEST(chacha20_poly1305)
+{
+	ck_assert_msg(build("IpManVpnAction c { HowToEncap Tunnel\nHowToEncrypt CHACHA20_POLY1305\n" ENDS "EncryptInboundSa 300 " HEX16 HEX16
+			"01020304\nEncryptOutboundSa 301 " HEX16 HEX16 "01020305\n}\n") == 1,
+		"%s", errors);
+	ck_assert_int_eq(got[0].in.cipher, CIPHER_CHACHA20_POLY1305);
+	ck_assert_uint_eq(got[0].in.key_len, 36);
+	ck_assert_uint_eq(got[0].out.key[35], 5);
+}
+END_TEST
 
 START_TEST(built)
 {
@@ -208,6 +225,7 @@ static Suite *suite(void)
 	TCase *c = tcase_create("manual");
 	tcase_add_loop_test(c, refused, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_test(c, built);
+	tcase_add_test(c, chacha20_poly1305);
 	tcase_add_test(c, applied);
 	suite_add_tcase(s, c);
 	return s;

@@ -50,7 +50,7 @@ START_TEST(parameters)
 	p = good;
 	p.cipher = CIPHER_COUNT;
 	ck_assert_int_eq(refuse(p), -EINVAL);
-	p = suite_params(&suites[3], SA_TUNNEL, 4);
+	p = suite_params(&suites[4], SA_TUNNEL, 4);
 	p.auth = AUTH_NONE;
 	p.auth_len = 0;
 	ck_assert_int_eq(refuse(p), -EINVAL);
