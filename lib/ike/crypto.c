@@ -2,34 +2,51 @@
 #include "lib/base/secret.h"
 #include "lib/ike/dh.h"
 #include <errno.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <string.h>
 
-enum { DES_KEY = 8, DES3_KEY = 24, DES_BLOCK = 8, AES_BLOCK = 16, BYTE_BITS = 8 };
+enum { DES_KEY = 8, DES3_KEY = 24, DES_BLOCK = 8, AES_BLOCK = 16, BYTE_BITS = 8, HMAC_BLOCK_MAX = 128 };
+
+/* Fetched once: OpenSSL looks an algorithm up in all of its providers, under locks, whenever it is
+ * asked for one by name or by its EVP_sha256() and the like; for the small messages of IKE that
+ * costs as much as the hash. */
+static struct {
+	uint16_t number;
+	const char *name;
+	size_t len;
+	EVP_MD *md; /* NULL: this build has it not */
+} hashes[] = {{IKE_HASH_MD5, "MD5", 16, NULL}, {IKE_HASH_SHA1, "SHA1", 20, NULL}, {IKE_HASH_SHA2_256, "SHA2-256", 32, NULL},
+	{IKE_HASH_SHA2_384, "SHA2-384", 48, NULL}, {IKE_HASH_SHA2_512, "SHA2-512", 64, NULL}};
+static struct {
+	const char *name;
+	EVP_CIPHER *cipher;
+} ciphers[] = {{"DES-EDE3-CBC", NULL}, {"AES-128-CBC", NULL}, {"AES-192-CBC", NULL}, {"AES-256-CBC", NULL}};
+static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+
+static void fetch(void)
+{
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(*hashes); i++)
+		hashes[i].md = EVP_MD_fetch(NULL, hashes[i].name, NULL);
+	for (size_t i = 0; i < sizeof(ciphers) / sizeof(*ciphers); i++)
+		ciphers[i].cipher = EVP_CIPHER_fetch(NULL, ciphers[i].name, NULL);
+}
 
 static const EVP_MD *md_of(uint16_t hash)
 {
-	switch (hash) {
-	case IKE_HASH_MD5:
-		return EVP_md5();
-	case IKE_HASH_SHA1:
-		return EVP_sha1();
-	case IKE_HASH_SHA2_256:
-		return EVP_sha256();
-	case IKE_HASH_SHA2_384:
-		return EVP_sha384();
-	case IKE_HASH_SHA2_512:
-		return EVP_sha512();
-	}
+	(void)pthread_once(&fetched, fetch);
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(*hashes); i++)
+		if (hashes[i].number == hash)
+			return hashes[i].md;
 	return NULL;
 }
 
 size_t ike_hash_len(uint16_t hash)
 {
-	const EVP_MD *md = md_of(hash);
-	return md ? (size_t)EVP_MD_get_size(md) : 0;
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(*hashes); i++)
+		if (hashes[i].number == hash)
+			return md_of(hash) ? hashes[i].len : 0;
+	return 0;
 }
 
 static bool cipher_sizes(const struct kex_offer *o, struct ike_suite *s)
@@ -83,35 +100,41 @@ int ike_hash(uint16_t hash, const struct ike_part *parts, size_t n, uint8_t *out
 	return good ? 0 : -EIO;
 }
 
-/* Fetched once: the algorithm, not its state. */
-static EVP_MAC *hmac;
-static pthread_once_t hmac_once = PTHREAD_ONCE_INIT;
-
-static void fetch_hmac(void)
+/* One of the two hashes of HMAC: of the key's block, every byte changed by @pad, and of what follows. */
+static bool padded_hash(EVP_MD_CTX *ctx, const EVP_MD *md, const uint8_t *key, size_t block, uint8_t pad,
+	const struct ike_part *parts, size_t n, uint8_t *out)
 {
-	hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	uint8_t first[HMAC_BLOCK_MAX];
+
+	for (size_t i = 0; i < block; i++)
+		first[i] = key[i] ^ pad;
+	bool good = EVP_DigestInit_ex(ctx, md, NULL) && EVP_DigestUpdate(ctx, first, block);
+	for (size_t i = 0; i < n && good; i++)
+		good = EVP_DigestUpdate(ctx, parts[i].p, parts[i].len);
+	secret_wipe(first, block);
+	return good && EVP_DigestFinal_ex(ctx, out, NULL);
 }
 
+/* HMAC (RFC 2104), over OpenSSL's hash: its own HMAC takes more time to set up than to work on what
+ * IKE gives it (fifteen of them in a negotiation, of two to ten blocks each). */
 static int hmac_prf(uint16_t hash, const void *key, size_t key_len, const struct ike_part *parts,
 	size_t n, uint8_t *out)
 {
 	const EVP_MD *md = md_of(hash);
-	static const uint8_t no_key[1];
+	EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
+	size_t block = md ? (size_t)EVP_MD_get_block_size(md) : 0, len = ike_hash_len(hash);
+	uint8_t whole[HMAC_BLOCK_MAX] = {0}, inner[IKE_HASH_MAX];
+	bool good = ctx && block <= sizeof(whole);
 
-	(void)pthread_once(&hmac_once, fetch_hmac);
-	EVP_MAC_CTX *ctx = hmac && md ? EVP_MAC_CTX_new(hmac) : NULL;
-	if (!ctx)
-		return -EIO;
-	/* OpenSSL only reads the name. */
-	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-				       (char *)(uintptr_t)EVP_MD_get0_name(md), 0),
-		OSSL_PARAM_construct_end()};
-	bool good = EVP_MAC_init(ctx, key_len ? key : no_key, key_len, params);
-	for (size_t i = 0; i < n && good; i++)
-		good = EVP_MAC_update(ctx, parts[i].p, parts[i].len);
-	size_t len = 0;
-	good = good && EVP_MAC_final(ctx, out, &len, IKE_PRF_MAX);
-	EVP_MAC_CTX_free(ctx);
+	if (good && key_len > block)
+		good = EVP_DigestInit_ex(ctx, md, NULL) && EVP_DigestUpdate(ctx, key, key_len) && EVP_DigestFinal_ex(ctx, whole, NULL);
+	else if (good && key_len)
+		memcpy(whole, key, key_len);
+	good = good && padded_hash(ctx, md, whole, block, 0x36, parts, n, inner) &&
+	       padded_hash(ctx, md, whole, block, 0x5c, &IKE_PART(inner, len), 1, out);
+	EVP_MD_CTX_free(ctx); /* clears its state */
+	secret_wipe(whole, sizeof(whole));
+	secret_wipe(inner, sizeof(inner));
 	return good ? 0 : -EIO;
 }
 
@@ -131,11 +154,8 @@ int ike_prf(const struct ike_suite *s, const void *key, size_t key_len,
 
 static const EVP_CIPHER *cipher_of(const struct ike_suite *s)
 {
-	if (s->enc != IKE_ENC_AES)
-		return EVP_des_ede3_cbc();
-	return s->key_len == 16	  ? EVP_aes_128_cbc()
-	       : s->key_len == 24 ? EVP_aes_192_cbc()
-				  : EVP_aes_256_cbc();
+	(void)pthread_once(&fetched, fetch);
+	return ciphers[s->enc != IKE_ENC_AES ? 0 : s->key_len == 16 ? 1 : s->key_len == 24 ? 2 : 3].cipher;
 }
 
 static int cbc(const struct ike_suite *s, const uint8_t *key, uint8_t *iv, uint8_t *data,
@@ -153,7 +173,8 @@ static int cbc(const struct ike_suite *s, const uint8_t *key, uint8_t *iv, uint8
 	}
 	memcpy(last, data + len - s->block, s->block);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	bool good = ctx && EVP_CipherInit_ex2(ctx, cipher_of(s), key, iv, encrypt, NULL) &&
+	const EVP_CIPHER *cipher = cipher_of(s);
+	bool good = ctx && cipher && EVP_CipherInit_ex2(ctx, cipher, key, iv, encrypt, NULL) &&
 		    EVP_CIPHER_CTX_set_padding(ctx, 0) &&
 		    EVP_CipherUpdate(ctx, data, &n, data, (int)len) && n == (int)len;
 	EVP_CIPHER_CTX_free(ctx);

@@ -30,9 +30,14 @@ static const struct group {
 };
 enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
 
-/* What a group needs again and again, made when it is first used and then only read. */
+/* What a group needs again and again, made when it is first used and then only read, but for the two
+ * that are used under @lock: OpenSSL takes longer to make a context or a key object of P-256 (it
+ * compares names of key types, and copies parameters) than to make a pair. */
 static struct domain {
 	EVP_PKEY *params;
+	EVP_PKEY_CTX *pairs; /* makes key pairs */
+	EVP_PKEY *peer;	     /* of a curve: takes one peer's value after the other */
+	pthread_mutex_t lock;
 	BIGNUM *p_1;	   /* p - 1; NULL: a curve */
 	BIGNUM *p, *g, *q; /* q only of group 24 */
 } domains[GROUPS];
@@ -40,7 +45,7 @@ static pthread_mutex_t domains_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct dh_key {
 	const struct group *group;
-	const struct domain *domain;
+	struct domain *domain;
 	EVP_PKEY *pair;
 	uint8_t public[DH_PUBLIC_MAX];
 };
@@ -123,28 +128,51 @@ static EVP_PKEY *oakley_params(const struct group *g)
 	return ret;
 }
 
+/* OpenSSL knows how long private values of its named groups need to be; of the others, it would
+ * make them as long as the prime. */
+static bool short_exponent(const struct group *g, EVP_PKEY_CTX *ctx)
+{
+	int bits = SHORT_EXPONENT_BITS;
+	OSSL_PARAM params[] = {OSSL_PARAM_construct_int(OSSL_PKEY_PARAM_DH_PRIV_LEN, &bits),
+		OSSL_PARAM_construct_end()};
+	return g->name || EVP_PKEY_CTX_set_params(ctx, params) > 0;
+}
+
+static bool numbers_of(const struct group *g, struct domain *d, EVP_PKEY *params)
+{
+	bool good = EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_P, &d->p) &&
+		    EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_G, &d->g) && (d->p_1 = BN_dup(d->p)) && BN_sub_word(d->p_1, 1);
+
+	if (good && g->number == 24)
+		good = EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_Q, &d->q);
+	return good;
+}
+
 static bool make_domain(const struct group *g, struct domain *d)
 {
 	EVP_PKEY *params = g->name ? named_params(g) : oakley_params(g);
+	EVP_PKEY_CTX *pairs = params ? EVP_PKEY_CTX_new_from_pkey(NULL, params, NULL) : NULL;
+	EVP_PKEY *peer = g->point ? EVP_PKEY_new() : NULL;
+	bool good = pairs && EVP_PKEY_keygen_init(pairs) > 0 && short_exponent(g, pairs);
 
-	if (!params)
+	if (good && g->point)
+		good = peer && EVP_PKEY_copy_parameters(peer, params) > 0;
+	else if (good)
+		good = numbers_of(g, d, params);
+	if (!good) {
+		EVP_PKEY_free(peer);
+		EVP_PKEY_CTX_free(pairs);
+		EVP_PKEY_free(params);
 		return false;
-	if (!g->point) {
-		bool good = EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_P, &d->p) &&
-			    EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_G, &d->g) &&
-			    (d->p_1 = BN_dup(d->p)) && BN_sub_word(d->p_1, 1);
-		if (good && g->number == 24)
-			good = EVP_PKEY_get_bn_param(params, OSSL_PKEY_PARAM_FFC_Q, &d->q);
-		if (!good) {
-			EVP_PKEY_free(params);
-			return false;
-		}
 	}
+	(void)pthread_mutex_init(&d->lock, NULL);
+	d->pairs = pairs;
+	d->peer = peer;
 	d->params = params;
 	return true;
 }
 
-static const struct domain *domain_of(const struct group *g)
+static struct domain *domain_of(const struct group *g)
 {
 	struct domain *d = &domains[g - groups];
 
@@ -176,20 +204,10 @@ static bool write_public(struct dh_key *k)
 	return good;
 }
 
-/* OpenSSL knows how long private values of its named groups need to be; of the others, it would
- * make them as long as the prime. */
-static bool short_exponent(const struct group *g, EVP_PKEY_CTX *ctx)
-{
-	int bits = SHORT_EXPONENT_BITS;
-	OSSL_PARAM params[] = {OSSL_PARAM_construct_int(OSSL_PKEY_PARAM_DH_PRIV_LEN, &bits),
-		OSSL_PARAM_construct_end()};
-	return g->name || EVP_PKEY_CTX_set_params(ctx, params) > 0;
-}
-
 int dh_key_new(uint16_t group, struct dh_key **ret)
 {
 	const struct group *g = group_of(group);
-	const struct domain *d = g ? domain_of(g) : NULL;
+	struct domain *d = g ? domain_of(g) : NULL;
 
 	if (!g)
 		return -EPROTONOSUPPORT;
@@ -198,11 +216,10 @@ int dh_key_new(uint16_t group, struct dh_key **ret)
 	struct dh_key *k = xnew(struct dh_key);
 	k->group = g;
 	k->domain = d;
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, d->params, NULL);
-	bool good = ctx && EVP_PKEY_keygen_init(ctx) > 0 && short_exponent(g, ctx) &&
-		    EVP_PKEY_generate(ctx, &k->pair) > 0 && write_public(k);
-	EVP_PKEY_CTX_free(ctx);
-	if (!good) {
+	(void)pthread_mutex_lock(&d->lock);
+	bool good = EVP_PKEY_generate(d->pairs, &k->pair) > 0;
+	(void)pthread_mutex_unlock(&d->lock);
+	if (!good || !write_public(k)) {
 		dh_key_free(k);
 		return -EIO;
 	}
@@ -261,7 +278,7 @@ int dh_key_import(uint16_t group, const void *private, size_t private_len, const
 	size_t public_size, struct dh_key **ret)
 {
 	const struct group *g = group_of(group);
-	const struct domain *d = g ? domain_of(g) : NULL;
+	struct domain *d = g ? domain_of(g) : NULL;
 
 	if (!d)
 		return -EPROTONOSUPPORT;
@@ -316,29 +333,45 @@ static bool number_good(const struct dh_key *k, const uint8_t *peer)
 	return good;
 }
 
-static EVP_PKEY *peer_key(const struct dh_key *k, const uint8_t *peer, size_t len)
+/* A number: a key object of its own. */
+static EVP_PKEY *number_key(const struct domain *d, const uint8_t *peer, size_t len)
 {
-	uint8_t point[1 + DH_PUBLIC_MAX];
 	EVP_PKEY *ret = EVP_PKEY_new();
-	const uint8_t *encoded = peer;
 
-	if (k->group->point) {
-		point[0] = POINT_UNCOMPRESSED;
-		memcpy(point + 1, peer, len);
-		encoded = point;
-		len++;
-	}
-	if (ret && EVP_PKEY_copy_parameters(ret, k->domain->params) > 0 &&
-		EVP_PKEY_set1_encoded_public_key(ret, encoded, len) > 0)
+	if (ret && EVP_PKEY_copy_parameters(ret, d->params) > 0 && EVP_PKEY_set1_encoded_public_key(ret, peer, len) > 0)
 		return ret;
 	EVP_PKEY_free(ret);
 	return NULL;
 }
 
+/* OpenSSL refuses what does not lie on the curve; then the point before it stays, and is not used. */
+static bool set_point(struct domain *d, const uint8_t *peer, size_t len)
+{
+	uint8_t point[1 + DH_PUBLIC_MAX];
+
+	point[0] = POINT_UNCOMPRESSED;
+	memcpy(point + 1, peer, len);
+	return EVP_PKEY_set1_encoded_public_key(d->peer, point, len + 1) > 0;
+}
+
+static bool derive(const struct dh_key *k, EVP_PKEY *other, uint8_t *out)
+{
+	size_t out_len = k->group->len;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pair, NULL);
+	bool good = ctx && EVP_PKEY_derive_init(ctx) > 0 && (k->group->point || EVP_PKEY_CTX_set_dh_pad(ctx, 1) > 0) &&
+		    EVP_PKEY_derive_set_peer_ex(ctx, other, 0) > 0 && EVP_PKEY_derive(ctx, out, &out_len) > 0 &&
+		    out_len == k->group->len;
+
+	EVP_PKEY_CTX_free(ctx);
+	if (!good)
+		secret_wipe(out, k->group->len);
+	return good;
+}
+
 int dh_shared(
 	const struct dh_key *k, const void *peer, size_t len, uint8_t *out, struct ike_refusal *why)
 {
-	size_t out_len = k->group->len;
+	struct domain *d = k->domain;
 
 	if (len != public_len(k->group))
 		return ike_refuse(
@@ -346,18 +379,14 @@ int dh_shared(
 	if (!k->group->point && !number_good(k, peer))
 		return ike_refuse(
 			why, NOTIFY_INVALID_KEY_INFORMATION, "a public value out of range");
-	EVP_PKEY *other = peer_key(k, peer, len);
-	if (!other)
+	EVP_PKEY *number = k->group->point ? NULL : number_key(d, peer, len);
+	(void)pthread_mutex_lock(&d->lock);
+	bool known = k->group->point ? set_point(d, peer, len) : number != NULL;
+	bool good = known && derive(k, k->group->point ? d->peer : number, out);
+	(void)pthread_mutex_unlock(&d->lock);
+	EVP_PKEY_free(number);
+	if (!known)
 		return ike_refuse(
 			why, NOTIFY_INVALID_KEY_INFORMATION, "a public value not of its group");
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pair, NULL);
-	bool good = ctx && EVP_PKEY_derive_init(ctx) > 0 &&
-		    (k->group->point || EVP_PKEY_CTX_set_dh_pad(ctx, 1) > 0) &&
-		    EVP_PKEY_derive_set_peer_ex(ctx, other, 0) > 0 &&
-		    EVP_PKEY_derive(ctx, out, &out_len) > 0 && out_len == k->group->len;
-	EVP_PKEY_CTX_free(ctx);
-	EVP_PKEY_free(other);
-	if (!good)
-		secret_wipe(out, k->group->len);
 	return good ? 0 : -EIO;
 }

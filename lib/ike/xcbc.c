@@ -5,6 +5,7 @@
 #include "lib/ike/crypto.h"
 #include <errno.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <string.h>
 
 struct xcbc {
@@ -14,6 +15,14 @@ struct xcbc {
 	bool good;
 };
 
+static EVP_CIPHER *ecb; /* looked up once (crypto.c says why) */
+static pthread_once_t ecb_once = PTHREAD_ONCE_INIT;
+
+static void fetch_ecb(void)
+{
+	ecb = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
+}
+
 static void block(struct xcbc *x, const uint8_t in[XCBC_LEN], uint8_t out[XCBC_LEN])
 {
 	int n = 0;
@@ -22,7 +31,7 @@ static void block(struct xcbc *x, const uint8_t in[XCBC_LEN], uint8_t out[XCBC_L
 
 static void use_key(struct xcbc *x, const uint8_t key[XCBC_LEN])
 {
-	x->good = x->good && EVP_EncryptInit_ex2(x->aes, EVP_aes_128_ecb(), key, NULL, NULL) &&
+	x->good = x->good && EVP_EncryptInit_ex2(x->aes, ecb, key, NULL, NULL) &&
 		  EVP_CIPHER_CTX_set_padding(x->aes, 0);
 }
 
@@ -31,8 +40,9 @@ static void begin(struct xcbc *x, const uint8_t key[XCBC_LEN])
 	uint8_t constant[XCBC_LEN], k1[XCBC_LEN] = {0};
 
 	memset(x, 0, sizeof(*x));
+	(void)pthread_once(&ecb_once, fetch_ecb);
 	x->aes = EVP_CIPHER_CTX_new();
-	x->good = x->aes;
+	x->good = x->aes && ecb;
 	use_key(x, key);
 	memset(constant, 1, sizeof(constant));
 	block(x, constant, k1);
