@@ -7,6 +7,7 @@
 #include <time.h>
 
 enum { ENGINE_MAX_MS = 200 }; /* a signer's answer may have moved a deadline without an entry of ours */
+enum { QUIET_MS = 20, AHEAD_MS = 2, AHEAD_PAUSE_MS = 4, AHEAD_AGAIN_MS = 1000 };
 
 static uint64_t clock_us(clockid_t id)
 {
@@ -40,6 +41,15 @@ struct iked_stack *iked_stack_find(struct iked *k, const char *name)
 	return NULL;
 }
 
+static void arm_quiet(struct iked *k, uint64_t after_ms)
+{
+	for (unsigned i = 0; i < k->n_stacks; i++)
+		if (ike_unprepared(k->stacks[i]->engine)) {
+			loop_timer_set(k->quiet_timer, after_ms);
+			return;
+		}
+}
+
 void iked_arm(struct iked *k)
 {
 	uint64_t now = iked_now_us(), next = now + ENGINE_MAX_MS * 1000u;
@@ -48,6 +58,18 @@ void iked_arm(struct iked *k)
 		next = d < next ? d : next;
 	}
 	loop_timer_set(k->engine_timer, next > now ? (next - now + 999) / 1000 : 0);
+	arm_quiet(k, QUIET_MS);
+}
+
+/* Nothing came in for a while: the engines work ahead, a little at a time, so that who comes now does not wait for it. */
+static void quiet(void *arg)
+{
+	struct iked *k = arg;
+	uint64_t until = iked_now_us() + AHEAD_MS * 1000u, made = k->counters.pairs_ahead;
+	for (unsigned i = 0; i < k->n_stacks; i++)
+		while (iked_now_us() < until && ike_prepare(k->stacks[i]->engine))
+			k->counters.pairs_ahead++;
+	arm_quiet(k, k->counters.pairs_ahead > made ? AHEAD_PAUSE_MS : AHEAD_AGAIN_MS); /* none: OpenSSL refuses the group */
 }
 
 static void engines_tick(void *arg)
@@ -102,6 +124,7 @@ static int iked_start(struct daemon *d, void *built, struct errbuf *e)
 	k->conf = built;
 	k->engine_timer = loop_timer_new(d->loop, engines_tick, k);
 	k->tick = loop_timer_new(d->loop, iked_stacks_tick, k);
+	k->quiet_timer = loop_timer_new(d->loop, quiet, k);
 	for (unsigned i = 0; i < k->conf->n_stacks; i++) {
 		int rc = add_stack(k, &k->conf->stacks[i], e);
 		if (rc)
@@ -186,6 +209,7 @@ static void iked_stop(struct daemon *d)
 	if (k->tick) {
 		loop_timer_free(k->tick);
 		loop_timer_free(k->engine_timer);
+		loop_timer_free(k->quiet_timer);
 	}
 	iked_conf_free(k->conf);
 	k->conf = NULL;
@@ -258,6 +282,7 @@ static void iked_stats(struct daemon *d, daemon_stat_fn fn, void *arg)
 	fn(arg, "ike_renegotiated_total", "tunnels negotiated anew as their stack had lost them", c->renegotiated);
 	fn(arg, "ike_stacks_lost_total", "times a stack went away", c->stack_lost);
 	fn(arg, "ike_audit_records_total", "SMF 119 records written", c->audit_records);
+	fn(arg, "ike_key_pairs_ahead_total", "Diffie-Hellman key pairs made in quiet moments", c->pairs_ahead);
 	fn(arg, "ike_signatures_total", "signatures asked of the signer", k->signer ? k->signer->n_signs : 0);
 	fn(arg, "ike_signer_restarts_total", "times the signer's process had to be started again", k->signer ? k->signer->n_restarts : 0);
 }

@@ -103,7 +103,7 @@ struct iked_stack {
 
 struct iked_counters {
 	uint64_t received, sent, send_failed, not_ike, too_long, keepalives, installs, install_failures, acquires, acquires_refused, autos,
-		resumed, renegotiated, stack_lost, audit_records;
+		resumed, renegotiated, stack_lost, audit_records, pairs_ahead;
 };
 
 struct iked {
@@ -112,7 +112,7 @@ struct iked {
 	struct signer *signer, *narrow; /* narrow: what the engines see */
 	struct iked_stack *stacks[IKED_STACKS_MAX];
 	unsigned n_stacks;
-	struct loop_timer *tick, *engine_timer;
+	struct loop_timer *tick, *engine_timer, *quiet_timer;
 	struct iked_waiting waiting[IKED_WAITING_MAX];
 	unsigned n_waiting;
 	struct iked_counters counters;

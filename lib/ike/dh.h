@@ -40,5 +40,6 @@ void dh_pool_free(struct dh_pool *p); /* NULL allowed */
 void dh_pool_want(struct dh_pool *p, uint16_t group,
 	unsigned n); /* how many to keep, up to DH_POOL_MAX; unknown groups are ignored */
 bool dh_pool_work(struct dh_pool *p); /* makes at most one pair; false: nothing was missing */
+bool dh_pool_lacks(const struct dh_pool *p); /* is something missing? */
 int dh_pool_take(struct dh_pool *p, uint16_t group,
 	struct dh_key **ret); /* from stock, or made now; caller frees */

@@ -1,3 +1,4 @@
+/* dh_pool: a shelf of key pairs for each group; full ones are passed over in turn, so that a slow group does not starve the others. */
 #include "lib/base/xalloc.h"
 #include "lib/ike/dh.h"
 
@@ -41,7 +42,7 @@ void dh_pool_want(struct dh_pool *p, uint16_t group, unsigned n)
 {
 	struct shelf *s = find(p, group);
 
-	if (!dh_group_known(group))
+	if (!dh_group_known(group) || (!s && !n))
 		return;
 	if (!s) {
 		if (p->n == POOL_GROUPS)
@@ -63,6 +64,14 @@ bool dh_pool_work(struct dh_pool *p)
 			return true;
 		}
 	}
+	return false;
+}
+
+bool dh_pool_lacks(const struct dh_pool *p)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->shelves[i]->have < p->shelves[i]->want)
+			return true;
 	return false;
 }
 

@@ -79,6 +79,7 @@ int ike_new(const struct ike_config *c, uint64_t now_us, struct ike **ret)
 		return -EIO;
 	}
 	k->pool = dh_pool_new();
+	ahead_policy(k);
 	auth_load_cas(k);
 	*ret = k;
 	return 0;
@@ -314,6 +315,7 @@ void ike_policy(struct ike *k, const struct ipsec_policy *policy, uint64_t now_u
 		p1_end(p);
 	}
 	auth_load_cas(k);
+	ahead_policy(k);
 	reap(k);
 }
 

@@ -6,7 +6,7 @@
  *   p1_values.c  what is agreed on                 p1_life.c   lifetime, lifesize, succession
  *   auth.c     identities, keys, certificates, signatures
  *   quick.c    quick mode                          tunnel.c   phase 2 tunnels and their generations
- *   info.c     informational exchanges, DPD
+ *   info.c     informational exchanges, DPD        ahead.c    key pairs made in quiet moments
  *
  * Nothing is freed while an entry runs: what ends is unlinked, marked dead and reaped when the entry returns, so that a function may
  * go on reading what it just ended. */
@@ -319,6 +319,9 @@ int auth_sign(struct p1 *p);
 int auth_check(struct p1 *p, const struct isakmp_payloads *pl, struct ike_refusal *why); /* the peer's proof */
 void auth_load_cas(struct ike *k);
 void auth_forget_cas(struct ike *k);
+
+/* ahead.c: a new policy names other groups. */
+void ahead_policy(struct ike *k);
 
 /* allowed.c: does the new policy still allow it? The KeyExchangeRule that it then belongs to; NULL: no. */
 const struct kex_rule *allowed_p1(const struct ipsec_policy *policy, const struct p1 *p);

@@ -171,14 +171,17 @@ START_TEST(pool_gives_each_key_once)
 	for (int i = 0; i < 3; i++)
 		ck_assert(dh_pool_work(p));
 	ck_assert(!dh_pool_work(p));
+	ck_assert(!dh_pool_lacks(p));
 	for (int i = 0; i < 5; i++) {
 		ck_assert_int_eq(dh_pool_take(p, 19, &k[i]), 0);
 		for (int j = 0; j < i; j++)
 			ck_assert(memcmp(dh_key_public(k[i]), dh_key_public(k[j]), 64) != 0);
 	}
+	ck_assert(dh_pool_lacks(p));
 	ck_assert(dh_pool_work(p));
 	dh_pool_want(p, 19, 0);
 	ck_assert(!dh_pool_work(p));
+	ck_assert(!dh_pool_lacks(p));
 	for (int i = 0; i < 5; i++)
 		dh_key_free(k[i]);
 	ck_assert_int_eq(dh_pool_take(p, 3, &k[0]), -EPROTONOSUPPORT);

@@ -537,6 +537,32 @@ START_TEST(many)
 }
 END_TEST
 
+START_TEST(key_pairs_are_made_ahead)
+{
+	/* Of the groups that the policy names, only so many, and none of what it does not name any more. */
+	struct pair *n = pair_new(&(struct pair_policy){.pfs = "Group20", .pfs_ok = "Group20"}, &(struct pair_policy){.pfs_ok = "Group20 None"}, NULL, NULL);
+	struct ike *k = n->peer[0].k;
+	unsigned made = 0;
+	char id[16];
+	ck_assert(ike_unprepared(k));
+	while (ike_prepare(k))
+		made++;
+	ck_assert_uint_eq(made, 2 * 128);
+	ck_assert(!ike_unprepared(k));
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, PAIR_SECOND);
+	UP(n);
+	ck_assert(ike_unprepared(k)); /* phase 1 took one, and PFS another */
+	ck_assert(ike_prepare(k) && ike_prepare(k) && !ike_prepare(k));
+	struct ipsec_policy *next = pair_policy(PAIR_LEFT, PAIR_RIGHT, PAIR_LEFT_NET, PAIR_RIGHT_NET, &(struct pair_policy){0}), *old = n->peer[0].policy;
+	ike_policy(k, next, n->now);
+	n->peer[0].policy = next;
+	ipsec_policy_free(old);
+	ck_assert(!ike_unprepared(k));
+	pair_free(n);
+}
+END_TEST
+
 START_TEST(renewal_is_tried_again)
 {
 	/* For a while the peer refuses: there is time until the SA expires. */
@@ -622,6 +648,7 @@ static Suite *suite(void)
 	tcase_add_test(t, both_restarted);
 	tcase_add_test(t, policy_changes);
 	tcase_add_test(t, many);
+	tcase_add_test(t, key_pairs_are_made_ahead);
 	tcase_add_test(t, renewal_is_tried_again);
 	tcase_add_test(t, stack_answers_later);
 	tcase_add_test(t, responder_lifetime);
