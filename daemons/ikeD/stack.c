@@ -4,7 +4,8 @@
  *   ikeD was restarted    the tunnels are in the stack and not in the engine: the engine resumes them and goes on owning them
  *   the stack was         the engine has tunnels that the stack lost. Their keys must not be installed again: the sequence numbers would begin
  *                         anew, which a counter mode cipher does not survive and the peer's replay window would not let pass. Each
- *                         is negotiated anew, and the peer told about the old one by the engine.
+ *                         is negotiated anew, and the peer told about the old one by the engine. A run that took over the tunnels of
+ *                         the one before says so, and nothing has to be done
  *
  * Addresses come from stack.Links, again every few seconds, as a reload of the stack may change them without telling. */
 #include "daemons/ikeD/iked.h"
@@ -70,39 +71,6 @@ static void stack_ready(struct iked_stack *s)
 	iked_arm(s->iked);
 }
 
-static void ask_tunnels(struct iked_stack *s, uint64_t after);
-
-static void tunnels_answered(void *arg, enum bus_code code, const char *text, const ProtobufCMessage *reply)
-{
-	struct iked_stack *s = arg;
-	const Stack__DynamicTunnelsReply *r = (const Stack__DynamicTunnelsReply *)reply;
-	if (code != BUS_OK) {
-		s->asking = false;
-		if (code != BUS_UNAVAILABLE)
-			refused(s, "stack.DynamicTunnels", text);
-		return;
-	}
-	if (!s->children_boot_id)
-		resume_page(s, r);
-	if (!s->children_boot_id && r->has_next)
-		ask_tunnels(s, r->next);
-	else
-		stack_ready(s);
-}
-
-/* Pages of what it holds; of interest only when we are new ourselves, else the answer says that it talks to us. */
-static void ask_tunnels(struct iked_stack *s, uint64_t after)
-{
-	Stack__DynamicTunnelsRequest m = STACK__DYNAMIC_TUNNELS_REQUEST__INIT;
-	m.has_after = after != 0;
-	m.after = after;
-	m.has_limit = s->children_boot_id != 0;
-	m.limit = 1;
-	s->asking = true;
-	bus_client_call(s->client, "stack.DynamicTunnels", &m.base, &stack__dynamic_tunnels_reply__descriptor, IKED_DEADLINE_MS,
-		tunnels_answered, s);
-}
-
 /* The run that had them is gone. */
 static void renegotiate_all(struct iked_stack *s)
 {
@@ -123,6 +91,41 @@ static void renegotiate_all(struct iked_stack *s)
 		if (!ike_refresh(s->engine, lost[i], iked_now_us()))
 			s->renegotiated++;
 	free(lost);
+}
+
+static void ask_tunnels(struct iked_stack *s, uint64_t after);
+
+static void tunnels_answered(void *arg, enum bus_code code, const char *text, const ProtobufCMessage *reply)
+{
+	struct iked_stack *s = arg;
+	const Stack__DynamicTunnelsReply *r = (const Stack__DynamicTunnelsReply *)reply;
+	if (code != BUS_OK) {
+		s->asking = false;
+		if (code != BUS_UNAVAILABLE)
+			refused(s, "stack.DynamicTunnels", text);
+		return;
+	}
+	if (!s->children_boot_id)
+		resume_page(s, r);
+	else if (s->children_boot_id != s->boot_id && r->heir_of != s->children_boot_id)
+		renegotiate_all(s);
+	if (!s->children_boot_id && r->has_next)
+		ask_tunnels(s, r->next);
+	else
+		stack_ready(s);
+}
+
+/* Pages of what it holds; of interest only when we are new ourselves, else the answer says that it talks to us. */
+static void ask_tunnels(struct iked_stack *s, uint64_t after)
+{
+	Stack__DynamicTunnelsRequest m = STACK__DYNAMIC_TUNNELS_REQUEST__INIT;
+	m.has_after = after != 0;
+	m.after = after;
+	m.has_limit = s->children_boot_id != 0;
+	m.limit = 1;
+	s->asking = true;
+	bus_client_call(s->client, "stack.DynamicTunnels", &m.base, &stack__dynamic_tunnels_reply__descriptor, IKED_DEADLINE_MS,
+		tunnels_answered, s);
 }
 
 /* --- which addresses it has --- */
@@ -186,10 +189,6 @@ static void stack_seen(struct iked_stack *s, uint64_t boot_id)
 	}
 	s->boot_id = boot_id;
 	s->running = true;
-	if (s->children_boot_id && s->children_boot_id != boot_id) {
-		renegotiate_all(s);
-		s->children_boot_id = boot_id;
-	}
 	ask_links(s);
 	if (!s->asking)
 		ask_tunnels(s, 0);

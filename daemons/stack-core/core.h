@@ -22,6 +22,8 @@ struct core {
 	struct token_bucket wants, unknown; /* events that strangers cause */
 	struct core_traces *traces;
 	struct core_ports *ports; /* port access control; NULL: no statements yet */
+	struct Stack__Handover *handover; /* what the last run left, until it is used */
+	uint64_t heir_of; /* boot id of the last run, when all of its tunnels are here; else 0 */
 	enum filter_source wanted; /* "ipsec -f default" or "reload", remembered over restarts */
 };
 

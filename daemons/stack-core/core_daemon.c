@@ -1,5 +1,7 @@
 /* core_daemon: the life of the daemon: open, start, reload, stop; its clock. */
 #include "daemons/stack-core/core_daemon.h"
+#include "daemons/stack-core/handover.h"
+#include "lib/daemon/fdstore.h"
 #include "lib/log/log.h"
 #include "proto/stack.pb-c.h"
 #include <linux/capability.h>
@@ -16,7 +18,14 @@ static int core_open(struct daemon *d, void *built, struct errbuf *e)
 	k->stack = stack_new(d->instance, c->workers);
 	memcpy(k->stack->links, c->links, sizeof(c->links));
 	k->stack->n_links = c->n_links;
-	return stack_open(k->stack, e);
+	k->stack->store = &handover_store;
+	fdstore_init();
+	k->handover = handover_take();
+	for (unsigned i = 0; i < c->n_links; i++)
+		k->stack->links[i].fresh_routes = !k->handover;
+	int r = stack_open(k->stack, e);
+	(void)fdstore_drop();
+	return r;
 }
 
 static void control(void *arg, int fd, unsigned events)
@@ -72,6 +81,14 @@ static void second(void *arg)
 	loop_timer_set(k->second, SECOND_MS);
 }
 
+static void take_over(struct core *k)
+{
+	if (k->handover && handover_tunnels(k, k->handover))
+		k->heir_of = k->handover->boot_id;
+	handover_end(k->handover);
+	k->handover = NULL;
+}
+
 static int core_start(struct daemon *d, void *built, struct errbuf *e)
 {
 	struct core *k = d->state;
@@ -79,6 +96,8 @@ static int core_start(struct daemon *d, void *built, struct errbuf *e)
 	k->conf = built;
 	core_remember_load(k);
 	filter_switch(k->stack->filters, k->wanted);
+	if (k->handover)
+		handover_routes(k, k->handover);
 	int r = core_apply(k, k->conf, e);
 	if (r < 0)
 		return r;
@@ -92,6 +111,7 @@ static int core_start(struct daemon *d, void *built, struct errbuf *e)
 	k->second = loop_timer_new(d->loop, second, k);
 	loop_timer_set(k->tick, TICK_MS);
 	loop_timer_set(k->second, SECOND_MS);
+	take_over(k);
 	r = stack_start(k->stack, e);
 	if (r < 0)
 		return r;
@@ -131,8 +151,10 @@ static void core_stop(struct daemon *d)
 {
 	struct core *k = d->state;
 
-	if (k->stack)
+	if (k->stack) {
 		stack_stop(k->stack);
+		handover_leave(k);
+	}
 	loop_fd_free(k->control);
 	loop_timer_free(k->tick);
 	loop_timer_free(k->second);
@@ -142,6 +164,7 @@ static void core_stop(struct daemon *d)
 		ids_apply(k->stack->ids, NULL);
 	stack_free(k->stack);
 	stack_conf_free(k->conf);
+	handover_end(k->handover);
 	memset(k, 0, sizeof(*k));
 }
 

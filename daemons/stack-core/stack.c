@@ -92,6 +92,7 @@ int stack_open(struct stack *s, struct errbuf *e)
 	link_share(s->links, s->n_links);
 	for (unsigned i = 0; i < s->n_links; i++) {
 		s->links[i].index = (uint16_t)i;
+		s->links[i].store = s->store;
 		int r = link_open(&s->links[i], s->n_workers, e);
 		if (r < 0)
 			return r;

@@ -55,6 +55,7 @@ struct stack {
 	bool path_mtu4, path_mtu6; /* ICMP about the path of tunnels is believed (pmtu.h) */
 	struct link links[LINKS_MAX];
 	unsigned n_links;
+	const struct link_store *store; /* NULL, or set before stack_open: queues outlive this run */
 	int host_link; /* index of the TUN, -1: none */
 	struct fib *fib; /* RCU */
 	struct neigh_table *neigh;

@@ -1,5 +1,6 @@
 /* tunnels: the methods of ikeD: a generation of a tunnel comes, is made ready, moves, goes; and what there is. Keys are in the
- * first request only; what is kept beside the SAs, and given back, is the request without them. */
+ * first request only; what is kept beside the SAs, and given back, is the request without them. The SAs keep them for a
+ * successor (handover.h). */
 #include "daemons/stack-core/tunnels.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
@@ -59,8 +60,6 @@ static int generation_new(struct core *k, Stack__DynamicTunnel *t, const struct 
 		generation_free(g);
 		return r;
 	}
-	sa_forget_keys(g->in);
-	sa_forget_keys(g->out);
 	forget_keys(t->in);
 	forget_keys(t->out);
 	g->len = protobuf_c_message_get_packed_size(&t->base);
@@ -122,24 +121,31 @@ static bool make_ready(struct core *k, struct tunnel *t, struct generation *g)
 	return true;
 }
 
+int tunnels_install(struct core *k, Stack__DynamicTunnel *m, const struct sa_params *in, const struct sa_params *out, struct filter_protect *p,
+	struct errbuf *e, struct tunnel **ret_tunnel, struct generation **ret_generation)
+{
+	bool made;
+	int r = generation_new(k, m, in, out, e, ret_generation);
+
+	if (!r)
+		r = dynamic_install(k->stack->sadb, m->tunnel_id, m->rule, *ret_generation, e, ret_tunnel, &made);
+	if (r < 0)
+		return r;
+	r = protect(k, *ret_tunnel, p, e);
+	if (r < 0)
+		(void)dynamic_remove(k->stack->sadb, *ret_tunnel, m->generation);
+	return r;
+}
+
 static int install(struct core *k, Stack__DynamicTunnel *m, const struct sa_params *in, const struct sa_params *out, struct filter_protect *p,
 	struct errbuf *e)
 {
 	struct generation *g;
 	struct tunnel *t;
-	bool made;
-	int r = generation_new(k, m, in, out, e, &g);
+	int r = tunnels_install(k, m, in, out, p, e, &t, &g);
 
 	if (r < 0)
 		return r;
-	r = dynamic_install(k->stack->sadb, m->tunnel_id, m->rule, g, e, &t, &made);
-	if (r < 0)
-		return r;
-	r = protect(k, t, p, e);
-	if (r < 0) {
-		(void)dynamic_remove(k->stack->sadb, t, m->generation);
-		return r;
-	}
 	tunnels_audit(k, t, g, true, NULL);
 	if (m->outbound_ready)
 		(void)make_ready(k, t, g);
@@ -348,6 +354,8 @@ void method_dynamic(struct bus_call *call, const ProtobufCMessage *request)
 	reply.n_tunnels = l.n;
 	reply.tunnels = l.list;
 	SET(reply, boot_id, bus_server_boot_id(k->daemon->bus));
+	if (k->heir_of)
+		SET(reply, heir_of, k->heir_of);
 	SET(reply, total, dynamic_count(db));
 	bus_reply(call, &reply.base);
 	for (size_t i = 0; i < l.n; i++)

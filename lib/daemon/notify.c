@@ -1,5 +1,7 @@
 #include "lib/daemon/notify.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -41,17 +43,52 @@ void notify_init(void)
 	unsetenv("WATCHDOG_PID");
 }
 
-int notify_send(const char *text)
+int notify_send_fd(const char *text, int pass)
 {
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
+	struct iovec iov = {(char *)(uintptr_t)text, strlen(text)};
+	struct msghdr m = {.msg_name = &manager, .msg_namelen = manager_len, .msg_iov = &iov, .msg_iovlen = 1};
 	if (!manager_len)
 		return 0;
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	ssize_t n = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&manager, manager_len);
+	if (pass >= 0) {
+		m.msg_control = control;
+		m.msg_controllen = sizeof(control);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &pass, sizeof(int));
+	}
+	ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
 	int err = n < 0 ? errno : 0;
 	close(fd);
 	return err ? -err : 1;
+}
+
+int notify_send(const char *text)
+{
+	return notify_send_fd(text, -1);
+}
+
+int notify_barrier(int timeout_ms)
+{
+	int ends[2];
+	if (!manager_len)
+		return 0;
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	int r = notify_send_fd("BARRIER=1", ends[1]);
+	close(ends[1]); /* the manager's copy is the last one */
+	struct pollfd p = {.fd = ends[0], .events = POLLIN};
+	if (r > 0) {
+		int got = poll(&p, 1, timeout_ms);
+		r = got > 0 ? 1 : got == 0 ? -ETIMEDOUT : -errno;
+	}
+	close(ends[0]);
+	return r;
 }
 
 uint64_t notify_watchdog_ms(void)

@@ -250,6 +250,22 @@ def restarts(m):
                  m.journal(unit))
 
 
+def takes_over(m):
+    """systemctl restart of a stack: its TUN stays, and its defensive filters are there at once."""
+    if not rv.check("the stack can be restarted", m.sh("systemctl reset-failed; systemctl restart stack-core@TEST").returncode == 0,
+                    m.journal("stack-core@TEST")):
+        return
+    index = m.sh("cat /sys/class/net/tun0/ifindex").stdout
+    p = m.sh("systemctl restart stack-core@TEST")
+    rv.check("systemctl restart", p.returncode == 0, p.stderr + m.journal("stack-core@TEST"))
+    rv.check("kept the TUN device", m.sh("cat /sys/class/net/tun0/ifindex").stdout == index != "", m.journal("stack-core@TEST"))
+    took = re.findall(r"took over from the last run.*?pause_ms=(\d+)", m.journal("stack-core@TEST"))
+    rv.check("the new run took over from the old (pause %s ms)" % (took[-1] if took else "?"), took, m.journal("stack-core@TEST"))
+    m.sh("systemctl stop stack-core@TEST")
+    rv.check("systemctl stop lets the device go", rv.until(lambda: m.sh("ip link show tun0").returncode != 0, 5))
+    m.sh("systemctl start stack-core@TEST")
+
+
 def reloads(m):
     pid = m.show("defmgrD", "MainPID")
     m.sh("echo 'DmConfig { Nonsense 1 }' >/etc/ravelin/dmd.conf; systemctl reload defmgrD")
@@ -321,7 +337,7 @@ def main():
     m.install()
     if rv.check("systemd boots", m.boot(), m.boss.stderr.read() if m.boss.poll() is not None else
                 m.sh("systemctl --no-pager list-jobs; systemctl --no-pager --failed").stdout if m.pid else ""):
-        for part in started, protected, works, restarts, reloads, stops, registry:
+        for part in started, protected, works, restarts, takes_over, reloads, stops, registry:
             part(m)
     return rv.finish()
 

@@ -165,12 +165,6 @@ void sa_retire(struct sa *sa)
 	urcu_qsbr_call_rcu(&sa->rcu, sa_free_rcu);
 }
 
-void sa_forget_keys(struct sa *sa)
-{
-	secret_wipe(sa->params->key, sizeof(sa->params->key));
-	secret_wipe(sa->params->auth_key, sizeof(sa->params->auth_key));
-}
-
 void sa_sum(const struct sa *sa, struct sa_counters *ret)
 {
 	struct sa_counters sum = {0};

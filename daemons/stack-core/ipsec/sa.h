@@ -86,7 +86,7 @@ struct sa {
 	_Atomic uint32_t unopened; /* ESN: packets in a row whose ICV was wrong (RFC 4303 A3) */
 	atomic_flag replay_lock __attribute__((aligned(64)));
 	struct replay replay;
-	struct sa_params *params; /* what it was made of; with keys (sa_forget_keys) */
+	struct sa_params *params; /* what it was made of, with keys */
 	struct rcu_head rcu;
 };
 
@@ -101,7 +101,6 @@ int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct err
 	struct sa **ret);
 void sa_free(struct sa *sa); /* cleanses; NULL allowed */
 void sa_retire(struct sa *sa); /* sa_free after a grace period, without waiting for it */
-void sa_forget_keys(struct sa *sa); /* the bytes in params; the expanded ones stay */
 void sa_move(struct sa *sa, const struct sa_path *to); /* control thread; takes nothing */
 void sa_sum(const struct sa *sa, struct sa_counters *ret);
 /* Bytes that protecting a packet adds at most; with it the stack knows the MTU of a tunnel. */

@@ -47,6 +47,12 @@ struct pkt *queue_pkt(struct pkt_pool *pool, uint32_t len);
 void vnet_read(struct pkt *p, const struct virtio_net_hdr *h, unsigned l2);
 void vnet_write(struct pkt *p, struct virtio_net_hdr *h, unsigned l2);
 
+/* store.c: descriptors of an earlier run of the stack which had the same interface and as many workers. @detail: what else must be as it
+ * was. False: there are none, or not all that @same says are what they should be. */
+bool store_take(struct link *l, unsigned detail, bool (*same)(const struct link *l, int fd), int fds[LINK_WORKERS_MAX]);
+void store_keep(const struct link *l, unsigned detail, unsigned queue, int fd); /* for the next run, unless it came from there */
+bool store_is_packet_socket(const struct link *l, int fd); /* bound to the device, also if that was made anew under its name */
+
 /* ether.c: the Ethernet header in front of pkt_data(p). */
 /* @frame_len: of the frame that was received, without a tag that the kernel took off. @tagged: it did, and it was @tpid, @tci. */
 void ether_in(const struct link *l, struct pkt *p, uint32_t frame_len, bool tagged, uint16_t tpid, uint16_t tci);

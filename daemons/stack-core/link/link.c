@@ -142,6 +142,7 @@ int link_open(struct link *l, unsigned queues, struct errbuf *e)
 	l->counters = xcheck(aligned_alloc(64, queues * sizeof(*l->counters)));
 	memset(l->counters, 0, queues * sizeof(*l->counters));
 	l->n_queues = queues;
+	l->asked_mtu = l->mtu;
 	l->frame_fd = -1;
 	if (!l->trunk)
 		l->trunk = l;

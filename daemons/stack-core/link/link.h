@@ -32,6 +32,12 @@ struct link_memory {
 	void *arg;
 };
 
+/* Where queues' descriptors are kept from one run of the stack to the next (lib/daemon/fdstore.h). @take: -1, there is none. */
+struct link_store {
+	int (*take)(const char *name);
+	int (*keep)(const char *name, int fd);
+};
+
 struct link {
 	char name[LINK_NAME_MAX], device[LINK_DEVICE_MAX];
 	enum link_type type;
@@ -41,7 +47,7 @@ struct link {
 	uint16_t index;
 	uint8_t secclass;
 	int ifindex;
-	uint32_t mtu;
+	uint32_t mtu, asked_mtu; /* in force; as described (0: the device's) */
 	uint8_t mac[6];
 	struct prefix addrs[LINK_ADDRS_MAX]; /* host bits kept */
 	unsigned n_addrs;
@@ -55,6 +61,9 @@ struct link {
 	int frame_fd; /* for link_send_frame; -1: none */
 	struct link_counters *counters; /* one a queue */
 	struct link_memory memory;
+	const struct link_store *store; /* NULL: queues live as long as this run */
+	bool fresh_routes; /* TUN that is adopted: nobody knows which routes of the host an earlier run made */
+	bool adopted; /* its queues are those of an earlier run, with the packets that came since */
 	bool ethernet; /* next hops have link addresses */
 	bool gso;      /* takes super-packets and unfinished checksums */
 	_Atomic bool uso; /* and super-packets of UDP; cleared when the kernel turns out not to know them */

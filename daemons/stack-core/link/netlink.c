@@ -28,7 +28,7 @@ static int exchange(struct nlmsghdr *h)
 	return r;
 }
 
-int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e)
+static int device_flags(int ifindex, unsigned flags, uint32_t mtu)
 {
 	char buf[512];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -36,10 +36,16 @@ int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e)
 	h->nlmsg_type = RTM_NEWLINK;
 	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	m->ifi_index = ifindex;
-	m->ifi_flags = m->ifi_change = IFF_UP;
+	m->ifi_flags = flags;
+	m->ifi_change = IFF_UP;
 	if (mtu)
 		mnl_attr_put_u32(h, IFLA_MTU, mtu);
-	int r = exchange(h);
+	return exchange(h);
+}
+
+int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e)
+{
+	int r = device_flags(ifindex, IFF_UP, mtu);
 	return r < 0 ? err_set(e, -r, "cannot set the device up: %s", strerror(-r)) : 0;
 }
 
@@ -53,6 +59,12 @@ int netlink_gso_max(int ifindex, uint32_t bytes)
 	m->ifi_index = ifindex;
 	mnl_attr_put_u32(h, IFLA_GSO_MAX_SIZE, bytes);
 	return exchange(h);
+}
+
+int netlink_device_down(int ifindex, struct errbuf *e)
+{
+	int r = device_flags(ifindex, 0, 0);
+	return r < 0 ? err_set(e, -r, "cannot set the device down: %s", strerror(-r)) : 0;
 }
 
 static unsigned char family_of(const struct addr *a)

@@ -24,6 +24,7 @@ struct ring_queue {
 	uint8_t *map;
 	uint32_t frame, frames, next;
 	unsigned empty;
+	bool adopted, unsure; /* of an earlier run: where the kernel writes next is not known before it has written */
 };
 
 static struct ring_queue *queue_of(const struct link *l, unsigned queue)
@@ -44,21 +45,21 @@ static uint32_t frame_size(const struct link *l)
 	return size;
 }
 
+/* Asks for the ring, unless the socket has it from an earlier run, and maps it. */
 static int ring_make(const struct link *l, struct ring_queue *q, struct errbuf *e)
 {
 	int fd = q->out.fd, version = TPACKET_V2, on = 1;
 
-	q->frame = frame_size(l);
 	struct tpacket_req req = {
 		.tp_block_size = RING_BLOCK,
 		.tp_block_nr = (q->frame > PKT_SMALL ? 2u : 1u) * RING_BYTES / RING_BLOCK,
 		.tp_frame_size = q->frame,
 	};
 	req.tp_frame_nr = req.tp_block_nr * (RING_BLOCK / q->frame);
-	if (setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
+	if (!q->adopted && (setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
 		setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
 		setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &on, sizeof(on)) ||
-		setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)))
+		setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req))))
 		return err_set(e, errno, "INTERFACE %s: receive ring on %s: %s (DRIVER SOCKET needs none)", l->name, l->device, strerror(errno));
 	void *map = mmap(NULL, (size_t)req.tp_block_size * req.tp_block_nr, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
@@ -68,28 +69,34 @@ static int ring_make(const struct link *l, struct ring_queue *q, struct errbuf *
 	return 0;
 }
 
-static int queue_open(struct link *l, unsigned i, int *group, struct errbuf *e)
+/* @adopted: the socket, or -1. */
+static int queue_open(struct link *l, unsigned i, int adopted, int *group, struct errbuf *e)
 {
 	struct ring_queue *q = xnew(struct ring_queue);
 
 	l->queues[i] = (struct link_queue *)(void *)q;
 	q->out.vnet = true;
-	q->out.fd = packet_socket(l, false, ETH_P_ALL, e);
+	q->frame = frame_size(l);
+	q->adopted = q->unsure = adopted >= 0;
+	q->out.fd = q->adopted ? adopted : packet_socket(l, false, ETH_P_ALL, e);
 	int r = q->out.fd < 0 ? q->out.fd : ring_make(l, q, e);
-	if (!r && l->n_queues > 1)
+	if (!r && l->n_queues > 1 && !q->adopted)
 		r = packet_fanout(l, q->out.fd, group, e);
+	if (!r)
+		store_keep(l, q->frame, i, q->out.fd);
 	return r;
 }
 
 static int ring_open(struct link *l, unsigned queues, struct errbuf *e)
 {
-	int group = -1, r = 0;
+	int group = -1, r = 0, fds[LINK_WORKERS_MAX];
+	bool adopted = store_take(l, frame_size(l), store_is_packet_socket, fds);
 
 	device_keep_host_out(l);
 	l->gso = true;
 	l->uso = true;
 	for (unsigned i = 0; !r && i < queues; i++)
-		r = queue_open(l, i, &group, e);
+		r = queue_open(l, i, adopted ? fds[i] : -1, &group, e);
 	return r;
 }
 
@@ -110,11 +117,33 @@ static int ring_fd(const struct link *l, unsigned queue)
 	return queue_of(l, queue)->out.fd;
 }
 
-static struct tpacket2_hdr *frame_at(const struct ring_queue *q)
+static struct tpacket2_hdr *frame_at(const struct ring_queue *q, uint32_t i)
 {
 	uint32_t per_block = RING_BLOCK / q->frame;
 
-	return (struct tpacket2_hdr *)(void *)(q->map + (size_t)(q->next / per_block) * RING_BLOCK + (size_t)(q->next % per_block) * q->frame);
+	return (struct tpacket2_hdr *)(void *)(q->map + (size_t)(i / per_block) * RING_BLOCK + (size_t)(i % per_block) * q->frame);
+}
+
+static bool is_ours(const struct ring_queue *q, uint32_t i)
+{
+	return __atomic_load_n(&frame_at(q, i)->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER;
+}
+
+/* What waits is a run of slots somewhere in the ring: the first of them is next. The kernel may add to the run while we look, so its
+ * beginning is looked for from where it was met. False: nothing waits. */
+static bool find_next(struct ring_queue *q)
+{
+	uint32_t i = 0, back = 0;
+
+	while (i < q->frames && !is_ours(q, i))
+		i++;
+	if (i == q->frames)
+		return false;
+	while (back++ < q->frames && is_ours(q, (i + q->frames - 1) % q->frames))
+		i = (i + q->frames - 1) % q->frames;
+	q->next = i;
+	q->unsure = false;
+	return true;
 }
 
 /* Copied out of the slot. The lengths are the kernel's; nobody else writes the ring. */
@@ -156,8 +185,10 @@ static void look_for_error(struct ring_queue *q)
 	int error;
 	socklen_t len = sizeof(error);
 
-	if (q->empty++ % EMPTY_CHECK == 0)
-		(void)getsockopt(q->out.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (q->empty++ % EMPTY_CHECK)
+		return;
+	(void)getsockopt(q->out.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	q->unsure = q->adopted; /* a ring that was full when we took it over had no first slot */
 }
 
 static unsigned ring_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max)
@@ -165,8 +196,12 @@ static unsigned ring_rx(struct link *l, unsigned queue, struct pkt_pool *pool, s
 	struct ring_queue *q = queue_of(l, queue);
 	unsigned n = 0;
 
+	if (q->unsure && !find_next(q)) {
+		look_for_error(q);
+		return 0;
+	}
 	while (n < max) {
-		struct tpacket2_hdr *h = frame_at(q);
+		struct tpacket2_hdr *h = frame_at(q, q->next);
 		uint32_t status = __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE), len = h->tp_snaplen;
 		if (!(status & TP_STATUS_USER))
 			break;

@@ -96,7 +96,8 @@ uint64_t packet_drops(int fd)
 
 static int socket_open(struct link *l, unsigned queues, struct errbuf *e)
 {
-	int group = -1;
+	int group = -1, fds[LINK_WORKERS_MAX];
+	bool adopted = store_take(l, 0, store_is_packet_socket, fds);
 
 	device_keep_host_out(l);
 	l->gso = true;
@@ -105,12 +106,13 @@ static int socket_open(struct link *l, unsigned queues, struct errbuf *e)
 		struct socket_queue *q = xnew(struct socket_queue);
 		l->queues[i] = (struct link_queue *)(void *)q;
 		q->out.vnet = true;
-		q->out.fd = packet_socket(l, true, ETH_P_ALL, e);
+		q->out.fd = adopted ? fds[i] : packet_socket(l, true, ETH_P_ALL, e);
 		if (q->out.fd < 0)
 			return q->out.fd;
-		int r = queues > 1 ? packet_fanout(l, q->out.fd, &group, e) : 0;
+		int r = queues > 1 && !adopted ? packet_fanout(l, q->out.fd, &group, e) : 0;
 		if (r < 0)
 			return r;
+		store_keep(l, 0, i, q->out.fd);
 	}
 	return 0;
 }

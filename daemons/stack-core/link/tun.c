@@ -46,23 +46,42 @@ static int queue_open(struct link *l, struct errbuf *e)
 		close(fd);
 		return err_set(e, err, "INTERFACE %s: TUN device %s: %s", l->name, l->device, strerror(err));
 	}
+	return fd;
+}
+
+static void offloads(struct link *l, int fd)
+{
 	l->uso = !ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6);
 	if (!l->uso)
 		(void)ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
-	return fd;
+}
+
+static bool is_queue(const struct link *l, int fd)
+{
+	struct ifreq r;
+
+	memset(&r, 0, sizeof(r));
+	return !ioctl(fd, TUNGETIFF, &r) && !strcmp(r.ifr_name, l->device) && r.ifr_flags & IFF_VNET_HDR;
 }
 
 static int tun_open(struct link *l, unsigned queues, struct errbuf *e)
 {
+	int fds[LINK_WORKERS_MAX];
+	bool adopted = store_take(l, 0, is_queue, fds);
+
 	for (unsigned i = 0; i < queues; i++) {
 		struct tun_queue *q = xnew(struct tun_queue);
 		l->queues[i] = (struct link_queue *)(void *)q;
-		q->fd = queue_open(l, e);
+		q->fd = adopted ? fds[i] : queue_open(l, e);
 		if (q->fd < 0)
 			return q->fd;
+		offloads(l, q->fd);
+		store_keep(l, 0, i, q->fd);
 	}
 	l->gso = true;
 	l->ifindex = (int)if_nametoindex(l->device);
+	if (adopted && l->fresh_routes) /* down and up: the host forgets its routes over it */
+		(void)netlink_device_down(l->ifindex, e);
 	int r = netlink_device_up(l->ifindex, l->mtu, e);
 	device_mtu(l);
 	(void)netlink_gso_max(l->ifindex, GSO_MAX); /* an older kernel keeps its own limit, and more packets are halved */

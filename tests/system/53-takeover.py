@@ -1,0 +1,323 @@
+#!/usr/bin/python3
+"""A stack that is restarted, or dies, and the next run that takes over its links, tunnels and filters from the service manager's store:
+TCP and pings of the host's programs go on. The manager here is this test; 11-systemd has the real one start the units."""
+import array
+import hashlib
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import rv
+
+PROFILE = """IPCONFIG IPSECURITY
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24
+INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24
+WORKERS {workers}
+BEGINROUTES
+ ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
+{more}ENDROUTES
+IPSECPOLICY '{policy}'
+"""
+POLICY = """IpService all {{ Protocol all
+  Direction Bidirectional
+  Routing Either }}
+IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
+IpDataOffer offer {{ HowToEncap Tunnel
+  HowToEncrypt AES_GCM_16 KeyLength 128
+  HowToAuth ESP NULL }}
+IpDynVpnAction vpn {{ Initiation Either
+  IpDataOfferRef offer }}
+IpLocalStartAction never {{ AllowOnDemand No }}
+IpFilterPolicy {{
+ IpFilterRule Net {{ IpSourceAddr 10.{me}.0.0/24
+  IpDestAddr 10.{peer}.0.0/24
+  IpServiceRef all
+  IpGenericFilterActionRef ipsec
+  IpDynVpnActionRef vpn
+  IpLocalStartActionRef never }}
+}}
+"""
+EXEC = """import os, sys
+fds = [int(f) for f in sys.argv[1].split(",") if f]
+high = [os.dup(f) for f in fds]
+while high and min(high) < 3 + len(fds):
+    high = [os.dup(f) for f in high]
+for i, f in enumerate(high):
+    os.dup2(f, 3 + i, inheritable=True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=sys.argv[2])
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+ME = {"LEFT": 1, "RIGHT": 2}
+
+
+class Manager(threading.Thread):
+    """The part of systemd that matters: READY=1, FDSTORE=1, FDSTOREREMOVE=1, BARRIER=1."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.path = rv.path("notify.%s" % id(self))
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.s.bind(self.path)
+        self.store, self.ready = {}, threading.Event()
+        self.start()
+
+    def run(self):
+        while True:
+            data, control, _, _ = self.s.recvmsg(8192, socket.CMSG_SPACE(64))
+            fds = array.array("i")
+            for _, _, d in control:
+                fds.frombytes(d[:len(d) - len(d) % 4])
+            lines = data.decode().split("\n")
+            name = next((line[7:] for line in lines if line.startswith("FDNAME=")), None)
+            if "FDSTOREREMOVE=1" in lines and name in self.store:
+                os.close(self.store.pop(name))
+            if "FDSTORE=1" in lines:
+                self.store[name] = fds.pop()
+            for f in fds:
+                os.close(f)
+            if "READY=1" in lines:
+                self.ready.set()
+
+
+class Kept(rv.Daemon):
+    """A stack under a manager with a store."""
+
+    def __init__(self, name, ns):
+        self.manager = Manager()
+        super().__init__("stack-core", name, ns=ns, start=False)
+        self.plain = list(self.argv)
+        self.start()
+
+    def start(self, seconds=20):
+        names = sorted(self.manager.store)
+        fds = [self.manager.store[n] for n in names]
+        self.argv = ["/usr/bin/python3", "-c", EXEC, ",".join(map(str, fds)), ":".join(names)] + self.plain
+        self.env["NOTIFY_SOCKET"] = self.manager.path
+        self.manager.ready.clear()
+        with open(self.log, "ab") as out:
+            self.p = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=self.env, pass_fds=fds)
+        if not self.manager.ready.wait(seconds):
+            raise RuntimeError("%s did not get ready:\n%s" % (self.name, self.output()[-3000:]))
+        return self
+
+    def forget(self):
+        """As systemctl stop does once the process has ended."""
+        for name in list(self.manager.store):
+            os.close(self.manager.store.pop(name))
+
+    def pauses(self):
+        return [int(n) for n in re.findall(r"took over from the last run.*?pause_ms=(\d+)", self.output())]
+
+
+class Side:
+    def __init__(self, name, ns):
+        self.name, self.ns, self.pb = name, ns, rv.protos().stack
+        self.daemon = Kept(name, ns)
+        self.client = None
+
+    def call(self, method, reply="ChangedReply", **fields):
+        if not self.client:
+            self.client = rv.Client("stack-core@" + self.name)
+        code, text, got = self.client.call("stack." + method, getattr(self.pb, method + "Request")(**fields), getattr(self.pb, reply), timeout=10)
+        if code != 1:
+            raise RuntimeError("%s: %s %s" % (method, code, text))
+        return got
+
+    def restart(self, how=signal.SIGTERM):
+        if self.client:
+            self.client.close()
+        self.client = None
+        self.daemon.signal(how)
+        self.daemon.wait(20)
+        self.daemon.start()
+
+    def install(self, generation, ready=True):
+        me, peer = ME[self.name], 3 - ME[self.name]
+        d = self.pb.DynamicTunnel(tunnel_id="Y1", generation=generation, parent_id="K1", rule="Net", vpn_action="vpn", local="192.0.2.%d" % me,
+                                  remote="192.0.2.%d" % peer, tunnel_mode=True, protocol=3, esp_transform=20, key_bits=128, auth=0, esn=True,
+                                  owner_data=b"owner", outbound_ready=ready, hard_us=int((time.time() + 3600) * 1e6))
+        d.selector.local_low, d.selector.local_high = "10.%d.0.0" % me, "10.%d.0.255" % me
+        d.selector.remote_low, d.selector.remote_high = "10.%d.0.0" % peer, "10.%d.0.255" % peer
+        for half, owner in ((getattr(d, "in"), me), (d.out, peer)):
+            half.spi = 4096 + 16 * generation + owner
+            half.encryption_key = hashlib.sha512(b"%d %d" % (generation, owner)).digest()[:20]
+        self.call("InstallTunnel", tunnel=d)
+
+    def tunnels(self):
+        return self.call("DynamicTunnels", "DynamicTunnelsReply")
+
+    def ping(self, count=3):
+        p = rv.run("ping", "-c", count, "-i", "0.05", "-W", 2, "10.%d.0.1" % (3 - ME[self.name]), ns=self.ns)
+        return rv.ping_rate(p.stdout)[1]
+
+
+def profile(name, workers=2, more=""):
+    me = ME[name]
+    rv.write("stacks/%s.profile" % name, PROFILE.format(me=me, peer=3 - me, workers=workers, more=more,
+             policy=rv.write("stacks/%s.policy" % name, POLICY.format(me=me, peer=3 - me))))
+
+
+def flood(ns, count):
+    return subprocess.Popen(rv.in_ns(ns) + ["ping", "-i", "0.005", "-c", str(count), "-W", "2", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
+
+
+def lost(ping):
+    """(sent, received, the longest time between two answers in seconds, by their numbers)"""
+    text = ping.communicate()[0]
+    sent, received = rv.ping_rate(text)
+    seen = [int(n) for n in re.findall(r"icmp_seq=(\d+) ttl", text)]
+    rtts = [float(t) for t in re.findall(r"time=([\d.]+) ms", text)]
+    return sent, received, max(rtts, default=0), sorted(set(range(1, sent + 1)) - set(seen))
+
+
+net = rv.Net("rvto")
+ns = {"LEFT": net.ns("l"), "RIGHT": net.ns("r")}
+net.veth(ns["LEFT"], "wire0", ns["RIGHT"], "wire0", offloads=False)
+rv.run("safctl", "--init")
+rv.saf_base(list(ME))
+for stack in ME:
+    for resource in ("EZB.IPSECCMD.{sysname}.%s.DISPLAY", "RAVELIN.STACK.{sysname}.%s.TUNNEL", "RAVELIN.STACK.{sysname}.%s.DEFEND",
+                     "EZB.NETMGMT.{sysname}.%s.EVENTS"):
+        rv.permit(resource % stack, "IBMUSER")
+    profile(stack)
+left, right = Side("LEFT", ns["LEFT"]), Side("RIGHT", ns["RIGHT"])
+time.sleep(0.5)
+
+
+def orderly():
+    left.install(1)
+    right.install(1)
+    rv.check("the tunnel works", left.ping() == 3)
+    names = sorted(left.daemon.manager.store)
+    rv.check("the manager holds the queues of both links and no tunnels", len(names) == 4 and "handover" not in names, names)
+    before = left.tunnels()
+    index = rv.run("cat", "/sys/class/net/tun0/ifindex", ns=ns["LEFT"]).stdout
+    server = rv.Process(["iperf3", "-s"], ns=ns["RIGHT"]).start()
+    rv.until(lambda: ":5201" in rv.run("ss", "-Hltn", ns=ns["RIGHT"]).stdout, 10)
+    tcp = rv.Process(["iperf3", "-c", "10.2.0.1", "-t", "8", "-b", "50M", "-i", "0"], ns=ns["LEFT"]).start()
+    pings = flood(ns["LEFT"], 1200)
+    time.sleep(1)
+    for _ in range(3):
+        left.restart()
+        time.sleep(1)
+    rv.check("TCP went on through three restarts", tcp.wait(60) == 0 and "receiver" in tcp.output(), tcp.output())
+    server.kill()
+    sent, received, longest, missing = lost(pings)
+    rv.check("no packet was lost (%d sent, %d came back)" % (sent, received), received == sent == 1200, missing[:20])
+    rv.check("none waited for more than a second (longest %.0f ms)" % longest, longest < 1000)
+    pauses = left.daemon.pauses()
+    rv.check("each run took over: pauses of %s ms" % ", ".join(map(str, pauses)), len(pauses) == 3)
+    rv.check("the TUN device stayed", rv.run("cat", "/sys/class/net/tun0/ifindex", ns=ns["LEFT"]).stdout == index)
+    after = left.tunnels()
+    rv.check("the same tunnel, in use", [(t.tunnel_id, t.generation, t.state, t.owner_data) for t in after.tunnels] ==
+             [("Y1", 1, "Active", b"owner")], after)
+    rv.check("its counters went on", after.tunnels[0].out_packets >= before.tunnels[0].out_packets + 1200 and
+             after.tunnels[0].installed_us == before.tunnels[0].installed_us, after)
+    rv.check("it says whose heir it is", after.heir_of and after.boot_id not in (before.boot_id, after.heir_of), after)
+    rv.check("no key is told", not after.tunnels[0].out.encryption_key)
+    rv.check("and none is left in the store", "handover" not in left.daemon.manager.store)
+
+
+def both_at_once():
+    left.install(2, ready=False)
+    right.install(2)
+    rv.check("a newer generation, used by one end", left.ping() == 3)
+    right.restart()
+    left.restart()
+    rv.check("both ends restarted: replay windows and numbers fit", left.ping(20) == 20 and right.ping(20) == 20)
+    rv.check("two generations, the older in use", {(t.generation, t.state) for t in left.tunnels().tunnels} == {(1, "Active"), (2, "Installed")},
+             left.tunnels())
+
+
+def defences():
+    def defend(**kw):
+        return left.client.call("stack.Defend", left.pb.DefendRequest(**kw), left.pb.DefendReply)
+
+    block = left.pb.Defence(id=7, name="BLOCK", family=4, source="10.2.0.1/32", inbound=True, routing=3, expires_us=int((time.time() + 600) * 1e6))
+    left.tunnels()
+    got = defend(add=[block], set_excludes=True, excludes=["198.51.100.0/24"])
+    rv.check("a defence is installed and blocks", got[0] == 1 and left.ping(2) == 0, got)
+    left.restart()
+    rv.check("it is in force from the first packet after a restart", left.ping(2) == 0)
+    left.tunnels()
+    rv.check("and goes when defmgrD says so", defend(reset=True)[0] == 1 and left.ping(2) == 2)
+
+
+def crash():
+    index = rv.run("cat", "/sys/class/net/tun0/ifindex", ns=ns["LEFT"]).stdout
+    left.restart(signal.SIGKILL)
+    rv.check("after kill -9 the device stayed", rv.run("cat", "/sys/class/net/tun0/ifindex", ns=ns["LEFT"]).stdout == index)
+    got = left.tunnels()
+    rv.check("no tunnel did: its numbers are not known", not got.tunnels and not got.heir_of, got)
+    routes = rv.run("ip", "route", ns=ns["LEFT"]).stdout
+    rv.check("the host's routes are there", "10.2.0.0/24 dev tun0" in routes, routes)
+    left.install(3)
+    right.install(3)
+    rv.check("a new tunnel works", left.ping() == 3)
+
+
+def changed():
+    profile("LEFT", more=" ROUTE 10.9.0.0/24 192.0.2.2 WIRE\n")
+    left.restart()
+    rv.check("a new route of the profile is the host's", "10.9.0.0/24 dev tun0" in rv.run("ip", "route", ns=ns["LEFT"]).stdout)
+    profile("LEFT")
+    left.restart()
+    rv.check("and goes with it", "10.9.0.0/24" not in rv.run("ip", "route", ns=ns["LEFT"]).stdout)
+    rv.check("the tunnel is there still", left.ping() == 3)
+    profile("LEFT", workers=1)
+    left.restart()
+    rv.check("fewer workers: queues are made anew", len(left.daemon.manager.store) == 2 and left.ping(5) == 5, sorted(left.daemon.manager.store))
+    profile("LEFT", more=" ROUTE 10.9.0.0/24 192.0.2.2 WIRE\n", workers=1)
+    left.restart(signal.SIGKILL)
+    profile("LEFT", workers=1)
+    left.restart(signal.SIGKILL)
+    routes = rv.run("ip", "route", ns=ns["LEFT"]).stdout
+    rv.check("a crash leaves no route that the profile does not have", "10.9.0.0/24" not in routes and "10.2.0.0/24 dev tun0" in routes, routes)
+
+
+def damaged():
+    """What lies in the store is another's, or cut off: told, and done without."""
+    left.install(4)
+    right.install(4)
+    left.daemon.signal(signal.SIGTERM)
+    left.daemon.wait(20)
+    left.client.close()
+    left.client = None
+    fd = left.daemon.manager.store["handover"]
+    size = os.fstat(fd).st_size
+    content = os.pread(fd, size, 0)
+    rv.check("an orderly end leaves the tunnel", hashlib.sha512(b"4 2").digest()[:16] in content)
+    os.ftruncate(fd, size // 2)
+    copy = os.dup(fd)
+    left.daemon.start()
+    rv.check("half of it is refused", "cannot be read" in left.daemon.output() and not left.tunnels().tunnels)
+    rv.check("and was wiped where it lay", not any(os.pread(copy, size, 0)))
+    os.close(copy)
+    left.daemon.signal(signal.SIGTERM)
+    left.daemon.wait(20)
+    left.daemon.forget()
+    left.client.close()
+    left.client = None
+    rv.check("a stop lets the device go", "tun0" not in rv.run("ip", "-br", "link", ns=ns["LEFT"]).stdout)
+    left.daemon.start()
+    left.install(5)
+    right.install(5)
+    rv.check("and a start makes all anew", left.ping() == 3)
+
+
+orderly()
+both_at_once()
+defences()
+crash()
+changed()
+damaged()
+for side in (left, right):
+    rv.check("%s ends in order" % side.name, side.daemon.stop() == 0, side.daemon.output()[-2000:])
+sys.exit(rv.finish())
