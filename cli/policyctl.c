@@ -42,6 +42,7 @@ static int check(struct cli *c, int argc, char **argv)
 		rc = ipsec_policy_build(file, common, &p);
 	if (!rc) {
 		(void)policy_doubts(p, print_doubt, argv[0]);
+		(void)ipsec_policy_follow(p, time(NULL)); /* after the doubts: those are about the whole of it */
 		print_policy(c, argv[0], p);
 		ipsec_policy_free(p);
 		return code;

@@ -18,7 +18,7 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	report_field(r, true, "TunnelID", "%s", report_or(f->tunnel_id, "0x00"));
 	report_field(r, true, "Type", "%s", report_or(f->type, "Generic"));
 	report_field(r, false, "DefensiveType", "%s", !defensive ? "n/a" : f->global ? "Global" : "Stack");
-	report_field(r, true, "State", "Active");
+	report_field(r, true, "State", "%s", f->inactive ? "Inactive" : "Active");
 	report_field(r, true, "Action", "%s", report_or(f->action, ""));
 	report_field(r, true, "Scope", "%s", report_or(f->scope, "Both"));
 	report_field(r, true, "Direction", "%s", report_or(f->direction, ""));
@@ -37,6 +37,7 @@ static void filter_fields(struct report *r, const Stack__Filter *f)
 	report_field(r, true, "DestinationAddress", "%s", report_or(f->destination, "All"));
 	report_field(r, true, "DestinationPort", "%s", report_or(f->dest_port, "All"));
 	report_field(r, false, "DiscardAction", "%s", report_or(f->discard_action, "n/a"));
+	report_field(r, false, "TimeCondition", "%s", report_or(f->time_condition, "n/a"));
 	report_field(r, false, "FragmentsOnly", "%s", f->fragments_only ? "Yes" : "No");
 	report_field(r, true, "FilterMatches", "%" PRIu64, f->matches);
 	report_field(r, false, "LifetimeExpires", "%s", report_time(f->expires_us, when));

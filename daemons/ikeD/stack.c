@@ -286,6 +286,15 @@ static void on_event(void *arg, const struct bus_event_info *info, const void *b
 	iked_arm(s->iked);
 }
 
+/* Rules come in force and go with their time conditions; the engine takes it as a new policy. */
+static void follow_clock(struct iked_stack *s, uint64_t now)
+{
+	if (!ipsec_policy_follow(s->conf.policy, time(NULL)))
+		return;
+	log_notice("time conditions: other rules are in force", "stack", s->conf.name);
+	ike_policy(s->engine, s->conf.policy, now);
+}
+
 void iked_stacks_tick(void *arg)
 {
 	struct iked *k = arg;
@@ -296,6 +305,7 @@ void iked_stacks_tick(void *arg)
 		if (s->running && loop_now_ms() >= s->links_ms)
 			ask_links(s);
 		sockets_keepalive(s, now);
+		follow_clock(s, now);
 		start_autos(s, now);
 	}
 	methods_expire(k, now);
@@ -319,6 +329,7 @@ int iked_stack_new(struct iked *k, const struct iked_stack_conf *c, struct iked_
 	char name[BUS_NAME_MAX];
 	s->iked = k;
 	s->conf = *c;
+	(void)ipsec_policy_follow(s->conf.policy, time(NULL));
 	tunnel_ops(&s->ops);
 	struct ike_config config = {.ops = &s->ops, .ctx = s, .limits = limits_of(k->conf), .policy = s->conf.policy, .signer = k->narrow,
 		.esn_allowed = k->conf->esn};
@@ -339,6 +350,7 @@ void iked_stack_policy(struct iked_stack *s, struct iked_stack_conf *c)
 {
 	struct ipsec_policy *old = s->conf.policy;
 	s->conf = *c;
+	(void)ipsec_policy_follow(s->conf.policy, time(NULL));
 	ike_policy(s->engine, s->conf.policy, iked_now_us());
 	ipsec_policy_free(old);
 	start_autos_reset(s);

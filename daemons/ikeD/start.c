@@ -89,6 +89,8 @@ void start_acquire(struct iked_stack *s, const Stack__Acquire *m)
 int start_local(struct iked_stack *s, const struct local_vpn_rule *l, struct errbuf *e, char id[16])
 {
 	struct ike_activate a = {.local_rule = l->name};
+	if (l->asleep)
+		return err_set(e, EPERM, "LocalDynVpnRule %.64s: none of its time conditions holds now", l->name);
 	if (policy_local_anchor(s->conf.policy, l, &a.rule, &a.sel))
 		return err_set(e, ENOENT, "LocalDynVpnRule %.64s: no filter rule with a dynamic VPN action covers it", l->name);
 	const struct start_action *g = a.rule->start;
@@ -131,7 +133,7 @@ void start_autos(struct iked_stack *s, uint64_t now_us)
 	const struct ipsec_policy *p = s->conf.policy;
 	bool any = false;
 	for (size_t i = 0; i < p->n_local_rules && !any; i++)
-		any = p->local_rules[i].auto_activate;
+		any = p->local_rules[i].auto_activate && !p->local_rules[i].asleep;
 	if (!any || !s->ready || !s->n_sockets)
 		return;
 	mark_autos(s);
@@ -139,7 +141,7 @@ void start_autos(struct iked_stack *s, uint64_t now_us)
 		struct iked_auto *a = &s->autos[i];
 		struct errbuf e = {""};
 		char id[16] = "";
-		if (!p->local_rules[i].auto_activate || a->there || now_us < a->retry_us)
+		if (!p->local_rules[i].auto_activate || p->local_rules[i].asleep || a->there || now_us < a->retry_us)
 			continue;
 		s->iked->counters.autos++;
 		int rc = start_local(s, &p->local_rules[i], &e, id);

@@ -321,6 +321,7 @@ void stack_conf_free(void *built)
 	profile_filters_fini(&s->profile);
 	policy_fini(&s->policy);
 	port_table_free(s->ports);
+	ids_policy_free(s->ids_awake);
 	ids_policy_free(s->ids);
 	free(s);
 }

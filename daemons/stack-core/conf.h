@@ -19,6 +19,7 @@ struct stack_conf {
 	struct profile_filters profile;
 	struct port_table *ports; /* PORT, PORTRANGE, PORTJOB; NULL: none */
 	struct ids_policy *ids; /* NULL: none */
+	struct ids_policy *ids_awake; /* of it, what is in force now; NULL: all, or none */
 	struct policy policy; /* .loaded false: no policy file */
 };
 

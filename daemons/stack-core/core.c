@@ -32,23 +32,69 @@ void core_resolve(struct core *k)
 		log_warning("filter rules name tunnels that do not exist: their packets are dropped", "rules", log_u64(without));
 }
 
+/* The policy's filters that are in force at this time. */
+static int install_policy(struct core *k, const struct stack_conf *c, struct errbuf *e)
+{
+	struct filter_install i = {.loaded = c->policy.loaded, .find = tunnel_index, .find_arg = k, .logging = c->policy.logging,
+		.predecap = c->policy.predecap, .discard_icmp = c->policy.discard_icmp};
+	struct filter_spec *awake = policy_awake(&c->policy, &i.n);
+
+	i.rules = awake;
+	int r = filter_install(k->stack->filters, FILTER_POLICY, &i, e);
+	free(awake);
+	return r;
+}
+
 static int install(struct core *k, const struct stack_conf *c, struct errbuf *e)
 {
 	struct filter_install profile = {.rules = c->profile.rules, .n = c->profile.n, .loaded = true, .logging = c->profile.logging,
 		.log_implicit = c->profile.log_implicit};
-	struct filter_install policy = {.rules = c->policy.rules, .n = c->policy.n, .loaded = c->policy.loaded, .find = tunnel_index, .find_arg = k,
-		.logging = c->policy.logging, .predecap = c->policy.predecap, .discard_icmp = c->policy.discard_icmp};
 	int r = filter_install(k->stack->filters, FILTER_PROFILE, &profile, e);
 
-	return r < 0 ? r : filter_install(k->stack->filters, FILTER_POLICY, &policy, e);
+	return r < 0 ? r : install_policy(k, c, e);
+}
+
+/* The rules of intrusion detection that are in force: those of the file, or a copy without the others. */
+static void apply_ids(struct core *k, struct stack_conf *c)
+{
+	struct ids_policy *old = c->ids_awake;
+	bool some = false;
+
+	for (size_t i = 0; c->ids && i < c->ids->n_rules; i++)
+		some = some || c->ids->rules[i].asleep;
+	c->ids_awake = some ? ids_policy_awake(c->ids) : NULL;
+	ids_apply(k->stack->ids, some ? c->ids_awake : c->ids);
+	ids_policy_free(old); /* no worker looks at it any more */
+}
+
+void core_follow(struct core *k)
+{
+	time_t now = (time_t)(core_now_us() / 1000000);
+	struct errbuf e = {""};
+
+	if (policy_follow(&k->conf->policy, now)) {
+		if (install_policy(k, k->conf, &e) < 0)
+			log_error("filters do not follow their time conditions", "reason", e.text);
+		else
+			log_notice("time conditions: other filters are in force", "stack", k->stack->name);
+		core_resolve(k);
+	}
+	if (k->conf->ids && ids_policy_follow(k->conf->ids, now)) {
+		apply_ids(k, k->conf);
+		log_notice("time conditions: other rules of intrusion detection are in force", "stack", k->stack->name);
+	}
 }
 
 /* Numbers of tunnels that go may be given to others: while they are, rules that ask for one of these have none and drop. What does
  * not change carries traffic all the time. */
-int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e)
+int core_apply(struct core *k, struct stack_conf *c, struct errbuf *e)
 {
 	struct stack *s = k->stack;
+	time_t now = (time_t)(core_now_us() / 1000000);
 
+	(void)policy_follow(&c->policy, now);
+	if (c->ids)
+		(void)ids_policy_follow(c->ids, now);
 	manual_mark(s->sadb, c->policy.tunnels, c->policy.n_tunnels);
 	(void)filter_resolve(s->filters, staying, k);
 	int r = manual_apply(s->sadb, c->policy.tunnels, c->policy.n_tunnels, e);
@@ -61,7 +107,7 @@ int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e)
 	if (!r) {
 		for (unsigned i = 0; i < c->n_links; i++)
 			__atomic_store_n(&s->links[i].secclass, c->links[i].secclass, __ATOMIC_RELAXED);
-		ids_apply(s->ids, c->ids);
+		apply_ids(k, c);
 		s->forwarding = c->forwarding;
 		s->path_mtu4 = c->path_mtu4;
 		s->path_mtu6 = c->path_mtu6;

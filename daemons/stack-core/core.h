@@ -28,7 +28,8 @@ struct core {
 };
 
 /* The filters, tunnels and routes of @c into the stack; takes nothing. */
-int core_apply(struct core *k, const struct stack_conf *c, struct errbuf *e);
+int core_apply(struct core *k, struct stack_conf *c, struct errbuf *e);
+void core_follow(struct core *k); /* each second: rules whose time begins or ends */
 int core_switch(struct core *k, enum filter_source want); /* and remembers it */
 void core_resolve(struct core *k);			     /* after tunnels came or went */
 void core_remember_load(struct core *k);

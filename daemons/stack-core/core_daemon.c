@@ -78,6 +78,7 @@ static void second(void *arg)
 	watch_tunnels(k);
 	tunnels_second(k);
 	ports_second(k);
+	core_follow(k);
 	loop_timer_set(k->second, SECOND_MS);
 }
 

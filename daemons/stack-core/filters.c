@@ -60,16 +60,12 @@ static const char *action_text(const struct filter_rule *r)
 	return s->action == FILTER_DENY ? "Deny" : "Permit";
 }
 
-static void fill(struct page *page, struct row *row, const struct filter_rule *r)
+/* What a filter says of itself, whether it is in force or not. */
+static void fill_spec(const struct core *k, struct row *row, const struct filter_spec *s)
 {
-	const struct filter_spec *s = filter_rule_spec(r);
-	const struct tunnel *t;
-
 	stack__filter__init(&row->m);
 	row->m.name = (char *)s->name;
 	SET(row->m, extension, s->ext);
-	row->m.type = (char *)type_text(r);
-	row->m.action = (char *)action_text(r);
 	row->m.direction = s->inbound ? (char *)"Inbound" : (char *)"Outbound";
 	row->m.scope = s->scope == PKT_LOCAL ? (char *)"Local" : s->scope == PKT_ROUTED ? (char *)"Routed" : (char *)"Both";
 	row->m.source = (char *)filter_addrs_text(&s->src_lo, &s->src_hi, row->src);
@@ -85,7 +81,6 @@ static void fill(struct page *page, struct row *row, const struct filter_rule *r
 	SET(row->m, secclass, s->secclass);
 	SET(row->m, fragments_only, s->fragments_only);
 	row->m.logging = s->log ? (char *)"All" : (char *)"None";
-	SET(row->m, matches, filter_matches(page->core->stack->filters, r));
 	SET(row->m, id, s->id);
 	SET(row->m, family, s->family);
 	SET(row->m, opaque, s->opaque);
@@ -95,6 +90,19 @@ static void fill(struct page *page, struct row *row, const struct filter_rule *r
 		row->m.local_start_action = (char *)s->start;
 	if (s->anchor)
 		SET(row->m, on_demand, s->on_demand);
+	if (s->timing && s->timing <= k->conf->policy.n_timings)
+		row->m.time_condition = k->conf->policy.timings[s->timing - 1].text;
+}
+
+static void fill(struct page *page, struct row *row, const struct filter_rule *r)
+{
+	const struct filter_spec *s = filter_rule_spec(r);
+	const struct tunnel *t;
+
+	fill_spec(page->core, row, s);
+	row->m.type = (char *)type_text(r);
+	row->m.action = (char *)action_text(r);
+	SET(row->m, matches, filter_matches(page->core->stack->filters, r));
 	if (s->action == FILTER_DENY && filter_rule_kind(r) != FILTER_DEFENSIVE)
 		row->m.discard_action = s->discard_icmp ? (char *)"ICMP" : (char *)"Silent";
 	if (filter_rule_kind(r) == FILTER_DEFENSIVE) {
@@ -119,6 +127,26 @@ static bool add_row(void *arg, const struct filter_rule *r)
 	page->list[page->n] = &page->rows[page->n].m;
 	page->n++;
 	return true;
+}
+
+/* After the policy's filters, those of it that sleep. */
+static void add_sleeping(struct page *page)
+{
+	const struct policy *p = &page->core->conf->policy;
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct filter_spec *s = &p->rules[i];
+		if (!policy_asleep(p, s) || page->seen++ < page->after || page->n == page->limit)
+			continue;
+		struct row *row = &page->rows[page->n];
+		fill_spec(page->core, row, s);
+		row->m.type = s->action != FILTER_IPSEC ? (char *)"Generic" : s->anchor ? (char *)"Dynamic Anchor" : (char *)"Manual";
+		row->m.action = s->action == FILTER_DENY ? (char *)"Deny" : (char *)"Permit";
+		if (s->action == FILTER_IPSEC)
+			row->m.vpn_action = (char *)s->vpn;
+		SET(row->m, inactive, true);
+		page->list[page->n++] = &row->m;
+	}
 }
 
 static void page_open(struct page *page, struct core *k, uint64_t after, unsigned limit)
@@ -171,8 +199,11 @@ void method_filters(struct bus_call *call, const ProtobufCMessage *request)
 	page_open(&page, k, q->has_after ? q->after : 0, limit < FILTERS_LIMIT ? limit : FILTERS_LIMIT);
 	if (filter_each(k->stack->filters, q->kind && *q->kind ? q->kind : "current", add_row, &page) < 0)
 		bus_fail(call, BUS_INVALID, "kind: expected current, policy, profile or defensive");
-	else
+	else {
+		if (q->kind && !strcasecmp(q->kind, "policy"))
+			add_sleeping(&page);
 		page_reply(call, &page);
+	}
 	page_close(&page);
 }
 

@@ -33,7 +33,7 @@ static bool kex_allows(const struct kex_rule *r, const struct p1 *p)
 const struct kex_rule *allowed_p1(const struct ipsec_policy *policy, const struct p1 *p)
 {
 	for (size_t i = 0; p->rule && i < policy->n_kex_rules; i++)
-		if (!strcmp(policy->kex_rules[i].name, p->rule->name) && kex_allows(&policy->kex_rules[i], p))
+		if (!policy->kex_rules[i].asleep && !strcmp(policy->kex_rules[i].name, p->rule->name) && kex_allows(&policy->kex_rules[i], p))
 			return &policy->kex_rules[i];
 	return NULL;
 }

@@ -57,6 +57,9 @@ int ranges_of_rule(struct build *b, struct conf_node *rule, const char *side, st
 /* One range, from children @word, @wordRef or @wordSetRef of @n; family 0 and *@given false when there is none. */
 int range_of_child(struct build *b, struct conf_node *n, const char *word, struct addr_range *ret, bool *given);
 
+/* follow.c: the time conditions of @rule. */
+int whens_of_rule(struct build *b, struct conf_node *rule, struct policy_whens *ret);
+
 /* service.c */
 int services_of_rule(struct build *b, struct conf_node *rule, struct policy_rule *r);
 

@@ -40,7 +40,7 @@ static bool rule_covers(const struct policy_rule *r, const struct selector *s)
 const struct policy_rule *policy_anchor(const struct ipsec_policy *p, const struct selector *s)
 {
 	for (size_t i = 0; i < p->n_rules; i++)
-		if (p->rules[i].vpn && rule_covers(&p->rules[i], s))
+		if (p->rules[i].vpn && !p->rules[i].asleep && rule_covers(&p->rules[i], s))
 			return &p->rules[i];
 	return NULL;
 }
@@ -48,7 +48,7 @@ const struct policy_rule *policy_anchor(const struct ipsec_policy *p, const stru
 const struct policy_rule *policy_rule_find(const struct ipsec_policy *p, const char *name)
 {
 	for (size_t i = 0; i < p->n_rules; i++)
-		if (!strcmp(p->rules[i].name, name))
+		if (!p->rules[i].asleep && !strcmp(p->rules[i].name, name))
 			return &p->rules[i];
 	return NULL;
 }
@@ -78,7 +78,7 @@ const struct kex_rule *policy_kex_rule(const struct ipsec_policy *p, const struc
 {
 	while (*from < p->n_kex_rules) {
 		const struct kex_rule *r = &p->kex_rules[(*from)++];
-		if (addr_range_covers(&r->local.location, local) && addr_range_covers(&r->remote.location, remote))
+		if (!r->asleep && addr_range_covers(&r->local.location, local) && addr_range_covers(&r->remote.location, remote))
 			return r;
 	}
 	return NULL;

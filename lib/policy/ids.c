@@ -242,8 +242,7 @@ static int rule_build(struct build *b, struct conf_node *n, struct ids_rule *r)
 		else if (c)
 			cond = c;
 	}
-	if (conf_child(n, "IpTimeCondition") || conf_child(n, "IpTimeConditionRef"))
-		rc = conf_node_error(n, "found IpTimeCondition, expected none: it is not supported, rules are always in force");
+	rc = whens_of_rule(b, n, &r->when) < 0 ? -EINVAL : rc;
 	if (!cond && !bad && !rc)
 		rc = conf_node_error(n, "found rule '%s' without a condition, expected %s", r->name, kinds[r->condition]);
 	action = object_of(b, n, "IDSAction", &bad);
@@ -266,7 +265,7 @@ static int by_priority(const void *a, const void *b)
 }
 
 /* Which rule counts for what. */
-static void choose(struct ids_policy *p)
+void ids_choose(struct ids_policy *p)
 {
 	qsort(p->rules, p->n_rules, sizeof(*p->rules), by_priority);
 	for (size_t i = p->n_rules; i--;) {
@@ -304,6 +303,7 @@ int ids_policy_build(struct conf *c, struct ids_policy **ret)
 	struct ids_policy *p = xnew(struct ids_policy);
 	struct build b = {0};
 	const struct conf_node *scan = NULL;
+	struct policy_when unused; /* what no rule names is looked at, too */
 	int rc = index_build(c, &b.file);
 	rc = one_global(c) < 0 ? -EINVAL : rc;
 	p->rules = xcalloc(IDS_RULES_MAX, sizeof(*p->rules));
@@ -320,12 +320,14 @@ int ids_policy_build(struct conf *c, struct ids_policy **ret)
 			rc = conf_node_error(n, "found a second rule for ScanGlobal, expected one (the first is in line %u)", scan->line);
 		scan = n;
 	}
+	for (struct conf_node *n = conf_top(c, "IpTimeCondition"); n; n = conf_next(n, "IpTimeCondition"))
+		rc = when_build(n, &unused) < 0 ? -EINVAL : rc;
 	free(b.file.v);
 	if (rc < 0) {
 		ids_policy_free(p);
 		return -EINVAL;
 	}
-	choose(p);
+	ids_choose(p);
 	*ret = p;
 	return 0;
 }
@@ -345,7 +347,8 @@ void ids_policy_free(struct ids_policy *p)
 {
 	if (!p)
 		return;
-	for (size_t i = 0; i < p->n_rules; i++) {
+	for (size_t i = 0; !p->borrowed && i < p->n_rules; i++) {
+		policy_whens_fini(&p->rules[i].when);
 		free(p->rules[i].excludes);
 		free(p->rules[i].local);
 		free(p->rules[i].remote);

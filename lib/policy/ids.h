@@ -92,6 +92,8 @@ struct ids_rule {
 	size_t n_hosts;
 	uint32_t total, percentage, queue; /* queue: datagrams */
 	bool per_instance;
+	struct policy_whens when;
+	bool asleep; /* none of its time conditions holds: ids_policy_follow */
 };
 
 struct ids_policy {
@@ -102,6 +104,8 @@ struct ids_policy {
 	bool tr_tcp, tr_udp;
 	enum ids_sensitivity scan_level[IDS_PROTOCOLS]; /* the highest of any rule; nothing without ScanGlobal */
 	struct ids_ports tr_ports;		     /* TCP ports with a TR rule */
+	struct policy_clock clock;
+	bool borrowed; /* of another: ids_policy_awake */
 };
 
 extern const struct conf_spec ids_policy_spec;
@@ -110,6 +114,13 @@ int ids_policy_build(struct conf *c, struct ids_policy **ret);
 /* Reads and builds; the first error goes into @err. */
 int ids_policy_load(const char *path, struct errbuf *err, struct ids_policy **ret);
 void ids_policy_free(struct ids_policy *p); /* NULL allowed */
+
+/* Time conditions. Marks the rules that are not in force at @now, and says whether these are others than before; nothing else looks at
+ * the marks. Call it after loading and then each second. */
+bool ids_policy_follow(struct ids_policy *p, time_t now);
+/* @p without the rules that sleep. It borrows from @p: free it first. */
+struct ids_policy *ids_policy_awake(const struct ids_policy *p);
+void ids_choose(struct ids_policy *p); /* ids.c: which rule counts for what */
 
 const char *ids_attack_word(enum ids_attack a); /* "MALFORMED_PACKET" */
 const char *ids_attack_text(enum ids_attack a); /* "Malformed" */

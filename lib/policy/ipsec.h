@@ -4,12 +4,14 @@
  * ikeD its negotiations; policyD will own the files.
  *
  * Numbers of algorithms are IANA's (ipsec-registry and isakmp-registry), as they stand on the wire. Everything is
- * immutable after ipsec_policy_load; one reader frees it with ipsec_policy_free, which cleanses the shared keys. */
+ * immutable after ipsec_policy_load, but for which rules are asleep (ipsec_policy_follow); one reader frees it with
+ * ipsec_policy_free, which cleanses the shared keys. */
 #pragma once
 #include "lib/base/addr.h"
 #include "lib/base/err.h"
 #include "lib/conf/conf.h"
 #include "lib/keyring/identity.h"
+#include "lib/policy/when.h"
 
 enum { POLICY_FILTERS_MAX = 65536, POLICY_RULES_MAX = 16384 }; /* simple filters; rules of each kind */
 enum { POLICY_NAME_MAX = 65, POLICY_ID_MAX = 256, POLICY_KEY_MAX = 900 };
@@ -87,6 +89,8 @@ struct kex_rule { /* KeyExchangeRule */
 	struct kex_action action;
 	uint8_t shared_key[POLICY_KEY_MAX]; /* SharedKey */
 	size_t shared_key_len;
+	struct policy_whens when;
+	bool asleep; /* none of its time conditions holds: ipsec_policy_follow */
 };
 
 /* Phase 2 (RFC 2407). */
@@ -160,6 +164,8 @@ struct policy_rule {
 	const struct vpn_action *vpn;	   /* dynamic: the rule is an anchor */
 	const char *manual;		   /* IpManVpnAction's name, or NULL */
 	const struct start_action *start; /* of an anchor, never NULL; name "": the rule has none, and this says what then holds */
+	struct policy_whens when;
+	bool asleep;
 };
 
 struct local_vpn_rule { /* LocalDynVpnRule: what can be activated by name */
@@ -168,6 +174,8 @@ struct local_vpn_rule { /* LocalDynVpnRule: what can be activated by name */
 	uint16_t local_port, remote_port, protocol; /* 0 and POLICY_PROTO_ALL: all */
 	bool auto_activate;
 	struct addr local_endpoint, remote_endpoint; /* family 0: from the filter rule's start action, else from the addresses */
+	struct policy_whens when;
+	bool asleep;
 };
 
 struct ipsec_policy {
@@ -191,6 +199,7 @@ struct ipsec_policy {
 	size_t n_manual;
 	struct conf *conf, *common; /* the files; owned */
 	uint64_t generation;
+	struct policy_clock clock; /* when ipsec_policy_follow looks again */
 };
 
 /* The whole file as statement table, and IpManVpnAction's part of it. */
@@ -208,6 +217,9 @@ int ipsec_policy_build(struct conf *file, struct conf *common, struct ipsec_poli
  * wins. */
 int ipsec_policy_load(const char *path, const char *common_path, struct errbuf *err, struct ipsec_policy **ret);
 void ipsec_policy_free(struct ipsec_policy *p); /* NULL allowed */
+/* Time conditions: which rules are in force at @now; the others sleep, and the searches below pass over them as if they were not
+ * there. Cheap while nothing is due; call it once after loading and then each second. True: another set of rules than before. */
+bool ipsec_policy_follow(struct ipsec_policy *p, time_t now);
 /* What is no mistake and will hardly be meant: rules that nothing can use, algorithms that can be broken. How many. */
 typedef void (*policy_doubt_fn)(void *arg, const char *text);
 size_t policy_doubts(const struct ipsec_policy *p, policy_doubt_fn fn, void *arg);

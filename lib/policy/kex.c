@@ -158,6 +158,7 @@ static int kex_rule_build(struct build *b, struct conf_node *rule, const char *g
 	int rc = endpoint_build(b, rule, true, &r->local);
 	rc = endpoint_build(b, rule, false, &r->remote) < 0 ? -EINVAL : rc;
 	rc = action_build(b, rule, &r->action) < 0 ? -EINVAL : rc;
+	rc = whens_of_rule(b, rule, &r->when) < 0 ? -EINVAL : rc;
 	if (!rc && r->local.location.lo.family && r->remote.location.lo.family &&
 		r->local.location.lo.family != r->remote.location.lo.family)
 		rc = conf_node_error(rule, "found Locations of different families in KeyExchangeRule '%s', expected the same", r->name);
@@ -177,6 +178,7 @@ void kex_rule_fini(struct kex_rule *r)
 	endpoint_fini(&r->local);
 	endpoint_fini(&r->remote);
 	free(r->action.offers);
+	policy_whens_fini(&r->when);
 	secret_wipe(r, sizeof(*r));
 }
 

@@ -58,9 +58,9 @@ static int others_build(struct build *b)
 	struct conf_node *n;
 	size_t at = 0;
 	int rc = 0;
+	struct policy_when unused; /* what no rule names is looked at, too */
 	while ((n = build_each(b, "IpTimeCondition", &at)))
-		rc = conf_node_error(n, "found IpTimeCondition '%s', expected none: it is not supported, rules are always in force",
-			conf_str(n, "name"));
+		rc = when_build(n, &unused) < 0 ? -EINVAL : rc;
 	for (at = 0; build_each(b, "IpManVpnAction", &at);)
 		p->n_manual++;
 	p->manual = xcalloc(p->n_manual, sizeof(struct conf_node *));
@@ -128,9 +128,12 @@ void ipsec_policy_free(struct ipsec_policy *p)
 		free(p->rules[i].sources);
 		free(p->rules[i].dests);
 		free(p->rules[i].services);
+		policy_whens_fini(&p->rules[i].when);
 	}
 	for (size_t i = 0; i < p->n_kex_rules; i++)
 		kex_rule_fini(&p->kex_rules[i]);
+	for (size_t i = 0; i < p->n_local_rules; i++)
+		policy_whens_fini(&p->local_rules[i].when);
 	for (size_t i = 0; i < p->n_vpn_actions; i++)
 		free(p->vpn_actions[i].offers);
 	free(p->rules);

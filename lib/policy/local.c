@@ -58,8 +58,11 @@ static int local_rule_build(struct build *b, struct conf_node *rule, const char 
 		r.local_endpoint = conf_get(at, "address")->prefix.addr;
 	if ((at = conf_child(rule, "RemoteSecurityEndpointAddr")))
 		r.remote_endpoint = conf_get(at, "address")->prefix.addr;
-	if (rc)
+	rc = whens_of_rule(b, rule, &r.when) < 0 ? -EINVAL : rc;
+	if (rc) {
+		policy_whens_fini(&r.when);
 		return rc;
+	}
 	if (!(p->n_local_rules & (p->n_local_rules - 1))) {
 		size_t room = p->n_local_rules ? 2 * p->n_local_rules : 1;
 		p->local_rules = xrealloc(p->local_rules, room, sizeof(*p->local_rules));

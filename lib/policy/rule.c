@@ -47,18 +47,14 @@ static int tunnel_of(struct build *b, struct conf_node *rule, struct policy_rule
 
 static int action_of(struct build *b, struct conf_node *rule, struct policy_rule *r)
 {
-	struct conf_node *ref = conf_child(rule, "IpGenericFilterActionRef"), *when = conf_child(rule, "IpTimeConditionRef");
+	struct conf_node *ref = conf_child(rule, "IpGenericFilterActionRef");
 	struct conf_node *action = ref ? build_ref(b, ref, "IpGenericFilterAction") : NULL;
-	int rc = 0;
-	if (when)
-		rc = conf_node_error(when, "found IpTimeConditionRef '%s', expected none: IpTimeCondition is not supported, rules are "
-					   "always in force", conf_str(when, "name"));
 	if (!action)
 		return -EINVAL;
 	r->action = (enum policy_action)build_word(action, "IpFilterAction", 0);
 	r->logging = logging_of(action);
 	r->discard_icmp = build_word(action, "DiscardAction", 0);
-	return tunnel_of(b, rule, r) < 0 ? -EINVAL : rc;
+	return tunnel_of(b, rule, r);
 }
 
 static bool one_or_all(uint16_t lo, uint16_t hi)
@@ -141,6 +137,7 @@ int filter_rule_build(struct build *b, struct conf_node *rule, const char *group
 	rc = ranges_of_rule(b, rule, "Source", &src) < 0 ? -EINVAL : rc;
 	rc = ranges_of_rule(b, rule, "Dest", &dst) < 0 ? -EINVAL : rc;
 	rc = services_of_rule(b, rule, r) < 0 ? -EINVAL : rc;
+	rc = whens_of_rule(b, rule, &r->when) < 0 ? -EINVAL : rc;
 	r->sources = src.v;
 	r->n_sources = src.n;
 	r->dests = dst.v;

@@ -97,6 +97,7 @@ static void rule(struct json *j, const struct policy_rule *r)
 	json_kv_str(j, "dynamic_vpn_action", r->vpn ? r->vpn->name : NULL);
 	if (r->start)
 		start(j, r->start);
+	policy_whens_json(&r->when, r->asleep, j);
 	json_close(j, '}');
 }
 
@@ -190,6 +191,7 @@ static void kex_rule(struct json *j, const struct kex_rule *r)
 	for (size_t i = 0; i < r->action.n_offers; i++)
 		kex_offer(j, &r->action.offers[i]);
 	json_close(j, ']');
+	policy_whens_json(&r->when, r->asleep, j);
 	json_close(j, '}');
 }
 
@@ -208,6 +210,7 @@ static void local_rule(struct json *j, const struct ipsec_policy *p, const struc
 	kv_addr(j, "local_endpoint", &r->local_endpoint);
 	kv_addr(j, "remote_endpoint", &r->remote_endpoint);
 	json_kv_str(j, "anchor", policy_local_anchor(p, r, &anchor, &s) ? NULL : anchor->name);
+	policy_whens_json(&r->when, r->asleep, j);
 	json_close(j, '}');
 }
 

@@ -17,7 +17,15 @@ extern const struct conf_stmt policy_service_children[], policy_service_group_ch
 extern const struct conf_stmt policy_addr_children[], policy_addr_set_children[], policy_addr_group_children[];
 /* stmts_filter.c */
 extern const struct conf_stmt policy_filter_policy_children[], policy_filter_group_children[], policy_rule_children[];
-extern const struct conf_stmt policy_action_children[], policy_time_children[];
+extern const struct conf_stmt policy_action_children[];
+/* when_build.c */
+extern const struct conf_stmt policy_time_children[];
+#define POLICY_TIMES                                                                                              \
+	{"IpTimeCondition", policy_inline_operands, policy_time_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,   \
+		.help = "When the rule is in force, written here. Of several conditions one that holds is enough."}, \
+	{                                                                                                         \
+		"IpTimeConditionRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpTimeCondition." \
+	}
 /* stmts_vpn.c */
 extern const struct conf_stmt policy_vpn_children[], policy_data_offer_children[], policy_start_children[];
 /* stmts_local.c */

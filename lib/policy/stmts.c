@@ -26,7 +26,7 @@ static const struct conf_stmt statements[] = {
 	OBJECT("IpDynVpnAction", policy_vpn_children, "Negotiated tunnels."),
 	OBJECT("IpDataOffer", policy_data_offer_children, "Algorithms and lifetimes of a tunnel."),
 	OBJECT("IpLocalStartAction", policy_start_children, "How this end starts tunnels."),
-	OBJECT("IpTimeCondition", policy_time_children, "Refused with a message: rules are always in force."),
+	OBJECT("IpTimeCondition", policy_time_children, "Times at which rules are in force."),
 	OBJECT("LocalDynVpnRule", policy_local_rule_children, "A tunnel that can be activated by name."),
 	OBJECT("LocalDynVpnGroup", policy_local_group_children, "Several of them."),
 	OBJECT("KeyExchangeRule", policy_kex_rule_children, "Two ends, and how they negotiate."),

@@ -7,22 +7,11 @@ static const struct conf_operand action_operands[] = {
 	{"action", CONF_WORD, .words = "Permit|Deny|IpSec", .help = "Let it pass, discard it, or protect it."}, {0}};
 static const struct conf_operand logging_operands[] = {
 	{"logging", CONF_WORD, .words = "No|Yes|All|Permit|Deny", .help = "Which matches make a message."}, {0}};
-static const struct conf_operand any_operands[] = {
-	{"value", CONF_STRING, CONF_REPEAT, .max = 128, .help = "Not looked at."}, {0}};
 
 const struct conf_stmt policy_action_children[] = {
 	{"IpFilterAction", action_operands, .flags = CONF_ONCE | CONF_REQUIRED, .help = "What happens to a match."},
 	{"IpFilterLogging", logging_operands, .flags = CONF_ONCE, .help = "Default No."},
 	{"DiscardAction", discard_operands, .flags = CONF_ONCE, .help = "Default Silent."}, {0}};
-
-/* Known so that its message can say that the statement, and not a word in it, is what is refused. */
-const struct conf_stmt policy_time_children[] = {
-	{"ConditionTimeRange", any_operands, .flags = CONF_ANYNUMBER, .help = "Not supported."},
-	{"MonthOfYearMask", any_operands, .flags = CONF_ANYNUMBER, .help = "Not supported."},
-	{"DayOfMonthMask", any_operands, .flags = CONF_ANYNUMBER, .help = "Not supported."},
-	{"DayOfWeekMask", any_operands, .flags = CONF_ANYNUMBER, .help = "Not supported."},
-	{"TimeOfDayRange", any_operands, .flags = CONF_ANYNUMBER, .help = "Not supported."},
-	{"TimeZone", any_operands, .flags = CONF_ANYNUMBER, .help = "Not supported."}, {0}};
 
 const struct conf_stmt policy_rule_children[] = {
 	{"IpSourceAddr", policy_address_operands, .flags = CONF_ANYNUMBER,
@@ -46,9 +35,7 @@ const struct conf_stmt policy_rule_children[] = {
 		.help = "The negotiated tunnels of an IpSec action: the rule is an anchor."},
 	{"IpLocalStartActionRef", policy_name_operands, .flags = CONF_ONCE,
 		.help = "How this end starts tunnels of IpDynVpnActionRef."},
-	{"IpTimeConditionRef", policy_name_operands, .flags = CONF_ANYNUMBER,
-		.help = "Refused with a message: rules are always in force."},
-	{0}};
+	POLICY_TIMES, {0}};
 
 const struct conf_stmt policy_filter_group_children[] = {
 	{"IpFilterRule", policy_name_operands, policy_rule_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,

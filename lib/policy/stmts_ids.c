@@ -117,9 +117,7 @@ static const struct conf_stmt rule_children[] = {
 	OBJECT("IDSAttackCondition", attack_children, "An attack."), OBJECT("IDSScanGlobalCondition", global_children, "What a scan is."),
 	OBJECT("IDSScanEventCondition", event_children, "What counts for a scan."), OBJECT("IDSTRCondition", tr_children, "A limit."),
 	OBJECT("IDSAction", action_children, "What happens."),
-	{"IpTimeCondition", policy_inline_operands, policy_time_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,
-		.help = "Refused with a message: rules are always in force."},
-	{"IpTimeConditionRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "Refused with a message."}, {0}};
+	POLICY_TIMES, {0}};
 
 #define TOP(name, children, text)                                                                \
 	{                                                                                        \
@@ -135,7 +133,7 @@ static const struct conf_stmt statements[] = {
 	TOP("IDSReportSet", report_children, "Reports."),
 	TOP("IDSExclusion", exclusion_children, "Sources that make no event."),
 	TOP("PortGroup", port_group_children, "Ports."),
-	TOP("IpTimeCondition", policy_time_children, "Refused with a message: rules are always in force."),
+	TOP("IpTimeCondition", policy_time_children, "Times at which rules are in force."),
 	{0}};
 
 const struct conf_spec ids_policy_spec = {"IDS policy", CONF_POLICY, statements};

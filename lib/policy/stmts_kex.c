@@ -88,7 +88,7 @@ const struct conf_stmt policy_kex_rule_children[] = {
 		.help = "How to negotiate, written here."},
 	{"KeyExchangeActionRef", policy_name_operands, .flags = CONF_ONCE, .help = "A KeyExchangeAction."},
 	{"SharedKey", key_operands, .flags = CONF_ONCE, .help = "Key of PresharedKey offers. The file must not be readable by others."},
-	{0}};
+	POLICY_TIMES, {0}};
 
 const struct conf_stmt policy_kex_group_children[] = {
 	{"KeyExchangeRule", policy_name_operands, policy_kex_rule_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,

@@ -20,7 +20,7 @@ const struct conf_stmt policy_local_rule_children[] = {
 		.help = "Local end of the tunnel. Default: the start action's, else LocalIp."},
 	{"RemoteSecurityEndpointAddr", policy_endpoint_operands, .flags = CONF_ONCE,
 		.help = "Remote end of the tunnel. Default: the start action's, else RemoteIp."},
-	{0}};
+	POLICY_TIMES, {0}};
 
 const struct conf_stmt policy_local_group_children[] = {
 	{"LocalDynVpnRule", policy_name_operands, policy_local_rule_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,

@@ -37,7 +37,7 @@ static void print_counters(const struct stack *s)
 			printf("%s\t%s.%u\t%llu\n", link_driver_text(&s->links[i]), s->links[i].name, k, (unsigned long long)s->links[i].counters[k].rx_packets);
 }
 
-static int start(struct core *k, const struct stack_conf *c, struct errbuf *e)
+static int start(struct core *k, struct stack_conf *c, struct errbuf *e)
 {
 	k->stack = stack_new("RUN", c->workers);
 	memcpy(k->stack->links, c->links, sizeof(c->links));

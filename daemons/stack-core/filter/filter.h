@@ -88,6 +88,7 @@ struct filter_spec {
 	uint8_t grain;		   /* anchor: FILTER_GRAIN_* */
 	char group[FILTER_NAME_MAX]; /* GroupName; "" none */
 	char start[FILTER_NAME_MAX]; /* LocalStartActionName; "" none */
+	uint16_t timing;	     /* its rule's time conditions: of struct policy, from 1; 0: none */
 };
 
 struct filter_rule; /* opaque: see filter_rule_spec */

@@ -80,13 +80,28 @@ static int pair_build(const struct filter_spec *base, const struct addr_range *s
 	return specs_add(out, &m, err);
 }
 
+/* The rule's time conditions beside the filters; their number among them, 0: it has none. */
+static uint16_t timing_of(const struct policy_rule *r, struct policy *p)
+{
+	if (!r->when.n)
+		return 0;
+	if (!(p->n_timings & (p->n_timings - 1)))
+		p->timings = xrealloc(p->timings, p->n_timings ? 2 * p->n_timings : 1, sizeof(*p->timings));
+	struct policy_timing *t = &p->timings[p->n_timings++];
+	memset(t, 0, sizeof(*t));
+	policy_whens_copy(&t->when, &r->when);
+	(void)policy_whens_text(&t->when, t->text, sizeof(t->text));
+	return (uint16_t)p->n_timings; /* at most POLICY_RULES_MAX */
+}
+
 /* Every source with every destination and service, numbered in this order (FilterNameExtension). */
-static int rule_split(const struct policy_rule *r, struct specs *out, struct errbuf *err)
+static int rule_split(const struct policy_rule *r, uint16_t timing, struct specs *out, struct errbuf *err)
 {
 	struct filter_spec base;
 	uint32_t ext = 0;
 	int rc = 0;
 	base_of(r, &base);
+	base.timing = timing;
 	for (size_t i = 0; i < r->n_sources; i++) {
 		struct addr_range src[2], dst[2];
 		size_t n_src = families(&r->sources[i], src);
@@ -122,7 +137,7 @@ int policy_build(const struct ipsec_policy *p, struct policy *ret)
 	struct errbuf e;
 	int rc = build_tunnels(p, &made);
 	for (size_t i = 0; i < p->n_rules; i++)
-		if (rule_split(&p->rules[i], &out, &e) < 0) {
+		if (rule_split(&p->rules[i], timing_of(&p->rules[i], &made), &out, &e) < 0) {
 			rc = conf_file_error(p->conf, "IpFilterRule '%s': %s", p->rules[i].name, e.text);
 			break;
 		}
@@ -141,5 +156,37 @@ void policy_fini(struct policy *p)
 	if (p->tunnels)
 		secret_wipe(p->tunnels, p->n_tunnels * sizeof(*p->tunnels));
 	free(p->tunnels);
+	for (size_t i = 0; i < p->n_timings; i++)
+		policy_whens_fini(&p->timings[i].when);
+	free(p->timings);
 	*p = (struct policy){0};
+}
+
+bool policy_follow(struct policy *p, time_t now)
+{
+	bool changed = false;
+	if (!policy_clock_due(&p->clock, now))
+		return false;
+	tzset();
+	p->clock = (struct policy_clock){.last = now};
+	for (size_t i = 0; i < p->n_timings; i++) {
+		struct policy_timing *t = &p->timings[i];
+		time_t next = policy_times_next(&t->when, now);
+		bool asleep = !policy_times_active(&t->when, now);
+		changed |= asleep != t->asleep;
+		t->asleep = asleep;
+		if (next && (!p->clock.next || next < p->clock.next))
+			p->clock.next = next;
+	}
+	return changed;
+}
+
+struct filter_spec *policy_awake(const struct policy *p, size_t *ret_n)
+{
+	struct filter_spec *v = xcalloc(p->n + 1, sizeof(*v));
+	*ret_n = 0;
+	for (size_t i = 0; i < p->n; i++)
+		if (!policy_asleep(p, &p->rules[i]))
+			v[(*ret_n)++] = p->rules[i];
+	return v;
 }

@@ -26,10 +26,20 @@ struct profile_filters {
 int profile_filters_build(struct conf_node *node, struct profile_filters *ret);
 void profile_filters_fini(struct profile_filters *f);
 
+/* The time conditions of one rule. Its filters are in the stack only while one of them holds. */
+struct policy_timing {
+	struct policy_whens when;
+	bool asleep;
+	char text[256]; /* their names */
+};
+
 /* What the stack takes from a policy (lib/policy): filters and manual tunnels. */
 struct policy {
-	struct filter_spec *rules; /* in order of search */
+	struct filter_spec *rules; /* in order of search, those that sleep as well */
 	size_t n;
+	struct policy_timing *timings;
+	size_t n_timings;
+	struct policy_clock clock;
 	bool loaded, logging, predecap, discard_icmp;
 	struct manual_action *tunnels;
 	size_t n_tunnels;
@@ -37,3 +47,11 @@ struct policy {
 /* Splits @p's rules. 0, or -EINVAL with every error recorded in the policy's files. */
 int policy_build(const struct ipsec_policy *p, struct policy *ret);
 void policy_fini(struct policy *p); /* cleanses the keys */
+/* Looks at the clock when it is time to; true: other filters are in force than before. */
+bool policy_follow(struct policy *p, time_t now);
+static inline bool policy_asleep(const struct policy *p, const struct filter_spec *s)
+{
+	return s->timing && p->timings[s->timing - 1].asleep;
+}
+/* The filters that do not sleep, as a new array (free). */
+struct filter_spec *policy_awake(const struct policy *p, size_t *ret_n);

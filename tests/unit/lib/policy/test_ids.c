@@ -53,7 +53,7 @@ START_TEST(test_refused)
 	refused("IDSScanGlobalCondition x { FSInterval 1 }\nIDSScanGlobalCondition y { FSInterval 1 }\n", "2:1", "line 1");
 	refused("IDSRule r { ConditionType ScanEvent\n IDSScanEventCondition { Protocol ICMP\n LocalPortRange 1 }\n IDSActionRef a }\n" ACT("a", "SCAN_EVENT count"), "2:", "ICMP");
 	refused("IDSRule r { ConditionType ScanEvent\n IDSScanEventCondition { Protocol TCP\n LocalHostAddr 10.0.0.1/8 }\n IDSActionRef a }\n" ACT("a", "SCAN_EVENT count"), "3:", "host bits");
-	refused("IDSRule r { ConditionType Attack\n IDSAttackCondition { AttackType FLOOD }\n IpTimeConditionRef t\n IDSActionRef a }\n" ATT, "1:1", "not supported");
+	refused("IDSRule r { ConditionType Attack\n IDSAttackCondition { AttackType FLOOD }\n IpTimeConditionRef t\n IDSActionRef a }\n" ATT, "3:2", "expected the name of an IpTimeCondition");
 	refused("IDSAction a { ActionType ATTACK discard\n IDSReportSet { TraceData RecordSize } }\nIDSRule r { ConditionType Attack\n IDSAttackCondition { AttackType FLOOD }\n IDSActionRef a }\n", "2:", "RecordSize");
 	refused("IDSRule r { ConditionType Attack\n IDSAttackCondition { AttackType FLOOD\n IDSExclusionRef e }\n IDSActionRef a }\n" ATT, "3:", "'e'");
 }

@@ -76,9 +76,7 @@ START_TEST(rules)
 			    "tcpx\n}\nIpGenericFilterActionRef deny\n"),
 		"f:11:13: found 'tcpx', expected a protocol by name, 0 to 255, opaque or all");
 	refused(RULE("IpSourceAddr all\nIpDestAddr all\nIpServiceRef all\nIpGenericFilterActionRef deny\nIpTimeConditionRef noon\n"),
-		"f:13:1: found IpTimeConditionRef 'noon', expected none: IpTimeCondition is not supported, rules are always in force");
-	refused(EMPTY "IpTimeCondition noon { TimeOfDayRange 12:00-13:00 }\n",
-		"f:2:1: found IpTimeCondition 'noon', expected none: it is not supported, rules are always in force");
+		"f:13:1: found IpTimeConditionRef 'noon', expected the name of an IpTimeCondition statement in this file");
 }
 END_TEST
 
