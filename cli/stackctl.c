@@ -53,13 +53,15 @@ static int run_links(struct cli *c, int argc, char **argv)
 	if (rc || !m)
 		return rc;
 	const Stack__LinksReply *r = (const Stack__LinksReply *)m;
-	struct cli_table *t = cli_table_new("NAME", "TYPE", "DEVICE", "STATE", "MTU", "MAC", "RX",
+	struct cli_table *t = cli_table_new("NAME", "TYPE", "DEVICE", "DRIVER", "VLAN", "STATE", "MTU", "MAC", "RX",
 		"RX-DROP", "TX", "TX-DROP", "ADDRESSES", NULL);
 	for (size_t i = 0; i < r->n_links; i++) {
 		const Stack__Link *l = r->links[i];
-		char addresses[400], mtu[16];
+		char addresses[400], mtu[16], vlan[16] = "-";
 		(void)snprintf(mtu, sizeof(mtu), "%u", l->mtu);
-		cli_table_row(t, l->name, l->type, l->device, l->up ? "up" : "down", mtu, l->mac && *l->mac ? l->mac : "-",
+		if (l->has_vlan_id)
+			(void)snprintf(vlan, sizeof(vlan), "%u", l->vlan_id);
+		cli_table_row(t, l->name, l->type, l->device, l->driver && *l->driver ? l->driver : "-", vlan, l->up ? "up" : "down", mtu, l->mac && *l->mac ? l->mac : "-",
 			cli_u64(l->rx_packets), cli_u64(l->rx_dropped), cli_u64(l->tx_packets),
 			cli_u64(l->tx_dropped),
 			joined(l->n_addresses, l->addresses, addresses, sizeof(addresses)), NULL);

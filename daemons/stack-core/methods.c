@@ -39,6 +39,9 @@ static void link_fill(struct link_row *row, const struct link *l)
 	row->m.name = (char *)l->name;
 	row->m.type = (char *)link_type_text(l->type);
 	row->m.device = (char *)l->device;
+	row->m.driver = (char *)link_driver_text(l);
+	if (l->vlan)
+		SET(row->m, vlan_id, l->vlan);
 	SET(row->m, up, link_up(l));
 	SET(row->m, mtu, l->mtu);
 	for (unsigned i = 0; i < l->n_addrs; i++)

@@ -3,18 +3,15 @@
  *   forward.mem.64, .1400           in memory: parse, route, neighbour, one core, no system call
  *   forward.mem.64.filter, ...      the same with IPSECURITY and a permitting rule
  *   forward.mem.64.watched          the same while a trace of another flow runs, beside the same without
- *   forward.veth.64, .1400          between two veth pairs in namespaces, beside the kernel's own forwarding (forward_veth.py)
+ *   forward.veth.DRIVER.64, .1400   between two veth pairs in namespaces, beside the kernel's own forwarding (forward_veth.py)
+ *   forward.cpu.DRIVER.64, .1400    processor time for each of those packets
  *
- * Medians of seven runs (veth: five) over 256 flows. "bench_forward --send DEVICE MAC LENGTH SECONDS" is the generator of the last. */
+ * Medians of seven runs (veth: five) over 256 flows. */
 #include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/worker.h"
-#include <arpa/inet.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <urcu-qsbr.h>
@@ -157,40 +154,9 @@ static void measure_watched(const char *name)
 	printf("%s\t%.2f\tMpps\tunwatched\t%.2f\t%.2f\n", name, with / 1e6, without / 1e6, with / without);
 }
 
-/* Frames to @mac as fast as the device takes them. */
-static int send_frames(const char *device, const char *mac, uint32_t len, double for_seconds)
-{
-	static uint8_t frames[FLOWS][1514];
-	static struct mmsghdr msgs[FLOWS];
-	static struct iovec iov[FLOWS];
-	int on = 1, fd = socket(AF_PACKET, SOCK_RAW, 0);
-	struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(device)};
-	unsigned m[6];
-
-	if (fd < 0 || !a.sll_ifindex || sscanf(mac, "%x:%x:%x:%x:%x:%x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) != 6 ||
-		bind(fd, (struct sockaddr *)&a, sizeof(a)) || setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)))
-		return 1;
-	fill(len);
-	for (unsigned i = 0; i < FLOWS; i++) {
-		for (unsigned k = 0; k < 6; k++)
-			frames[i][k] = (uint8_t)m[k];
-		frames[i][6] = 2;
-		frames[i][12] = 8;
-		memcpy(frames[i] + ETHER_HEADER, templates[i], len);
-		iov[i] = (struct iovec){frames[i], len + ETHER_HEADER};
-		msgs[i].msg_hdr.msg_iov = &iov[i];
-		msgs[i].msg_hdr.msg_iovlen = 1;
-	}
-	for (double start = seconds(); seconds() - start < for_seconds;)
-		(void)sendmmsg(fd, msgs, FLOWS, MSG_DONTWAIT);
-	close(fd);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
-	if (argc == 6 && !strcmp(argv[1], "--send"))
-		return send_frames(argv[2], argv[3], (uint32_t)atoi(argv[4]), atof(argv[5]));
+	(void)argc;
 	rcu_register_thread();
 	measure("forward.mem.64", 64, false);
 	measure("forward.mem.1400", 1400, false);

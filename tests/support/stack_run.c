@@ -37,6 +37,24 @@ static void print_counters(const struct stack *s)
 			printf("%s\t%s.%u\t%llu\n", link_driver_text(&s->links[i]), s->links[i].name, k, (unsigned long long)s->links[i].counters[k].rx_packets);
 }
 
+static void unheard(void *arg, const struct ids_report_out *r)
+{
+	(void)arg;
+	(void)r;
+}
+
+/* Intrusion detection, without anybody to tell. */
+static void watch(struct stack *s, uint64_t ms)
+{
+	struct link_counters c;
+
+	for (unsigned i = 0; i < s->n_links; i++) {
+		link_sum(&s->links[i], &c);
+		ids_link_counts(s->ids, i, c.rx_packets);
+	}
+	ids_control(s->ids, ms, ms * 1000, unheard, NULL);
+}
+
 static int start(struct core *k, struct stack_conf *c, struct errbuf *e)
 {
 	k->stack = stack_new("RUN", c->workers);
@@ -86,6 +104,7 @@ int main(int argc, char **argv)
 		struct pollfd p = {k.stack->control_fd, POLLIN, 0};
 		(void)poll(&p, 1, 100);
 		stack_control(k.stack, now_ms());
+		watch(k.stack, now_ms());
 	}
 	stack_stop(k.stack);
 	print_counters(k.stack);
