@@ -46,6 +46,8 @@ static const struct conf_operand interface_operands[] = {
 		"Address and prefix length, 192.0.2.1/24."},
 	{"MTU", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, NULL, 576, 65535, "At most the device's, which is the default."},
 	{"SECCLASS", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, "0", 0, 255, "Security class, for filters."},
+	{"URPF", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "LOOSE|STRICT|OFF", "LOOSE", 0, 0,
+		"Packets whose source has no route (LOOSE), or none by this interface (STRICT), are dropped."},
 	{0},
 };
 
@@ -155,6 +157,7 @@ static int build_interface(struct conf_node *n, struct stack_conf *s)
 	l->type = conf_uint(n, "DEFINE") == 0 ? LINK_AFPACKET : LINK_TUN;
 	l->mtu = (uint32_t)conf_uint(n, "MTU");
 	l->secclass = (uint8_t)conf_uint(n, "SECCLASS");
+	l->urpf = (uint8_t)conf_uint(n, "URPF");
 	int r = build_driver(n, l);
 	for (unsigned i = 0; !r && i < s->n_links; i++)
 		r = check_pair(n, l, &s->links[i]);

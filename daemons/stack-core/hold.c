@@ -138,7 +138,7 @@ static bool tell(struct worker *w, const struct pkt *p, const struct filter_rule
 	}
 	struct hold_want *m = &h->ring[head % HOLD_RING];
 	*m = (struct hold_want){.src = p->src, .dst = p->dst, .proto = p->proto, .sport = p->sport, .dport = p->dport,
-		.ports = ipproto_ports(p->proto) && !p->opaque, .held = held, .suppressed = h->untold};
+		.ports = ipproto_ports(p->proto) && !pkt_hidden(p), .held = held, .suppressed = h->untold};
 	memcpy(m->rule, s->name, sizeof(m->rule));
 	memcpy(m->vpn, s->vpn, sizeof(m->vpn));
 	h->untold = 0;

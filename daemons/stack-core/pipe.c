@@ -57,6 +57,22 @@ static void tcp_answer(struct worker *w, const struct pkt *q, const struct ids_a
 		pipe_route(w, p);
 }
 
+/* By RFC 3704: the way back to the source is by this link (strict), or there is one at all (loose). What came through a tunnel was
+ * measured by its selectors. */
+static bool way_back(const struct worker *w, const struct pkt *p, const struct fib_route *back)
+{
+	enum link_urpf how = w->stack->links[p->in_link].urpf;
+
+	if (how == LINK_URPF_OFF || p->sa_in || ip_is_link_local(&p->src) || ip_is_unspecified(&p->src))
+		return true;
+	return back->kind != FIB_NONE && (how == LINK_URPF_LOOSE || back->link == p->in_link);
+}
+
+static bool is_redirect(const struct pkt *p)
+{
+	return !p->opaque && (p->family == 4 ? p->proto == IPPROTO_IP_ICMP && p->icmp_type == 5 : p->proto == IP_ICMP6 && p->icmp_type == 137);
+}
+
 static uint8_t kind_of(const struct worker *w, const struct addr *a)
 {
 	return fib_route(w->fib, fib_lookup(w->fib, a))->kind;
@@ -70,20 +86,6 @@ static bool is_home(uint8_t kind)
 bool pipe_is_ours(const struct worker *w, const struct addr *a)
 {
 	return is_home(kind_of(w, a));
-}
-
-static bool icmp_token(struct worker *w)
-{
-	uint64_t gained = (w->now_ms - w->icmp_at_ms) * STACK_ICMP_PER_SECOND / 1000;
-
-	if (gained) {
-		w->icmp_at_ms = w->now_ms;
-		w->icmp_tokens = gained + w->icmp_tokens > STACK_ICMP_BURST ? STACK_ICMP_BURST : w->icmp_tokens + (unsigned)gained;
-	}
-	if (!w->icmp_tokens)
-		return false;
-	w->icmp_tokens--;
-	return true;
 }
 
 /* An address of ours to answer from: of the link the packet came in on, or of any NIC when the host's programs are answered (the
@@ -115,8 +117,9 @@ void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint
 		w->drops[DROP_ICMP_NO_SOURCE]++;
 		return;
 	}
-	if (!icmp_token(w)) {
-		w->drops[DROP_ICMP_LIMITED]++;
+	unsigned limited = icmp_limit(&w->icmp, &bad->src, w->now_ms);
+	if (limited) {
+		w->drops[limited]++;
 		return;
 	}
 	struct pkt *p = icmp_error(w->pool, bad, src, why, mtu);
@@ -209,8 +212,12 @@ static void transit(struct worker *w, struct pkt *p, bool from_host)
 		pipe_drop(w, p, DROP_IP_MULTICAST);
 		return;
 	}
-	if (ip_is_link_local6(&p->src)) {
+	if (ip_is_link_local(&p->src) || ip_is_link_local(&p->dst)) {
 		pipe_drop(w, p, DROP_IP_LINK_LOCAL);
+		return;
+	}
+	if (ip_is_unspecified(&p->src)) {
+		pipe_drop(w, p, DROP_IP_SOURCE);
 		return;
 	}
 	if (fib_route(w->fib, p->nexthop)->link == p->in_link && w->stack->links[p->in_link].type == LINK_TUN && !p->sa_in) {
@@ -284,12 +291,16 @@ static bool about_tunnel(struct worker *w, struct pkt *p)
 
 void pipe_clear(struct worker *w, struct pkt *p)
 {
-	const struct fib_route *r = fib_route(w->fib, p->nexthop);
-	bool to_home = is_home(r->kind), src_home = is_home(kind_of(w, &p->src));
+	const struct fib_route *r = fib_route(w->fib, p->nexthop), *back = fib_route(w->fib, fib_lookup(w->fib, &p->src));
+	bool to_home = is_home(r->kind), src_home = is_home(back->kind);
 	bool from_host = w->stack->links[p->in_link].type == LINK_TUN && src_home && !p->sa_in;
 
 	if (src_home && !from_host) {
 		pipe_drop(w, p, DROP_IP_SPOOFED);
+		return;
+	}
+	if (back->kind == FIB_BROADCAST || (to_home && !from_host && is_redirect(p))) {
+		pipe_drop(w, p, back->kind == FIB_BROADCAST ? DROP_IP_SOURCE : DROP_IP_REDIRECT);
 		return;
 	}
 	if (to_home && !from_host && about_tunnel(w, p))
@@ -305,6 +316,10 @@ void pipe_clear(struct worker *w, struct pkt *p)
 	}
 	if (!from_host && !admitted(w, p, to_home || r->kind == FIB_BROADCAST)) {
 		pipe_drop(w, p, p->drop);
+		return;
+	}
+	if (!way_back(w, p, back)) { /* intrusion detection has seen it: floods come from such */
+		pipe_drop(w, p, DROP_IP_REVERSE_PATH);
 		return;
 	}
 	if (from_host)

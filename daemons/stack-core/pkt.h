@@ -26,6 +26,7 @@ struct pkt {
 	uint16_t sport, dport;	/* host order; 0 when not there */
 	bool fragment;		/* any fragment */
 	bool opaque;		/* upper-layer selectors not in this packet: later fragment, or encrypted */
+	bool told;		/* though opaque: ports, type and code are those of the first fragment of its packet (ip/follow.c) */
 	struct addr src, dst;
 	/* context */
 	bool inbound;
@@ -57,6 +58,11 @@ struct pkt {
 	struct pkt *next;	     /* for the pool and for lists */
 };
 
+/* Nobody knows its ports, type or code. */
+static inline bool pkt_hidden(const struct pkt *p)
+{
+	return p->opaque && !p->told;
+}
 static inline uint8_t *pkt_data(const struct pkt *p)
 {
 	return p->buf + p->off;

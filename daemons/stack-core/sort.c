@@ -56,14 +56,24 @@ static void clear_push(struct worker *w, struct pkt *p)
 }
 
 /* Fragments for us, and of the host's programs, are put together before anything is decided: later ones do not show what the
- * first one was. IPv6 packets of the host stay as they are, for only their sender may fragment them. NULL: it waits, or is lost. */
+ * first one was. IPv6 packets of the host stay as they are, for only their sender may fragment them; they and those that pass through
+ * learn from their first what filters ask (RFC 4301 section 7.3). NULL: it waits, is lost, or has gone on. */
 static struct pkt *defrag(struct worker *w, struct pkt *p)
 {
 	bool tun = w->stack->links[p->in_link].type == LINK_TUN && !p->sa_in;
 	uint16_t drop;
 
-	if (tun ? p->family == 6 : !for_us(w, p))
-		return p;
+	if (tun ? p->family == 6 : !for_us(w, p)) {
+		if (p->family == 4 ? !w->stack->ipsecurity4 : !w->stack->ipsecurity6)
+			return p;
+		for (struct pkt *next, *one = reass_follow(w->reass, w->pool, p, w->now_ms, w->drops); one; one = next) {
+			next = one->next;
+			one->next = NULL;
+			one->nexthop = fib_lookup(w->fib, &one->dst); /* it may have waited */
+			clear_push(w, one);
+		}
+		return NULL;
+	}
 	struct pkt *whole = reass_add(w->reass, w->pool, p, w->now_ms, &drop);
 	if (drop)
 		w->drops[drop]++;

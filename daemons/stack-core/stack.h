@@ -42,7 +42,7 @@ enum pass_counter {
 	PASS_MAX
 };
 
-enum { STACK_ICMP_BURST = 100, STACK_ICMP_PER_SECOND = 100, STACK_HOST_ROUTES_MAX = 1024 };
+enum { STACK_HOST_ROUTES_MAX = 1024 };
 
 struct worker;
 struct taps;

@@ -36,7 +36,7 @@ struct worker *worker_new(struct stack *s, unsigned index)
 	w->tx = xcalloc(s->n_links, sizeof(*w->tx));
 	w->route_packets = xcalloc(FIB_ROUTES_MAX + 1, sizeof(uint64_t));
 	w->pending_tail = &w->pending;
-	w->icmp_tokens = STACK_ICMP_BURST;
+	icmp_limits_init(&w->icmp);
 	w->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event ev = {.events = EPOLLIN, .data.fd = w->kick_fd};

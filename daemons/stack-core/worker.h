@@ -66,9 +66,7 @@ struct worker {
 	uint64_t hold_checked_ms;
 	struct reass *reass;
 	uint64_t reass_checked_ms;
-	/* token bucket for ICMP errors */
-	uint64_t icmp_at_ms;
-	unsigned icmp_tokens;
+	struct icmp_limits icmp;
 	uint64_t pass[PASS_MAX], drops[DROP_MAX];
 	uint64_t *route_packets;
 	struct ring ring;

@@ -184,9 +184,164 @@ def path_mtu(net):
     rv.check("and counts none", c.get("PMTU", 0) == 0, c)
 
 
+GATE = """
+IPCONFIG IPSECURITY
+IPCONFIG6 IPSECURITY
+INTERFACE LEFT DEFINE AFPACKET DEVICE left0 IPADDR 192.0.2.1/24 IPADDR 2001:db8:1::1/64 URPF STRICT
+INTERFACE RIGHT DEFINE AFPACKET DEVICE right0 IPADDR 198.51.100.1/24 IPADDR 2001:db8:2::1/64
+BEGINROUTES
+  ROUTE 203.0.113.0/24 198.51.100.9 RIGHT
+ENDROUTES
+WORKERS 1
+"""
+# Port 3000 may not pass, all else may: what shows no port would.
+GATE_POLICY = """
+IpService rest { Protocol all
+ Direction Bidirectional
+ Routing Either }
+IpGenericFilterAction permit { IpFilterAction Permit }
+IpGenericFilterAction deny { IpFilterAction Deny }
+IpService three { Protocol udp
+ DestinationPortRange 3000
+ Direction Bidirectional
+ Routing Either }
+IpFilterPolicy {
+  IpFilterRule no { IpSourceAddr all
+    IpDestAddr all
+    IpServiceRef three
+    IpGenericFilterActionRef deny }
+  IpFilterRule rest { IpSourceAddr all
+    IpDestAddr all
+    IpServiceRef rest
+    IpGenericFilterActionRef permit }
+  IpFilterRule no6 { IpSourceAddr all6
+    IpDestAddr all6
+    IpServiceRef three
+    IpGenericFilterActionRef deny }
+  IpFilterRule rest6 { IpSourceAddr all6
+    IpDestAddr all6
+    IpServiceRef rest
+    IpGenericFilterActionRef permit }
+}
+"""
+# What is sent, each with its own UDP payload or ICMP id as its name; those that may arrive come last.
+SENT = """
+g = getmacbyip("192.0.2.1")
+e = Ether(dst=g, src=get_if_hwaddr("eth0"))
+def out(*pkts):
+    for p in pkts:
+        sendp(e / p, iface="eth0")
+u = lambda name, **kw: IP(**dict(dict(src="192.0.2.9", dst="198.51.100.9"), **kw)) / UDP(sport=7, dport=2000) / name
+u6 = lambda name, **kw: IPv6(**dict(dict(src="2001:db8:1::9", dst="2001:db8:2::9"), **kw)) / UDP(sport=7, dport=2000) / name
+out(u("mart1", src="127.0.0.1"), u("mart2", src="0.1.2.3"), u("mart3", dst="240.1.1.1"), u6("mart4", src="::ffff:10.0.0.1"))
+out(u("srce1", src="224.0.0.9"), u("srce2", src="240.0.0.1"), u("srce3", src="192.0.2.255"), u6("srce4", src="::"))
+out(u("link1", src="169.254.1.1"), u("link2", dst="169.254.1.1"), u6("link3", src="fe80::9"))
+out(u("lsrr1", options=[IPOption(b"\\x83\\x07\\x04\\xc6\\x33\\x64\\x09\\x00")]), u("ssrr1", options=[IPOption(b"\\x89\\x07\\x04\\xc6\\x33\\x64\\x09\\x00")]))
+out(IPv6(src="2001:db8:1::9", dst="2001:db8:2::9") / IPv6ExtHdrRouting(type=0, addresses=["2001:db8:2::8"]) / UDP(sport=7, dport=2000) / "rhdr0")
+out(u("urpf1", src="203.0.113.5"), u("urpf2", src="198.51.100.77"), u("urpf3", src="100.64.0.1"))
+out(u("spoof", src="192.0.2.1"), u("spof2", src="198.51.100.1"))
+out(IP(src="192.0.2.9", dst="192.0.2.1") / ICMP(type=5, code=1, gw="192.0.2.66") / u("redir"))
+sendp(Ether(dst=g) / IPv6(src="fe80::9", dst="2001:db8:1::1", hlim=255) / ICMPv6ND_Redirect(tgt="fe80::66", dst="2001:db8:2::9"), iface="eth0")
+# fragments: the first shows the port; the rest has to share its fate
+def pieces(dport, name, ident):
+    whole = IP(src="192.0.2.9", dst="198.51.100.9", id=ident) / UDP(sport=7, dport=dport, chksum=0) / (name * 300)
+    return fragment(whole, fragsize=480)
+a = pieces(3000, "frag3", 1)
+out(*a)
+out(*reversed(pieces(3000, "frag3", 2)))
+out(*pieces(3000, "frag3", 3)[1:])          # its first never comes
+b = pieces(2000, "frag2", 4)
+over = b[1].copy(); over[IP].frag = 1; del over[IP].chksum, over[IP].len
+out(b[0], over, b[2])                       # overwrites the first
+f6 = fragment6(IPv6(src="2001:db8:1::9", dst="2001:db8:2::9") / IPv6ExtHdrFragment(id=7) / UDP(sport=7, dport=3000) / ("frag3" * 400), 1280)
+out(*f6)
+out(*pieces(2000, "good1", 5))
+out(*reversed(pieces(2000, "good2", 6)))
+f6 = fragment6(IPv6(src="2001:db8:1::9", dst="2001:db8:2::9") / IPv6ExtHdrFragment(id=8) / UDP(sport=7, dport=2000) / ("good3" * 400), 1280)
+out(*f6)
+out(u("good4"), u6("good5"))
+print("sent all")
+"""
+HEARD = """
+import sys
+names = {}
+mine = get_if_hwaddr("eth0")
+def saw(p):
+    if p.src == mine:  # answers of this kernel
+        return
+    for raw in [bytes(p)]:
+        for n in (b"mart", b"srce", b"link", b"lsrr", b"ssrr", b"rhdr", b"urpf", b"spoof", b"spof2", b"redir", b"frag3", b"frag2", b"good"):
+            at = raw.find(n)
+            if at >= 0:
+                key = raw[at:at + 5].decode()
+                names[key] = names.get(key, 0) + 1
+print("ready", flush=True)
+sniff(iface="eth0", prn=saw, store=False, timeout=40, stop_filter=lambda p: b"theend" in bytes(p))
+print(names, flush=True)
+"""
+
+
+def gate(net):
+    left, g, right = net.ns("left"), net.ns("gate"), net.ns("right")
+    net.veth(left, "eth0", g, "left0", offloads=False)
+    net.veth(right, "eth0", g, "right0", offloads=False)
+    net.addr(left, "eth0", "192.0.2.9/24", "2001:db8:1::9/64")
+    net.addr(right, "eth0", "198.51.100.9/24", "2001:db8:2::9/64")
+    for n, via, via6 in ((left, "192.0.2.1", "2001:db8:1::1"), (right, "198.51.100.1", "2001:db8:2::1")):
+        net.route(n, "default", via)
+        rv.must("ip", "-6", "route", "replace", "default", "via", via6, ns=n)
+    s = Stack(g, "GATE", GATE, GATE_POLICY)
+    rv.check("the gate forwards, IPv4 and IPv6", rv.until(lambda: ping(left, "198.51.100.9") == 2, 10) and
+             rv.until(lambda: ping(left, "2001:db8:2::9") == 2, 10))
+    hears = subprocess.Popen(rv.in_ns(right) + ["/usr/bin/python3", "-c", "from scapy.all import *\nconf.verb = 0\n" + HEARD],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    rv.at_end(hears.kill)
+    rv.check("somebody listens on the other side", "ready" in hears.stdout.readline())
+    time.sleep(1)
+    out = scapy(left, SENT)
+    rv.check("all sorts of packets are sent", "sent all" in out, out)
+    time.sleep(1.5)  # what waits for a first that never comes is given up
+    scapy(left, 'send(IP(dst="198.51.100.9") / UDP(sport=7, dport=2000) / "theend")')
+    heard = hears.communicate(timeout=60)[0].strip()
+    names = eval(heard) if heard.startswith("{") else {}
+    rv.check("good packets and whole good fragments arrive", all(names.get("good%d" % i, 0) >= 1 for i in (1, 2, 3, 4, 5)), heard)
+    rv.check("four fragments each, in any order", names.get("good1") == 4 and names.get("good2") == 4, heard)
+    for what, text in (("mart", "martians"), ("srce", "sources that no host has"), ("link", "link-local addresses"), ("lsrr", "loose source routes"),
+                       ("ssrr", "strict source routes"), ("rhdr", "routing headers of type 0"), ("urpf", "packets from where they do not belong"),
+                       ("spo", "packets that claim to be from the gate"), ("redir", "redirects")):
+        rv.check("%s do not pass" % text, not [n for n in names if n.startswith(what)], heard)
+    rv.check("no fragment of what a port denies passes: in order, backwards, without its first, IPv6", "frag3" not in names, heard)
+    rv.check("fragments that overwrite their first void the packet", names.get("frag2", 0) <= 1, heard)
+    claims(left, g)
+    c = s.stop()
+    for name, least in (("IP_MARTIAN", 4), ("IP_SOURCE", 3), ("IP_LINK_LOCAL", 2), ("IP_SOURCE_ROUTE", 3), ("IP_REVERSE_PATH", 3), ("IP_SPOOFED", 2),
+                        ("IP_REDIRECT", 1), ("ND_REDIRECT", 1), ("IP_OVERLAP", 2), ("IP_REASS_TIME", 3), ("FILTER_DENY", 10)):
+        rv.check("%s is counted" % name, c.get(name, 0) >= least, "%s: %s" % (c.get(name), c))
+
+
+def neighbours(ns, program):
+    return scapy(ns, 'me = get_if_hwaddr("eth0")\n' + program)
+
+
+def claims(left, g):
+    """Who may say where an address is."""
+    out = neighbours(left, """
+for op in (1, 2):
+    for dst in ("ff:ff:ff:ff:ff:ff", getmacbyip("192.0.2.1")):
+        sendp(Ether(dst=dst, src=me) / ARP(op=op, hwsrc="02:00:00:00:66:66", psrc="192.0.2.9", hwdst="00:00:00:00:00:00", pdst="192.0.2.1"), iface="eth0")
+a = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst="192.0.2.77"), timeout=1, iface="eth0")
+b = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst="198.51.100.1"), timeout=1, iface="eth0")
+c = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst="192.0.2.1"), timeout=3, iface="eth0")
+print("answers", a is not None, b is not None, c is not None)
+""")
+    rv.check("ARP: only its own address on that link is answered for", "answers False False True" in out, out)
+    rv.check("an address that somebody has is not taken away by claims", ping(left, "198.51.100.9", count=3) == 3)
+
+
 def main():
     net = rv.Net("rvr")
     table()
+    gate(net)
     path_mtu(net)
     return rv.finish()
 

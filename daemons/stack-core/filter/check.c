@@ -212,7 +212,7 @@ static enum filter_msg negotiated_out(
 		return FILTER_MSG_PERMITTED;
 	}
 	/* Later fragments cannot say what they belong to. */
-	if ((r->anchor ? r->anchor : r)->spec.on_demand && !(p->fragment && p->opaque)) {
+	if ((r->anchor ? r->anchor : r)->spec.on_demand && !(p->fragment && pkt_hidden(p))) {
 		v->action = FILTER_HOLD;
 		return 0;
 	}

@@ -57,7 +57,7 @@ void filter_log_packet(
 	rec->scope = p->scope;
 	rec->inbound = p->inbound;
 	rec->fragment = p->fragment;
-	rec->opaque = p->opaque;
+	rec->opaque = pkt_hidden(p);
 	rec->sport = p->sport;
 	rec->dport = p->dport;
 	rec->link = p->inbound ? p->in_link : p->out_link;

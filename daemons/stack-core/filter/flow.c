@@ -75,7 +75,7 @@ void flow_key(const struct pkt *p, struct flow_key *ret)
 	bool typed = ipproto_typed(p->proto);
 	uint64_t a = typed ? p->icmp_type : p->sport, b = typed ? p->icmp_code : p->dport;
 	uint64_t flags = (uint64_t)p->inbound | (uint64_t)p->fragment << 1 |
-			 (uint64_t)p->opaque << 2 | (uint64_t)(p->scope & 3) << 3 |
+			 (uint64_t)pkt_hidden(p) << 2 | (uint64_t)(p->scope & 3) << 3 |
 			 (uint64_t)(p->family == 6) << 5;
 	memcpy(&ret->w[0], p->src.b, 16);
 	memcpy(&ret->w[2], p->dst.b, 16);

@@ -157,14 +157,14 @@ bool rule_match(const struct filter_rule *r, const struct pkt *p, uint64_t now_u
 	const struct filter_spec *s = &r->spec;
 	if (!(s->scope & p->scope) || (s->secclass && s->secclass != p->secclass))
 		return false;
-	if ((s->fragments_only && !p->fragment) || (s->opaque && !p->opaque))
+	if ((s->fragments_only && !p->fragment) || (s->opaque && !pkt_hidden(p)))
 		return false;
 	if (s->proto != FILTER_PROTO_ANY && s->proto != p->proto)
 		return false;
 	if (r->needs_l4) {
 		uint16_t a, b;
 		rule_packet_l4(p, &a, &b);
-		if (p->opaque || a < s->a.lo || a > s->a.hi || b < s->b.lo || b > s->b.hi)
+		if (pkt_hidden(p) || a < s->a.lo || a > s->a.hi || b < s->b.lo || b > s->b.hi)
 			return false;
 	}
 	return within(&s->src_lo, &s->src_hi, &p->src) && within(&s->dst_lo, &s->dst_hi, &p->dst) &&

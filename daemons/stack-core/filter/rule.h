@@ -45,6 +45,6 @@ bool rule_expired(const struct filter_rule *r, uint64_t now_us);
 static inline void rule_packet_l4(const struct pkt *p, uint16_t *a, uint16_t *b)
 {
 	bool typed = ipproto_typed(p->proto);
-	*a = p->opaque ? 0 : typed ? p->icmp_type : p->sport;
-	*b = p->opaque ? 0 : typed ? p->icmp_code : p->dport;
+	*a = pkt_hidden(p) ? 0 : typed ? p->icmp_type : p->sport;
+	*b = pkt_hidden(p) ? 0 : typed ? p->icmp_code : p->dport;
 }

@@ -5,7 +5,7 @@
 #include "daemons/stack-core/ip/parse.h"
 #include <string.h>
 
-enum { ARP_LEN = 28, ND_NS = 135, ND_NA = 136, ND_LEN = 24, ND_OPT = 8, OPT_SOURCE = 1, OPT_TARGET = 2 };
+enum { ARP_LEN = 28, ND_NS = 135, ND_NA = 136, ND_REDIRECT = 137, ND_LEN = 24, ND_OPT = 8, OPT_SOURCE = 1, OPT_TARGET = 2 };
 static const uint8_t arp_head[6] = {0, 1, 0x08, 0, 6, 4};
 
 static enum discover_result drop(struct pkt *p, enum drop_reason why)
@@ -131,8 +131,10 @@ enum discover_result nd_handle(const struct link *l, struct pkt *p, struct disco
 	bool bad;
 
 	heard->valid = false;
+	if (p->icmp_type == ND_REDIRECT)
+		return drop(p, DROP_ND_REDIRECT);
 	if (p->icmp_type != ND_NS && p->icmp_type != ND_NA)
-		return drop(p, DROP_ND_IGNORED); /* routes are configured: advertisements and redirects change nothing */
+		return drop(p, DROP_ND_IGNORED); /* routes are configured: advertisements change nothing */
 	if (h[7] != 255 || p->l4_off != IP6_HEADER || len < ND_LEN || m[1] || (m[8] & 0xff) == 0xff)
 		return drop(p, DROP_ND_MALFORMED);
 	if (csum_fold(csum_add(csum_pseudo(&p->src, &p->dst, IP_ICMP6, len), m, len)))

@@ -3,7 +3,9 @@
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/parse.h"
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum { QUOTE4 = 576 - IP4_HEADER - 8, QUOTE6 = 1280 - IP6_HEADER - 8 };
 
@@ -19,6 +21,45 @@ static const struct code codes[] = {
 	[ICMP_TTL] = {11, 0, 3, 0},
 	[ICMP_TOO_BIG] = {3, 4, 2, 0},
 };
+
+void icmp_limits_init(struct icmp_limits *l)
+{
+	memset(l, 0, sizeof(*l));
+	l->all.tokens = ICMP_BURST;
+	for (unsigned i = 0; i < ICMP_HOSTS; i++)
+		l->host[i].tokens = ICMP_HOST_BURST;
+	if (getrandom(l->key, sizeof(l->key), 0) != sizeof(l->key))
+		abort(); /* without randomness a stranger could spend another's share */
+}
+
+static void fill(struct icmp_bucket *b, unsigned burst, unsigned per_second, uint64_t now_ms)
+{
+	uint64_t gained = (now_ms - b->at_ms) * per_second / 1000;
+
+	if (!gained)
+		return;
+	b->at_ms = now_ms;
+	b->tokens = gained + b->tokens > burst ? burst : b->tokens + (unsigned)gained;
+}
+
+unsigned icmp_limit(struct icmp_limits *l, const struct addr *dst, uint64_t now_ms)
+{
+	uint64_t w[2], h;
+
+	memcpy(w, dst->b, 16);
+	h = (w[0] ^ l->key[0]) * 0x9e3779b97f4a7c15u;
+	h = ((h ^ h >> 32) + (w[1] ^ l->key[1])) * 0xd6e8feb86659fd93u;
+	struct icmp_bucket *own = &l->host[(h >> 40) % ICMP_HOSTS];
+	fill(&l->all, ICMP_BURST, ICMP_PER_SECOND, now_ms);
+	fill(own, ICMP_HOST_BURST, ICMP_HOST_PER_SECOND, now_ms);
+	if (!own->tokens)
+		return DROP_ICMP_LIMITED_HOST;
+	if (!l->all.tokens)
+		return DROP_ICMP_LIMITED;
+	own->tokens--;
+	l->all.tokens--;
+	return 0;
+}
 
 bool icmp_error_allowed(const struct pkt *bad)
 {

@@ -10,7 +10,8 @@ struct neigh_table {
 	struct neigh *buckets[NEIGH_BUCKETS];
 	struct neigh_hooks hooks;
 	uint64_t key[2];
-	unsigned n;
+	unsigned n, unresolved; /* incomplete or failed */
+	struct neigh *gone;	/* taken out, to be freed when no reader can stand on them */
 };
 
 struct neigh_table *neigh_new(const struct neigh_hooks *hooks)
@@ -22,10 +23,20 @@ struct neigh_table *neigh_new(const struct neigh_hooks *hooks)
 	return t;
 }
 
+static void free_gone(struct neigh_table *t)
+{
+	while (t->gone) {
+		struct neigh *n = t->gone;
+		t->gone = n->gone;
+		free(n);
+	}
+}
+
 void neigh_free(struct neigh_table *t)
 {
 	if (!t)
 		return;
+	free_gone(t);
 	for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
 		while (t->buckets[i]) {
 			struct neigh *n = t->buckets[i];
@@ -103,6 +114,11 @@ bool neigh_lookup(struct neigh_table *t, uint16_t link, const struct addr *a, ui
 	return true;
 }
 
+static bool resolved(enum neigh_state s)
+{
+	return s >= NEIGH_REACHABLE && s <= NEIGH_PROBE;
+}
+
 static void set(struct neigh_table *t, struct neigh *n, const uint8_t *mac, enum neigh_state s, uint64_t now_ms)
 {
 	uint64_t old = atomic_load(&n->word), word = mac ? word_of(mac, s) : (old & ~(uint64_t)0xff) | s;
@@ -111,15 +127,42 @@ static void set(struct neigh_table *t, struct neigh *n, const uint8_t *mac, enum
 	if (old == word)
 		return;
 	atomic_store(&n->word, word);
+	t->unresolved += !resolved(s);
+	t->unresolved -= !resolved((enum neigh_state)(old & 0xff));
 	/* Reachable, stale and probe are one thing to whoever watches: the address is known. */
-	bool known = (old & 0xff) >= NEIGH_REACHABLE && (old & 0xff) <= NEIGH_PROBE && s >= NEIGH_REACHABLE && s <= NEIGH_PROBE;
+	bool known = resolved((enum neigh_state)(old & 0xff)) && resolved(s);
 	if (!known || old >> 8 != word >> 8)
 		t->hooks.changed(t->hooks.arg, n);
 }
 
+static void take_out(struct neigh_table *t, struct neigh **at)
+{
+	struct neigh *n = *at;
+
+	rcu_assign_pointer(*at, n->next);
+	n->gone = t->gone; /* next stays: a reader may stand on it */
+	t->gone = n;
+	t->n--;
+	t->unresolved -= !resolved(neigh_state(n));
+}
+
+/* Makes room: the stale entry that has been so for longest. */
+static bool evict(struct neigh_table *t)
+{
+	struct neigh **oldest = NULL;
+
+	for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
+		for (struct neigh **at = &t->buckets[i]; *at; at = &(*at)->next)
+			if (neigh_state(*at) == NEIGH_STALE && (!oldest || (*at)->since_ms < (*oldest)->since_ms))
+				oldest = at;
+	if (oldest)
+		take_out(t, oldest);
+	return oldest;
+}
+
 static struct neigh *add(struct neigh_table *t, uint16_t link, const struct addr *a, uint64_t now_ms)
 {
-	if (t->n >= NEIGH_MAX)
+	if (t->n >= NEIGH_MAX && !evict(t))
 		return NULL;
 	struct neigh *n = xnew(struct neigh), **b = bucket(t, link, a);
 	n->addr = *a;
@@ -129,6 +172,7 @@ static struct neigh *add(struct neigh_table *t, uint16_t link, const struct addr
 	n->next = *b;
 	rcu_assign_pointer(*b, n);
 	t->n++;
+	t->unresolved++;
 	return n;
 }
 
@@ -144,11 +188,25 @@ static void solicit(struct neigh_table *t, struct neigh *n, uint64_t now_ms)
 
 void neigh_want(struct neigh_table *t, uint16_t link, const struct addr *a, uint64_t now_ms)
 {
-	if (find(t, link, a))
+	if (find(t, link, a) || t->unresolved >= NEIGH_UNRESOLVED_MAX)
 		return;
 	struct neigh *n = add(t, link, a, now_ms);
 	if (n)
 		solicit(t, n, now_ms);
+}
+
+/* Somebody else says that the address is his: the one that has it gets one chance to say no. */
+static void claim(struct neigh_table *t, struct neigh *n, const uint8_t mac[6], uint64_t now_ms)
+{
+	bool asked = n->claimed && neigh_state(n) == NEIGH_PROBE;
+
+	memcpy(n->rival, mac, 6);
+	n->claimed = true;
+	if (asked)
+		return;
+	n->tries = 0;
+	set(t, n, NULL, NEIGH_PROBE, now_ms);
+	solicit(t, n, now_ms);
 }
 
 bool neigh_hear(struct neigh_table *t, uint16_t link, const struct addr *a, const uint8_t mac[6], enum neigh_heard how, uint64_t now_ms)
@@ -162,12 +220,14 @@ bool neigh_hear(struct neigh_table *t, uint16_t link, const struct addr *a, cons
 	enum neigh_state s = neigh_state(n);
 	uint8_t known[6];
 	neigh_mac(n, known);
-	bool same = s >= NEIGH_REACHABLE && s <= NEIGH_PROBE && !memcmp(known, mac, 6);
-	/* An announcement may not move an address whose owner answered a moment ago. */
-	if (how == NEIGH_ANNOUNCED && !same && s == NEIGH_REACHABLE && now_ms < n->since_ms + NEIGH_RETRY_MS)
+	bool same = resolved(s) && !memcmp(known, mac, 6), asked = s == NEIGH_INCOMPLETE || s == NEIGH_PROBE;
+	if (resolved(s) && !same) {
+		claim(t, n, mac, now_ms);
 		return false;
-	if (how == NEIGH_ANSWER) {
+	}
+	if (how == NEIGH_ANSWER && asked) {
 		n->tries = 0;
+		n->claimed = false;
 		n->next_ms = now_ms + NEIGH_REACHABLE_MS;
 		set(t, n, mac, NEIGH_REACHABLE, now_ms);
 	} else if (!same) {
@@ -185,7 +245,10 @@ static bool age(struct neigh_table *t, struct neigh *n, uint64_t now_ms)
 	case NEIGH_PROBE:
 		if (now_ms < n->next_ms)
 			return false;
-		if (n->tries >= NEIGH_TRIES)
+		if (n->claimed && neigh_state(n) == NEIGH_PROBE) {
+			n->claimed = false;
+			set(t, n, n->rival, NEIGH_STALE, now_ms);
+		} else if (n->tries >= NEIGH_TRIES)
 			set(t, n, NULL, NEIGH_FAILED, now_ms);
 		else
 			solicit(t, n, now_ms);
@@ -211,27 +274,16 @@ static bool age(struct neigh_table *t, struct neigh *n, uint64_t now_ms)
 
 void neigh_tick(struct neigh_table *t, uint64_t now_ms)
 {
-	struct neigh *gone = NULL;
-
 	for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
 		for (struct neigh **at = &t->buckets[i]; *at;) {
-			struct neigh *n = *at;
-			if (!age(t, n, now_ms)) {
-				at = &n->next;
-				continue;
-			}
-			rcu_assign_pointer(*at, n->next);
-			n->gone = gone; /* next stays: a reader may stand on it */
-			gone = n;
-			t->n--;
+			if (age(t, *at, now_ms))
+				take_out(t, at);
+			else
+				at = &(*at)->next;
 		}
-	if (gone)
+	if (t->gone)
 		synchronize_rcu();
-	while (gone) {
-		struct neigh *n = gone;
-		gone = n->gone;
-		free(n);
-	}
+	free_gone(t);
 }
 
 void neigh_each(struct neigh_table *t, void (*fn)(void *arg, const struct neigh *n), void *arg)

@@ -1,12 +1,16 @@
 /* neigh: link addresses of next hops (RFC 826, RFC 4861 section 7.3). The control thread owns the table; workers look up under RCU and
- * send what they hear and what they miss through a ring. What strangers can make it hold is limited: NEIGH_MAX entries in all,
- * entries only for addresses that we asked for or that asked for us, on the link's own prefixes. */
+ * send what they hear and what they miss through a ring. What strangers can make it hold is limited: NEIGH_MAX entries in all, of which
+ * NEIGH_UNRESOLVED_MAX without an answer (a scan of a network behind us asks for all of its addresses: RFC 6583), entries only for
+ * addresses that we asked for or that asked for us, on the link's own prefixes. When it is full, what has not been used for longest goes.
+ *
+ * Nobody signs such messages. Who claims an address that somebody has already is only noted: the one that has it is asked, and keeps it
+ * when it answers; else the claim stands. An answer to nothing that was asked is a claim too. */
 #pragma once
 #include "lib/base/addr.h"
 #include <stdatomic.h>
 
 enum neigh_state { NEIGH_NONE, NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_PROBE, NEIGH_FAILED };
-enum { NEIGH_MAX = 4096, NEIGH_BUCKETS = 1024, NEIGH_TRIES = 3 };
+enum { NEIGH_MAX = 4096, NEIGH_UNRESOLVED_MAX = NEIGH_MAX / 2, NEIGH_BUCKETS = 1024, NEIGH_TRIES = 3 };
 enum { NEIGH_RETRY_MS = 1000, NEIGH_REACHABLE_MS = 30000, NEIGH_FAILED_MS = 3000, NEIGH_UNUSED_MS = 600000 };
 enum neigh_heard {
 	NEIGH_ANSWER,	   /* solicited: proves reachability */
@@ -22,6 +26,8 @@ struct neigh {
 	/* control thread only */
 	uint64_t since_ms, next_ms;
 	unsigned tries;
+	bool claimed; /* by rival, while the one that has it is asked */
+	uint8_t rival[6];
 	struct neigh *next, *gone;
 };
 

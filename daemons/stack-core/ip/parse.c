@@ -63,6 +63,14 @@ static bool parse_fragment(struct pkt *p, uint32_t off, bool more, uint32_t left
 	return true;
 }
 
+/* ::/96 (IPv4-compatible, with the loopback) and ::ffff:0:0/96 (IPv4-mapped): for sockets, never for a wire (RFC 4291, RFC 6890). */
+static bool embedded4(const uint8_t *a)
+{
+	static const uint8_t zero[10];
+	return !memcmp(a, zero, 10) && ((!a[10] && !a[11]) || (a[10] == 0xff && a[11] == 0xff));
+}
+
+/* What RFC 1812 section 5.3.7 and RFC 6890 say no wire carries, whoever owns the networks. */
 static bool addresses_ok(struct pkt *p)
 {
 	const uint8_t *s = p->src.b, *d = p->dst.b;
@@ -70,14 +78,13 @@ static bool addresses_ok(struct pkt *p)
 	if (p->family == 4) {
 		if ((s[0] & 0xf0) == 0xe0 || s[0] >= 240)
 			return drop(p, DROP_IP_SOURCE);
-		if (s[0] == 0 || s[0] == 127 || d[0] == 0 || d[0] == 127)
+		if (s[0] == 0 || s[0] == 127 || d[0] == 0 || d[0] == 127 || (d[0] >= 240 && ip_get32(d) != UINT32_MAX))
 			return drop(p, DROP_IP_MARTIAN);
 		return true;
 	}
-	static const uint8_t loop[16] = {[15] = 1};
 	if (s[0] == 0xff)
 		return drop(p, DROP_IP_SOURCE);
-	if (!memcmp(s, loop, 16) || !memcmp(d, loop, 16) || ip_is_unspecified(&p->dst))
+	if ((embedded4(s) && !ip_is_unspecified(&p->src)) || embedded4(d) || (d[0] == 0xff && (d[1] & 15) < 2))
 		return drop(p, DROP_IP_MARTIAN);
 	return true;
 }
@@ -198,7 +205,7 @@ bool ip_parse(struct pkt *p)
 
 	p->proto = p->icmp_type = p->icmp_code = 0;
 	p->sport = p->dport = 0;
-	p->fragment = p->opaque = false;
+	p->fragment = p->opaque = p->told = false;
 	if (!p->len)
 		return drop(p, DROP_IP_SHORT);
 	p->family = h[0] >> 4;

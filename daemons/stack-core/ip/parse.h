@@ -35,6 +35,11 @@ static inline bool ip_is_link_local6(const struct addr *a)
 {
 	return a->family == 6 && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
+/* Of either family (RFC 3927, RFC 4291): not beyond its link. */
+static inline bool ip_is_link_local(const struct addr *a)
+{
+	return a->family == 4 ? a->b[0] == 169 && a->b[1] == 254 : ip_is_link_local6(a);
+}
 bool ip_is_unspecified(const struct addr *a);
 /* An IPv4 header without options at @h (20 bytes, with checksum); total = header and payload. */
 void ip4_write(uint8_t *h, const struct addr *src, const struct addr *dst, uint8_t proto, uint8_t ttl, uint8_t tos,

@@ -2,6 +2,7 @@
  * HEAD, payload behind; ranges that have come are a short sorted list. */
 #include "daemons/stack-core/ip/reass.h"
 #include "daemons/stack-core/drop.h"
+#include "daemons/stack-core/ip/follow.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "lib/base/xalloc.h"
 #include <string.h>
@@ -28,21 +29,32 @@ struct whole {
 struct reass {
 	struct whole at[REASS_PACKETS];
 	unsigned n;
+	struct follow *follow;
 };
 
 struct reass *reass_new(void)
 {
-	return xnew(struct reass);
+	struct reass *r = xnew(struct reass);
+
+	r->follow = follow_new();
+	return r;
 }
 
 void reass_free(struct reass *r)
 {
+	if (r)
+		follow_free(r->follow);
 	free(r);
 }
 
 unsigned reass_waiting(const struct reass *r)
 {
-	return r->n;
+	return r->n + follow_waiting(r->follow);
+}
+
+struct pkt *reass_follow(struct reass *r, struct pkt_pool *pool, struct pkt *p, uint64_t now_ms, uint64_t *drops)
+{
+	return follow_add(r->follow, pool, p, now_ms, drops);
 }
 
 static void give_up(struct reass *r, struct pkt_pool *pool, struct whole *w)
@@ -54,7 +66,7 @@ static void give_up(struct reass *r, struct pkt_pool *pool, struct whole *w)
 
 unsigned reass_expire(struct reass *r, struct pkt_pool *pool, uint64_t now_ms)
 {
-	unsigned n = 0;
+	unsigned n = follow_expire(r->follow, pool, now_ms);
 
 	for (unsigned i = 0; i < REASS_PACKETS && r->n; i++)
 		if (r->at[i].p && now_ms >= r->at[i].since_ms + REASS_MS) {
@@ -63,16 +75,6 @@ unsigned reass_expire(struct reass *r, struct pkt_pool *pool, uint64_t now_ms)
 		}
 	return n;
 }
-
-/* What a fragment is of its packet. */
-struct fragment {
-	uint32_t id, off, head; /* head: bytes in front of the payload, fragment header left out */
-	uint32_t skip;		/* of the IPv6 fragment header: where it begins; 0 for IPv4 */
-	uint32_t at, len;	/* payload in the packet */
-	uint8_t proto;		/* IPv6: what the fragment header names */
-	uint32_t names;		/* IPv6: offset of the byte that names the fragment header */
-	bool more;
-};
 
 static bool look4(const struct pkt *p, struct fragment *f)
 {
@@ -113,6 +115,11 @@ static bool look6(const struct pkt *p, struct fragment *f)
 	f->more = h[at + 3] & 1;
 	f->len = p->len - f->at;
 	return true;
+}
+
+bool fragment_read(const struct pkt *p, struct fragment *f)
+{
+	return p->family == 4 ? look4(p, f) : look6(p, f);
 }
 
 static struct whole *find(struct reass *r, const struct pkt *p, const struct fragment *f)
@@ -198,7 +205,7 @@ static struct pkt *finish(struct reass *r, struct whole *w)
 	w->p = NULL;
 	r->n--;
 	p->len = w->head + w->end;
-	p->fragment = p->opaque = p->csum_partial = false;
+	p->fragment = p->opaque = p->told = p->csum_partial = false;
 	p->gso_size = p->gso_type = 0;
 	p->whole = true;
 	if (p->family == 4) {
@@ -242,7 +249,7 @@ struct pkt *reass_add(struct reass *r, struct pkt_pool *pool, struct pkt *p, uin
 	struct pkt *done = NULL;
 
 	*ret_drop = 0;
-	if (!(p->family == 4 ? look4(p, &f) : look6(p, &f))) {
+	if (!fragment_read(p, &f)) {
 		*ret_drop = DROP_IP_FRAGMENT;
 	} else {
 		struct whole *w = find(r, p, &f);

@@ -11,6 +11,8 @@
 #include "daemons/stack-core/pkt.h"
 #include "lib/base/err.h"
 
+/* Does the way back to a packet's source matter? The default is loose: there has to be one. */
+enum link_urpf { LINK_URPF_LOOSE, LINK_URPF_STRICT, LINK_URPF_OFF };
 enum link_type { LINK_AFPACKET, LINK_TUN, LINK_MEMORY };
 enum link_choice { LINK_DRIVER_AUTO, LINK_DRIVER_SOCKET, LINK_DRIVER_RING, LINK_DRIVER_XDP };
 enum link_xdp { LINK_XDP_AUTO, LINK_XDP_COPY, LINK_XDP_ZEROCOPY };
@@ -46,6 +48,7 @@ struct link {
 	uint16_t vlan;		 /* AFPACKET: id of its frames; 0: those without a tag */
 	uint16_t index;
 	uint8_t secclass;
+	uint8_t urpf; /* enum link_urpf; set by the caller */
 	int ifindex;
 	uint32_t mtu, asked_mtu; /* in force; as described (0: the device's) */
 	uint8_t mac[6];

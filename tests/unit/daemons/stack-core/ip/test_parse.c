@@ -98,6 +98,37 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* What no wire carries, as source and as destination. */
+START_TEST(test_martians)
+{
+	static const struct {
+		const char *address;
+		unsigned src, dst;
+	} rows[] = {
+		{"0.1.2.3", DROP_IP_MARTIAN, DROP_IP_MARTIAN}, {"127.0.0.1", DROP_IP_MARTIAN, DROP_IP_MARTIAN},
+		{"240.0.0.1", DROP_IP_SOURCE, DROP_IP_MARTIAN}, {"255.255.255.254", DROP_IP_SOURCE, DROP_IP_MARTIAN},
+		{"255.255.255.255", DROP_IP_SOURCE, 0}, {"224.0.0.5", DROP_IP_SOURCE, 0}, {"10.0.0.1", 0, 0}, {"169.254.0.1", 0, 0},
+		{"::", 0, DROP_IP_MARTIAN}, {"::1", DROP_IP_MARTIAN, DROP_IP_MARTIAN}, {"::10.0.0.1", DROP_IP_MARTIAN, DROP_IP_MARTIAN},
+		{"::ffff:10.0.0.1", DROP_IP_MARTIAN, DROP_IP_MARTIAN}, {"ff00::1", DROP_IP_SOURCE, DROP_IP_MARTIAN},
+		{"ff11::1", DROP_IP_SOURCE, DROP_IP_MARTIAN}, {"ff02::1", DROP_IP_SOURCE, 0}, {"fe80::1", 0, 0}, {"fd00::1", 0, 0},
+		{"64:ff9b::a00:1", 0, 0},
+	};
+	uint8_t b[80];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct addr a;
+		ck_assert_int_eq(addr_parse(rows[i].address, &a), 0);
+		for (unsigned side = 0; side < 2; side++) {
+			uint32_t len = a.family == 4 ? tcp4(b) : udp6(b);
+			memcpy(b + (a.family == 4 ? 12 + 4 * side : 8 + 16 * side), a.b, a.family == 4 ? 4 : 16);
+			if (a.family == 4)
+				ip4_checksum(b);
+			ck_assert_msg(parse(b, len, NULL) == (side ? rows[i].dst : rows[i].src), "%s as %s", rows[i].address, side ? "destination" : "source");
+		}
+	}
+}
+END_TEST
+
 START_TEST(test_source_route)
 {
 	uint8_t b[80] = {0};
@@ -168,6 +199,7 @@ static Suite *suite(void)
 
 	tcase_add_test(c, test_truncated);
 	tcase_add_test(c, test_refused);
+	tcase_add_test(c, test_martians);
 	tcase_add_test(c, test_source_route);
 	tcase_add_test(c, test_ipv6_headers);
 	tcase_add_test(c, test_fields);

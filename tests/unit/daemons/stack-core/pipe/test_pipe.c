@@ -65,6 +65,7 @@ static void link_make(unsigned i, const char *name, const uint8_t *mac, const ch
 
 	(void)snprintf(l->name, sizeof(l->name), "%s", name);
 	l->type = LINK_MEMORY;
+	l->urpf = LINK_URPF_OFF; /* invented sources come by either */
 	l->ethernet = true;
 	memcpy(l->mac, mac, 6);
 	l->addrs[0] = (struct prefix){addr(v4), 24};
@@ -117,6 +118,13 @@ static uint64_t dropped(unsigned reason)
 	uint64_t pass[PASS_MAX], drops[DROP_MAX];
 	stack_counters(s, pass, drops);
 	return drops[reason];
+}
+
+static uint64_t passed(unsigned counter)
+{
+	uint64_t pass[PASS_MAX], drops[DROP_MAX];
+	stack_counters(s, pass, drops);
+	return pass[counter];
 }
 
 static uint32_t udp(uint8_t *b, const char *src, const char *dst, uint8_t ttl, uint32_t payload, bool df)
@@ -249,7 +257,18 @@ START_TEST(test_errors_are_limited)
 		(void)worker_round(s->workers[0], now_ms, now_ms * 1000);
 	}
 	ck_assert_uint_eq(dropped(DROP_IP_NO_ROUTE), 150);
-	ck_assert_uint_eq(dropped(DROP_ICMP_LIMITED), 150 - STACK_ICMP_BURST);
+	ck_assert_uint_eq(dropped(DROP_ICMP_LIMITED_HOST), 150 - ICMP_HOST_BURST);
+	/* Others still hear theirs, until all together have had enough. */
+	for (unsigned i = 0; i < 2 * ICMP_BURST; i++) {
+		wires[0].n = 0;
+		b[15] = (uint8_t)(10 + i);
+		ip4_checksum(b);
+		memcpy(wires[0].in.data, b, len);
+		wires[0].waiting = true;
+		(void)worker_round(s->workers[0], now_ms, now_ms * 1000);
+	}
+	ck_assert_uint_eq(passed(PASS_ICMP_ERROR), ICMP_BURST);
+	ck_assert_uint_ge(dropped(DROP_ICMP_LIMITED), 2 * ICMP_BURST - (ICMP_BURST - ICMP_HOST_BURST) - ICMP_HOST_BURST);
 }
 END_TEST
 
@@ -449,13 +468,6 @@ static struct tunnel *dynamic(bool udp, const char *src, const char *dst)
 	ck_assert_int_eq(dynamic_install(s->sadb, "Y1", "net", g, &e, &t, &made), 0);
 	(void)dynamic_ready(t, g);
 	return t;
-}
-
-static uint64_t passed(unsigned counter)
-{
-	uint64_t pass[PASS_MAX], drops[DROP_MAX];
-	stack_counters(s, pass, drops);
-	return pass[counter];
 }
 
 START_TEST(test_hold)
