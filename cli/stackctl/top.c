@@ -14,7 +14,8 @@ enum { INTERVAL_MS = 1000 };
 
 static void sample_free(struct sample *s)
 {
-	ProtobufCMessage *all[] = {(ProtobufCMessage *)s->links, (ProtobufCMessage *)s->counters, (ProtobufCMessage *)s->meters, (ProtobufCMessage *)s->sas};
+	ProtobufCMessage *all[] = {(ProtobufCMessage *)s->links, (ProtobufCMessage *)s->counters, (ProtobufCMessage *)s->meters, (ProtobufCMessage *)s->sas,
+		(ProtobufCMessage *)s->flows};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i])
 			protobuf_c_message_free_unpacked(all[i], NULL);
@@ -34,12 +35,14 @@ static int fetch(const struct top *t, const char *method, const ProtobufCMessage
 
 static int sample(const struct top *t, struct sample *ret)
 {
-	ProtobufCMessage *m[4] = {NULL};
+	ProtobufCMessage *m[5] = {NULL};
 	int rc = fetch(t, "stack.Meters", &stack__meters_reply__descriptor, true, &m[2]);
 	rc = rc ? rc : fetch(t, "stack.Counters", &stack__counters_reply__descriptor, true, &m[1]);
 	rc = rc ? rc : fetch(t, "stack.Links", &stack__links_reply__descriptor, false, &m[0]);
 	rc = rc ? rc : fetch(t, "stack.Sas", &stack__sas_reply__descriptor, false, &m[3]);
-	*ret = (struct sample){(Stack__LinksReply *)m[0], (Stack__CountersReply *)m[1], (Stack__MetersReply *)m[2], (Stack__SasReply *)m[3]};
+	rc = rc ? rc : fetch(t, "stack.Flows", &stack__flows_reply__descriptor, false, &m[4]);
+	*ret = (struct sample){(Stack__LinksReply *)m[0], (Stack__CountersReply *)m[1], (Stack__MetersReply *)m[2], (Stack__SasReply *)m[3],
+		(Stack__FlowsReply *)m[4]};
 	return rc;
 }
 

@@ -9,6 +9,7 @@ struct sample {
 	Stack__CountersReply *counters;
 	Stack__MetersReply *meters;
 	Stack__SasReply *sas;
+	Stack__FlowsReply *flows;
 };
 
 struct top {

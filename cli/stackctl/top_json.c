@@ -67,6 +67,15 @@ static void json_tunnels(const struct top *t, struct json *j)
 	free(all);
 }
 
+static void json_flows(const struct top *t, struct json *j)
+{
+	json_key(j, "flows");
+	json_open(j, '[');
+	for (size_t i = 0; i < t->is.flows->n_flows; i++)
+		bus_json(j, &t->is.flows->flows[i]->base);
+	json_close(j, ']');
+}
+
 static void json_drops(const struct top *t, struct json *j)
 {
 	struct dropped *all;
@@ -98,6 +107,8 @@ void top_json(const struct top *t)
 		json_links(t, &j);
 	if (t->is.sas)
 		json_tunnels(t, &j);
+	if (t->is.flows)
+		json_flows(t, &j);
 	json_drops(t, &j);
 	json_close(&j, '}');
 	(void)puts(j.buf);

@@ -1,12 +1,13 @@
 /* top_show: a picture of the stack for people. */
 #include "cli/stackctl/top.h"
+#include "lib/base/ipproto.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { TUNNELS_SHOWN = 10, DROPS_SHOWN = 12, HEADINGS = 9 };
+enum { TUNNELS_SHOWN = 10, FLOWS_SHOWN = 10, DROPS_SHOWN = 12, HEADINGS = 11 };
 
 /* "12.3M" */
 static const char *si(double v)
@@ -85,21 +86,57 @@ static void show_drops(struct top *t, size_t most)
 	free(all);
 }
 
+static const char *end_text(const char *address, bool has_port, uint32_t port, char out[64])
+{
+	if (!has_port)
+		(void)snprintf(out, 64, "%.46s", address);
+	else
+		(void)snprintf(out, 64, strchr(address, ':') ? "[%.46s]:%u" : "%.46s:%u", address, port);
+	return out;
+}
+
+static void show_flows(struct top *t, size_t most)
+{
+	struct cli_table *table = cli_table_new("FLOW FROM", "TO", "PROT", "INTERFACE", "~PPS", "~BIT/S", NULL);
+	for (size_t i = 0; i < t->is.flows->n_flows && i < most; i++) {
+		const Stack__Flow *f = t->is.flows->flows[i];
+		const char *name = ipproto_name(f->protocol);
+		char from[64], to[64];
+		cli_table_row(table, end_text(f->source, f->has_source_port, f->source_port, from),
+			end_text(f->destination, f->has_dest_port, f->dest_port, to), name ? name : cli_u64(f->protocol), f->link,
+			si((double)f->packets_per_second), si((double)f->bits_per_second), NULL);
+	}
+	cli_table_end(table);
+}
+
+/* What a picture has room for. */
+struct room {
+	size_t tunnels, flows, drops;
+};
+
+static struct room room_of(const struct top *t)
+{
+	size_t tunnels = t->is.sas ? t->is.sas->n_sas : 0, flows = t->is.flows ? t->is.flows->n_flows : 0;
+	struct room r = {TUNNELS_SHOWN, FLOWS_SHOWN, DROPS_SHOWN};
+	if (t->rows) {
+		size_t fixed = HEADINGS + t->is.meters->n_workers + (t->is.links ? t->is.links->n_links : 0);
+		size_t left = t->rows > fixed ? t->rows - fixed : 0;
+		r.tunnels = tunnels < left / 3 ? tunnels : left / 3;
+		left -= r.tunnels;
+		r.flows = flows < left / 2 ? flows : left / 2;
+		r.drops = left - r.flows;
+	}
+	return r;
+}
+
 void top_picture(struct top *t)
 {
 	char when[16];
 	time_t now = time(NULL);
 	struct tm tm;
 	struct winsize size;
-	size_t tunnels = TUNNELS_SHOWN, lost = DROPS_SHOWN;
 	t->rows = t->terminal && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? size.ws_row : 0;
-	if (t->rows) {
-		size_t fixed = HEADINGS + t->is.meters->n_workers + (t->is.links ? t->is.links->n_links : 0);
-		size_t left = t->rows > fixed ? t->rows - fixed : 0;
-		tunnels = t->is.sas ? left / 2 : 0;
-		tunnels = t->is.sas && tunnels > t->is.sas->n_sas ? t->is.sas->n_sas : tunnels;
-		lost = left - tunnels;
-	}
+	struct room room = room_of(t);
 	if (t->terminal)
 		(void)printf("\033[H\033[J");
 	(void)strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&now, &tm));
@@ -109,13 +146,17 @@ void top_picture(struct top *t)
 		(void)printf("\n");
 		show_links(t);
 	}
-	if (t->is.sas && t->is.sas->n_sas && tunnels) {
+	if (t->is.sas && t->is.sas->n_sas && room.tunnels) {
 		(void)printf("\n");
-		show_tunnels(t, tunnels);
+		show_tunnels(t, room.tunnels);
 	}
-	if (lost) {
+	if (t->is.flows && t->is.flows->n_flows && room.flows) {
 		(void)printf("\n");
-		show_drops(t, lost);
+		show_flows(t, room.flows);
+	}
+	if (room.drops) {
+		(void)printf("\n");
+		show_drops(t, room.drops);
 	}
 	if (!t->terminal && !t->once)
 		(void)printf("\n");

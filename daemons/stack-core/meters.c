@@ -62,6 +62,46 @@ void method_meters(struct bus_call *call, const ProtobufCMessage *request)
 	free(rows);
 }
 
+enum { FLOWS_SHOWN = 50 };
+
+struct shown {
+	Stack__Flow m;
+	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+};
+
+static void show(const struct stack *s, struct shown *out, const struct flow_row *r)
+{
+	stack__flow__init(&out->m);
+	out->m.source = (char *)addr_text(&r->flow.src, out->src);
+	out->m.destination = (char *)addr_text(&r->flow.dst, out->dst);
+	out->m.link = r->flow.link < s->n_links ? (char *)(uintptr_t)s->links[r->flow.link].name : NULL;
+	SET(out->m, protocol, r->flow.proto);
+	if (r->flow.ports) {
+		SET(out->m, source_port, r->flow.sport);
+		SET(out->m, dest_port, r->flow.dport);
+	}
+	SET(out->m, packets_per_second, (uint64_t)(r->packets + 0.5));
+	SET(out->m, bits_per_second, (uint64_t)(r->bytes * 8 + 0.5));
+}
+
+void method_flows(struct bus_call *call, const ProtobufCMessage *request)
+{
+	const struct stack *s = ((struct core *)((struct daemon *)bus_call_user(call))->state)->stack;
+	const struct flow_row *top[FLOWS_SHOWN];
+	struct shown rows[FLOWS_SHOWN];
+	Stack__Flow *list[FLOWS_SHOWN];
+	Stack__FlowsReply reply = STACK__FLOWS_REPLY__INIT;
+
+	(void)request;
+	reply.n_flows = flows_top(s->flows, top, FLOWS_SHOWN);
+	for (size_t i = 0; i < reply.n_flows; i++) {
+		show(s, &rows[i], top[i]);
+		list[i] = &rows[i].m;
+	}
+	reply.flows = list;
+	bus_reply(call, &reply.base);
+}
+
 /* A bucket counts all that is not more than its bound, as the buckets of a histogram do. */
 static void histogram(const uint64_t *v, unsigned n, const char *name, const char *help, daemon_stat_fn fn, void *arg)
 {

@@ -313,6 +313,7 @@ const struct bus_method core_methods[] = {
 	{"Neighbours", NETSTAT("NEIGHBOURS"), &common__empty__descriptor, REPLY(neighbours), method_neighbours},
 	{"Counters", NETSTAT("COUNTERS"), &common__empty__descriptor, REPLY(counters), method_counters},
 	{"Meters", NETSTAT("COUNTERS"), &common__empty__descriptor, REPLY(meters), method_meters},
+	{"Flows", NETSTAT("CONN"), &common__empty__descriptor, REPLY(flows), method_flows},
 	{"StartTrace", PKTTRACE, &stack__trace_request__descriptor, REPLY(trace), method_trace_start},
 	{"ReadTrace", PKTTRACE, &stack__read_trace_request__descriptor, REPLY(read_trace), method_trace_read},
 	{"StopTrace", PKTTRACE, &stack__stop_trace_request__descriptor, REPLY(changed), method_trace_stop},

@@ -72,6 +72,7 @@ struct stack *stack_new(const char *name, unsigned workers)
 	s->sadb = sadb_new(s->n_workers);
 	filter_set_sadb(s->filters, s->sadb);
 	s->ids = ids_new(s->n_workers);
+	s->flows = xnew(struct flows);
 	s->taps = taps_new(s->sadb, s->n_workers, &s->tapped);
 	return s;
 }
@@ -268,6 +269,7 @@ void stack_free(struct stack *s)
 	for (unsigned i = 0; i < s->n_links; i++)
 		link_close(&s->links[i]);
 	taps_free(s->taps);
+	free(s->flows);
 	fib_free(s->fib);
 	neigh_free(s->neigh);
 	filter_set_free(s->filters);
@@ -310,6 +312,9 @@ void stack_control(struct stack *s, uint64_t now_ms)
 			heard(s, &m, now_ms);
 	for (unsigned i = 0; i < s->n_workers; i++)
 		told(s, s->workers[i]);
+	for (unsigned i = 0; i < s->n_workers; i++)
+		flows_take(s->flows, &s->workers[i]->flows);
+	flows_tick(s->flows, now_ms);
 	if (now_ms >= s->tick_ms + TICK_MS) {
 		s->tick_ms = now_ms;
 		neigh_tick(s->neigh, now_ms);

@@ -46,6 +46,7 @@ enum { STACK_HOST_ROUTES_MAX = 1024 };
 
 struct worker;
 struct taps;
+struct flows;
 struct tap_set;
 
 struct stack {
@@ -63,6 +64,7 @@ struct stack {
 	struct sadb *sadb;
 	struct ids *ids;
 	struct taps *taps;
+	struct flows *flows; /* the busiest */
 	struct tap_set *tapped; /* RCU: what is watched now; NULL: nothing */
 	struct worker *workers[LINK_WORKERS_MAX];
 	unsigned n_workers;

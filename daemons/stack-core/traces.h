@@ -42,4 +42,5 @@ void method_trace_stop(struct bus_call *call, const ProtobufCMessage *request);
 void traces_answer(struct core *k, struct trace *t); /* its read that waits */
 /* meters.c */
 void method_meters(struct bus_call *call, const ProtobufCMessage *request);
+void method_flows(struct bus_call *call, const ProtobufCMessage *request);
 void meters_stats(struct core *k, daemon_stat_fn fn, void *arg);

@@ -142,7 +142,8 @@ unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 	for (unsigned i = 0; i < w->stack->n_links; i++) {
 		unsigned n = rx_from(w, i);
 		if (n) {
-			meter_begin(&w->meter, n);
+			if (meter_begin(&w->meter, n))
+				flow_sample(&w->flows, w->rx, n, w->stack->links[i].ethernet);
 			pipe_batch(w, w->rx, n);
 			meter_end(&w->meter);
 		}

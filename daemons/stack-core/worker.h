@@ -7,6 +7,7 @@
 #include "daemons/stack-core/ip/reass.h"
 #include "daemons/stack-core/ipsec/esp.h"
 #include "daemons/stack-core/stack.h"
+#include "daemons/stack-core/tap/flows.h"
 #include "daemons/stack-core/tap/hook.h"
 #include "daemons/stack-core/tap/meter.h"
 
@@ -47,6 +48,7 @@ struct worker {
 	const struct fib *fib; /* of this batch */
 	struct tap_worker tap;
 	struct meter meter;
+	struct flow_ring flows; /* samples */
 	/* this batch */
 	struct pkt *rx[PKT_BATCH];
 	struct pkt *esp[PKT_BATCH], *clear[PKT_BATCH];

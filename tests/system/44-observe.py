@@ -72,7 +72,7 @@ rv.Daemon.tun()
 rv.run("safctl", "--init")
 rv.saf_base(NAMES.values())
 for name in NAMES.values():
-    for what in ("LINKS", "COUNTERS", "STATS"):
+    for what in ("LINKS", "COUNTERS", "STATS", "CONN"):
         rv.permit("EZB.NETSTAT.{sysname}.%s.%s" % (name, what), "IBMUSER")
     rv.permit("EZB.IPSECCMD.{sysname}.%s.DISPLAY" % name, "IBMUSER")
     rv.permit("EZB.TRCCTL.{sysname}.%s.PKTTRACE" % name, "IBMUSER", "UPDATE")
@@ -285,7 +285,7 @@ rv.check("all of them", rv.until(lambda: traces() == 0, 10) and len(began) >= 15
 
 # --- load ---
 load = rv.Process(["ping", "-n", "-q", "-i", "0.005", "-s", "1000", "10.2.0.1"], ns=ns[1]).start()
-time.sleep(0.5)
+time.sleep(4)
 p = ctl(1, "top", "--once", "--json")
 try:
     top = json.loads(p.stdout)
@@ -297,6 +297,9 @@ rv.check("top tells rates of links", 20 < rate < 400 and link["WIRE"]["tx_bits_p
 rv.check("of tunnels, both ways", len([x for x in top["tunnels"] if x["packets_per_second"] > 20]) == 2, top["tunnels"])
 rv.check("of workers", 0 < sum(x["busy_percent"] for x in top["workers"]) < 200 and any(x["time_99_ns"] > 0 for x in top["workers"]) and
          all(x["batch_mean"] >= 1 for x in top["workers"] if x["packets_per_second"]), top["workers"])
+flows = {(f["source"], f["destination"]): f for f in top.get("flows", [])}
+rv.check("of flows, in clear from the host and sealed from the wire", 0.2 * rate < flows.get(("10.1.0.1", "10.2.0.1"), {}).get("packets_per_second", 0) < 5 * rate
+         and ("192.0.2.2", "192.0.2.1") in flows, (rate, top.get("flows")))
 p = rv.run("stackctl", "-p", "LEFT", "top", "--interval", "0.3", "--count", "3", env={"TERM": "dumb"})
 rv.check("pictures follow each other where there is no terminal", p.returncode == 0 and p.stdout.count("WORKER") == 3 and "\033" not in p.stdout, p.stdout)
 rv.check("they show links and tunnels", "WIRE" in p.stdout and "M1" in p.stdout, p.stdout)

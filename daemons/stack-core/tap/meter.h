@@ -1,6 +1,7 @@
 /* meter: how busy a worker is, how full its batches are, how long packets stay. Buckets are powers of two. No clock is read for a
- * packet: a batch in METER_SAMPLE is timed, from the moment its packets were received until the last of them was sent, dropped or
- * set aside, and that time counts for each of its packets. The worker writes, anybody reads. */
+ * packet: one batch in METER_SAMPLE is timed, from the moment its packets were received until the last of them was sent, dropped or
+ * set aside, and that time counts for each of its packets. Which one it is varies, for batches of two links often take turns. The worker
+ * writes, anybody reads. */
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@ struct meter {
 	_Atomic uint64_t batch[METER_BATCH]; /* [i]: up to 2^i packets */
 	_Atomic uint64_t time[METER_TIME];   /* [i]: packets that stayed up to 2^i ns; the last: all longer */
 	uint64_t at_ns, timed_ns;
+	uint32_t random;
 	unsigned skip, timed; /* batches until the next is timed; packets of the one that is */
 	bool was_busy;
 };
@@ -36,17 +38,20 @@ static inline uint64_t meter_clock(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static inline void meter_begin(struct meter *m, unsigned n)
+/* True: this batch is timed. */
+static inline bool meter_begin(struct meter *m, unsigned n)
 {
 	meter_add(&m->batches, 1);
 	meter_add(&m->packets, n);
 	meter_add(&m->batch[meter_bucket(n, METER_BATCH)], 1);
 	m->timed = 0;
 	if (m->skip--)
-		return;
-	m->skip = METER_SAMPLE - 1;
+		return false;
+	m->random = m->random * 1664525u + 1013904223u;
+	m->skip = (m->random >> 16) % (2 * METER_SAMPLE - 1);
 	m->timed = n;
 	m->timed_ns = meter_clock();
+	return true;
 }
 
 static inline void meter_end(struct meter *m)

@@ -26,18 +26,26 @@ END_TEST
 
 START_TEST(one_batch_in_sixteen_is_timed)
 {
-	for (unsigned i = 0; i < 10 * METER_SAMPLE; i++) {
-		meter_begin(&m, 5);
+	unsigned timed = 0, odd = 0;
+	for (unsigned i = 0; i < 1000 * METER_SAMPLE; i++) {
+		if (meter_begin(&m, 5)) {
+			timed++;
+			odd += i & 1;
+		}
 		meter_end(&m);
 	}
+	ck_assert_uint_gt(timed, 900);
+	ck_assert_uint_lt(timed, 1100);
+	ck_assert_uint_gt(odd, timed / 3); /* those that take turns are seen alike */
+	ck_assert_uint_lt(odd, timed * 2 / 3);
 	uint64_t in_time = 0;
 	for (unsigned i = 0; i < METER_TIME; i++)
 		in_time += atomic_load(&m.time[i]);
-	ck_assert_uint_eq(atomic_load(&m.batches), 10 * METER_SAMPLE);
-	ck_assert_uint_eq(atomic_load(&m.packets), 50 * METER_SAMPLE);
-	ck_assert_uint_eq(atomic_load(&m.batch[3]), 10 * METER_SAMPLE);
-	ck_assert_uint_eq(atomic_load(&m.sampled), 50);
-	ck_assert_uint_eq(in_time, 50);
+	ck_assert_uint_eq(atomic_load(&m.batches), 1000 * METER_SAMPLE);
+	ck_assert_uint_eq(atomic_load(&m.packets), 5000 * METER_SAMPLE);
+	ck_assert_uint_eq(atomic_load(&m.batch[3]), 1000 * METER_SAMPLE);
+	ck_assert_uint_eq(atomic_load(&m.sampled), 5 * timed);
+	ck_assert_uint_eq(in_time, 5 * timed);
 }
 END_TEST
 
