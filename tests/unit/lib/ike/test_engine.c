@@ -217,92 +217,6 @@ START_TEST(rule_is_replaced)
 }
 END_TEST
 
-START_TEST(cut_at_every_byte)
-{
-	/* Each message arrives cut off once, whole when it is sent again. */
-	for (size_t at = 0; at < 9; at++) {
-		for (size_t cut = 0; cut < 400; cut += at % 2 ? 29 : 31) {
-			char id[16];
-			struct pair *n = pair_new(NULL, NULL, NULL, NULL);
-			n->fault = FAULT_CUT, n->fault_at = at, n->fault_arg = cut;
-			ck_assert_int_eq(pair_activate(n, 0, id), 0);
-			pair_pass(n, 60 * PAIR_SECOND);
-			UP(n);
-			pair_free(n);
-		}
-	}
-}
-END_TEST
-
-START_TEST(lost_twice_or_late)
-{
-	static const enum pair_fault faults[] = {FAULT_DROP, FAULT_TWICE, FAULT_SWAP};
-	for (size_t at = 0; at < 18; at++) {
-		char id[16];
-		struct pair *n = pair_new(&(struct pair_policy){.pfs = "Group19", .initiate = at < 9 ? "Main" : "Aggressive"},
-			&(struct pair_policy){.pfs_ok = "Group19"}, NULL, NULL);
-		n->fault = faults[_i], n->fault_at = at % 9;
-		ck_assert_int_eq(pair_activate(n, 0, id), 0);
-		pair_pass(n, 60 * PAIR_SECOND);
-		UP(n);
-		ck_assert_uint_eq(n->peer[0].n_children, 1);
-		ck_assert_uint_eq(n->peer[1].n_children, 1);
-		ck_assert_uint_eq(n->peer[0].twice + n->peer[1].twice, 0);
-		pair_free(n);
-	}
-}
-END_TEST
-
-START_TEST(flipped)
-{
-	/* A turned bit never makes two ends that believe in different keys; in clear messages it may end the negotiation. */
-	uint64_t dice = UINT64_C(88172645463325252) + (uint64_t)_i;
-	for (unsigned i = 0; i < 60; i++) {
-		char id[16];
-		unsigned lost;
-		struct pair *n = pair_new(NULL, NULL, NULL, NULL);
-		dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17;
-		n->fault = FAULT_FLIP, n->fault_at = (size_t)_i, n->fault_arg = (size_t)(dice % 4000);
-		ck_assert_int_eq(pair_activate(n, 0, id), 0);
-		pair_pass(n, 300 * PAIR_SECOND);
-		(void)pair_flows(n, 0, &lost);
-		ck_assert_msg(!lost, "bit %zu of message %d\n%s%s", n->fault_arg, _i, n->peer[0].log, n->peer[1].log);
-		(void)pair_flows(n, 1, &lost);
-		ck_assert_msg(!lost, "bit %zu of message %d\n%s%s", n->fault_arg, _i, n->peer[0].log, n->peer[1].log);
-		ck_assert_uint_eq(n->peer[0].twice + n->peer[1].twice, 0);
-		pair_free(n);
-	}
-}
-END_TEST
-
-START_TEST(all_replayed)
-{
-	/* Everything once more, also much later: nothing new comes of it, and old messages are not decrypted. */
-	struct pair *n = begin(NULL, NULL);
-	struct ike_stats before[2], after[2];
-	size_t past = n->n_past, sent;
-	for (unsigned round = 0; round < 2; round++) {
-		ike_stats(n->peer[0].k, &before[0]);
-		ike_stats(n->peer[1].k, &before[1]);
-		sent = n->sent;
-		for (size_t i = 0; i < past; i++)
-			pair_again(n, &n->past[i]);
-		pair_run(n);
-		UP(n);
-		for (unsigned k = 0; k < 2; k++) {
-			ike_stats(n->peer[k].k, &after[k]);
-			ck_assert_uint_eq(after[k].p1_up, 1);
-			ck_assert_uint_eq(after[k].p2_up, 1);
-			ck_assert_uint_eq(after[k].decrypt_failed, before[k].decrypt_failed);
-			ck_assert_uint_le(after[k].children, 1);
-		}
-		ck_assert_uint_le(n->sent - sent, 2 * past);
-		pair_pass(n, 1000 * PAIR_SECOND);
-	}
-	pair_free(n);
-}
-END_TEST
-
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ike.engine");
@@ -323,13 +237,6 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, phase_2_suites, 0, sizeof(p2_suites) / sizeof(*p2_suites));
 	tcase_add_test(t, offers_in_order);
 	tcase_add_test(t, rule_is_replaced);
-	suite_add_tcase(s, t);
-	t = tcase_create("network");
-	tcase_set_timeout(t, 300);
-	tcase_add_test(t, cut_at_every_byte);
-	tcase_add_loop_test(t, lost_twice_or_late, 0, 3);
-	tcase_add_loop_test(t, flipped, 0, 9);
-	tcase_add_test(t, all_replayed);
 	suite_add_tcase(s, t);
 	return s;
 }

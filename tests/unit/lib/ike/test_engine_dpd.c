@@ -128,6 +128,25 @@ START_TEST(restarted_while_the_peer_was_dead)
 }
 END_TEST
 
+static unsigned swallowed;
+
+static bool lose_answers(struct pair *n, struct pair_datagram *d, size_t number)
+{
+	(void)n, (void)number;
+	return d->to || swallowed++ >= 3;
+}
+
+START_TEST(lost_answers_are_given_again)
+{
+	struct pair *n = begin(NULL, NULL);
+	n->fate = lose_answers;
+	always_up(n, 600);
+	ck_assert_uint_ge(swallowed, 4);
+	ck_assert_uint_eq(n->peer[0].events[IKE_PEER_DEAD], 0);
+	pair_free(n);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ike.engine.dpd");
@@ -136,6 +155,7 @@ static Suite *suite(void)
 	tcase_add_test(t, who_refuses_lives);
 	tcase_add_test(t, who_does_not_answer_is_dead);
 	tcase_add_test(t, who_answers_lives);
+	tcase_add_test(t, lost_answers_are_given_again);
 	tcase_add_test(t, expired_unrenewed);
 	tcase_add_test(t, a_command_is_obeyed);
 	tcase_add_test(t, restarted_while_the_peer_was_dead);

@@ -13,11 +13,13 @@ static void spoil(struct pair_datagram *d, const uint8_t id[8])
 			d->data[i] ^= 0x55;
 }
 
-static void old_peer(struct pair_datagram *d)
+static bool old_peer(struct pair *n, struct pair_datagram *d, size_t number)
 {
+	(void)n, (void)number;
 	spoil(d, rfc_3947);
 	if (spoil_03)
 		spoil(d, draft_03);
+	return true;
 }
 
 /* How many payloads of @type the datagrams in clear have. */
@@ -51,7 +53,7 @@ static struct pair *nat_pair(const char *mode, bool transport, bool draft)
 	}
 	struct pair *n = pair_new(&l, &r, NULL, NULL);
 	n->nat = true;
-	n->bend = draft ? old_peer : NULL;
+	n->fate = draft ? old_peer : NULL;
 	ck_assert_int_eq(pair_activate_sel(n, 0, &s, id), 0);
 	pair_pass(n, PAIR_SECOND);
 	UP(n);
@@ -122,13 +124,71 @@ START_TEST(no_ah_through_a_nat)
 }
 END_TEST
 
+/* A NAT where it is not allowed: no port 4500 and no UDP, whatever comes of it. */
+START_TEST(not_allowed_not_crossed)
+{
+	struct pair_policy l = {.local_id = "Fqdn left.example"}, r = {.remote_location = OUTSIDE, .remote_id = "Fqdn left.example"};
+	char id[16];
+	struct pair *n = pair_new(&l, &r, NULL, NULL);
+	n->nat = true;
+	ck_assert_int_eq(pair_activate(n, 0, id), 0);
+	pair_pass(n, 5 * PAIR_SECOND);
+	for (size_t i = 0; i < n->peer[1].n_children; i++)
+		ck_assert(!n->peer[1].children[i].c.udp);
+	for (size_t i = 0; i < n->n_past; i++)
+		ck_assert(n->past[i].path.local_port != 4500 && n->past[i].path.remote_port != 24500);
+	pair_free(n);
+}
+END_TEST
+
+/* The NAT has restarted, and quick mode is what comes first. */
+START_TEST(a_nat_that_forgets)
+{
+	struct pair *n = nat_pair("Main", false, false);
+	n->nat_shift = 30000;
+	ck_assert_int_eq(ike_refresh(n->peer[0].k, "Y1", n->now), 0);
+	pair_pass(n, 5 * PAIR_SECOND);
+	UP(n);
+	const struct ike_child *c = ike_child_next(n->peer[1].k, NULL)->child;
+	ck_assert(c->generation == 2 && c->path.remote_port == 34500);
+	ck_assert_uint_eq(ike_p1_next(n->peer[1].k, NULL)->path.remote_port, 34500);
+	ck_assert_uint_eq(n->peer[1].events[IKE_PEER_MOVED], 1);
+	pair_free(n);
+}
+END_TEST
+
+/* All of it again from another port, whole and damaged: nobody is followed without proof. */
+START_TEST(nobody_is_followed_without_proof)
+{
+	struct pair *n = nat_pair("Main", false, false);
+	for (size_t i = 0, past = n->n_past; i < past; i++) {
+		struct pair_datagram d = n->past[i];
+		if (d.to != 1)
+			continue;
+		d.path.remote_port = 6666;
+		pair_again(n, &d);
+		d.data[d.len - 1] ^= 1;
+		pair_again(n, &d);
+		d.data[d.len - 1] ^= 1;
+	}
+	pair_pass(n, 5 * PAIR_SECOND);
+	ck_assert_uint_eq(ike_p1_next(n->peer[1].k, NULL)->path.remote_port, 24500);
+	ck_assert_uint_eq(n->peer[1].events[IKE_PEER_MOVED], 0);
+	UP(n);
+	pair_free(n);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ike.engine.natt");
 	TCase *t = tcase_create("natt");
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, nothing_is_said_where_it_is_not_allowed);
+	tcase_add_test(t, not_allowed_not_crossed);
 	tcase_add_test(t, no_ah_through_a_nat);
+	tcase_add_test(t, nobody_is_followed_without_proof);
+	tcase_add_test(t, a_nat_that_forgets);
 	tcase_add_loop_test(t, drafts, 0, 8);
 	tcase_add_loop_test(t, the_rfc_goes_first, 0, 2);
 	suite_add_tcase(s, t);

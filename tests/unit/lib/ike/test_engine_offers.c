@@ -231,9 +231,11 @@ START_TEST(several_offers_in_order)
 END_TEST
 
 /* The commit bit (RFC 2408 section 3.1) of a peer that sets it in everything: nobody waits for its CONNECTED. */
-static void commit(struct pair_datagram *d)
+static bool commit(struct pair *n, struct pair_datagram *d, size_t number)
 {
+	(void)n, (void)number;
 	d->data[19] |= 2;
+	return true;
 }
 
 START_TEST(commit_bit_is_tolerated)
@@ -242,7 +244,7 @@ START_TEST(commit_bit_is_tolerated)
 	for (unsigned i = 0; i < 2; i++) {
 		char id[16];
 		struct pair *n = pair_new(&(struct pair_policy){.initiate = modes[i]}, NULL, NULL, NULL);
-		n->bend = commit;
+		n->fate = commit;
 		ck_assert_int_eq(pair_activate(n, 0, id), 0);
 		pair_pass(n, PAIR_SECOND);
 		UP(n);
