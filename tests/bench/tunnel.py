@@ -28,7 +28,7 @@ QUICK = "--quick" in sys.argv
 WANTED = [a for a in sys.argv[1:] if not a.startswith("--")]
 TCP, UDP = ("--tcp" in sys.argv or "--udp" not in sys.argv), ("--udp" in sys.argv or "--tcp" not in sys.argv)
 RUNS, SECONDS = (1, 2) if QUICK else (5, 2)
-RATES = [25, 50, 75, 100, 150, 200, 300, 400]  # offered, thousands a second; iperf3 itself ends at about 300
+RATES = [25, 50, 100, 200, 400]  # offered, thousands a second; iperf3 itself ends at about 300, which is then all that is offered
 
 
 def iperf(peer, *args, seconds=SECONDS):
@@ -61,16 +61,12 @@ def udp(peer, size, kpps):
     return (int(got[2]) - int(got[1])) / float(got[0]) / 1000, int(sent[1]) / float(sent[0]) / 1000
 
 
-def best_rate(peer, size):
-    """The offered rate that delivers most. Higher ones are not tried when they deliver much less, or cannot be offered."""
-    best, at = 0, RATES[0]
-    for rate in RATES:
-        got, offered = udp(peer, size, rate)
-        if got > best:
-            best, at = got, rate
-        if got < 0.6 * best or offered < 0.7 * rate:
-            break
-    return at
+def sweep(peer, size, got, rates):
+    """One run at each of @rates; which of them are worth another: up to twice the best, for more only costs time."""
+    for rate in rates:
+        got.setdefault(rate, []).append(udp(peer, size, rate)[0])
+    best = max(rates, key=lambda r: got[r][-1])
+    return rates if QUICK else [r for r in rates if r <= 4 * best]
 
 
 def median(values):
@@ -101,14 +97,18 @@ def measure_tcp(peers, streams):
 
 
 def measure_udp(peers, size):
-    at = {p.name: best_rate(p, size) for p in peers}
-    got, over = {p.name: [] for p in peers}, {p.name: [] for p in peers}
+    got, rates = {p.name: {} for p in peers}, {p.name: RATES for p in peers}
     for _ in range(RUNS):
         for p in peers:
-            got[p.name].append(udp(p, size, at[p.name])[0])
-            over[p.name].append(udp(p, size, 2 * at[p.name])[0])
-    best = {n: median(v) for n, v in got.items()}
-    kept = {n: median(v) / best[n] if best[n] else 0 for n, v in over.items()}
+            rates[p.name] = sweep(p, size, got[p.name], rates[p.name])
+    best, kept = {}, {}
+    for name, runs in got.items():
+        full = {r: median(v) for r, v in runs.items() if len(v) == RUNS}
+        at = max(full, key=full.get)
+        best[name] = full[at]
+        kept[name] = full.get(2 * at, full[at]) / full[at] if full[at] else 0
+        print("tunnel: %d bytes, %s: %s" % (size, name, ", ".join("%d offered %.1f delivered" % (r, median(v)) for r, v in sorted(runs.items()))),
+              file=sys.stderr)
     own = "ours-esp-udp"
     for p in peers:
         if p.name != own and own in best:
