@@ -30,6 +30,10 @@ static const struct conf_operand encap[] = {
 	{"mode", CONF_WORD, 0, "Tunnel|Transport", NULL, 0, 0, "encapsulation mode"},
 	{NULL, CONF_END},
 };
+static const struct conf_operand udp_encap[] = {
+	{"udp", CONF_WORD, 0, "Yes|No", "No", 0, 0, "ESP in UDP, port 4500 at both ends"},
+	{NULL, CONF_END},
+};
 static const struct conf_operand encrypt[] = {
 	{"algorithm", CONF_WORD, 0, "DoNot|DES|3DES|AES|AES_CBC|AES_GCM|AES_GCM_16|CHACHA20_POLY1305", NULL, 0, 0,
 		"ESP encryption; CHACHA20_POLY1305 (RFC 7634) is Ravelin's"},
@@ -75,6 +79,8 @@ const struct conf_stmt manual_children[] = {
 		"SPI and encryption key of what comes in"},
 	{"EncryptOutboundSa", sa_operands, NULL, NULL, CONF_ONCE,
 		"SPI and encryption key of what goes out"},
+	{"UdpEncapsulation", udp_encap, NULL, NULL, CONF_ONCE,
+		"Ravelin: ESP in UDP (RFC 3948), which carries bulk traffic several times faster; both ends alike"},
 	{"ReplayWindow", window, NULL, NULL, CONF_ONCE,
 		"Ravelin: replay window; both ends restart together when it is on"},
 	{NULL},

@@ -33,6 +33,7 @@ IpManVpnAction gcm {{
   HowToEncap Tunnel
   HowToEncrypt AES_GCM KeyLength 128
   HowToAuth ESP NULL
+  UdpEncapsulation {udp}
   EncryptInboundSa {spi_in} 0x{key_in}
   EncryptOutboundSa {spi_out} 0x{key_out}
 }}
@@ -61,11 +62,12 @@ class Gateway:
         text = PROFILE.format(me=me, peer=peer, workers=workers, driver="DRIVER %s " % driver if driver else "")
         if protect:
             with open(policy, "w") as f:
-                f.write(POLICY.format(me=me, peer=peer, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me], key_out=KEYS[peer]))
+                f.write(POLICY.format(me=me, peer=peer, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me], key_out=KEYS[peer],
+                                      udp="Yes" if udp else "No"))
             text += "IPSECPOLICY '%s'\n" % policy
         with open(profile, "w") as f:
             f.write(text)
-        self.process = rv.Process([rv.program("stack_run"), *(["--udp"] if udp else []), profile], ns=ns, name="stack_run-%s-%d" % (ns, me))
+        self.process = rv.Process([rv.program("stack_run"), profile], ns=ns, name="stack_run-%s-%d" % (ns, me))
 
     def start(self):
         self.process.start()

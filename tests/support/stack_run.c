@@ -1,5 +1,5 @@
-/* stack_run [--udp] PROFILE: the packet path of a stack from its profile, without bus, SAF and privileges dropped; for measurements and for
- * tests of the path alone. --udp: its manual tunnels are ESP in UDP, as negotiated ones may be. Ends at SIGTERM or SIGINT and prints what it counted. */
+/* stack_run PROFILE: the packet path of a stack from its profile, without bus, SAF and privileges dropped; for measurements and for
+ * tests of the path alone. Ends at SIGTERM or SIGINT and prints what it counted. */
 #include "daemons/stack-core/core.h"
 #include <poll.h>
 #include <signal.h>
@@ -66,17 +66,6 @@ static int start(struct core *k, struct stack_conf *c, struct errbuf *e)
 	return r < 0 ? r : stack_start(k->stack, e);
 }
 
-static void in_udp(struct stack_conf *c)
-{
-	for (size_t i = 0; i < c->policy.n_tunnels; i++) {
-		struct sa_params *half[2] = {&c->policy.tunnels[i].in, &c->policy.tunnels[i].out};
-		for (unsigned k = 0; k < 2; k++) {
-			half[k]->udp = true;
-			half[k]->sport = half[k]->dport = 4500;
-		}
-	}
-}
-
 int main(int argc, char **argv)
 {
 	static struct core k;
@@ -84,16 +73,13 @@ int main(int argc, char **argv)
 	struct conf *c;
 	void *built = NULL;
 
-	bool udp = argc == 3 && !strcmp(argv[1], "--udp");
-	if (argc != 2 + udp)
+	if (argc != 2)
 		return 64;
-	if (conf_parse_file(&stack_profile_spec, argv[1 + udp], &c) || stack_conf_build(c, "RUN", &built)) {
+	if (conf_parse_file(&stack_profile_spec, argv[1], &c) || stack_conf_build(c, "RUN", &built)) {
 		for (unsigned i = 0; i < conf_error_count(c); i++)
 			fprintf(stderr, "%s\n", conf_error(c, i));
 		return 78;
 	}
-	if (udp)
-		in_udp(built);
 	signal(SIGTERM, end);
 	signal(SIGINT, end);
 	if (start(&k, built, &e) < 0) {

@@ -233,6 +233,21 @@ static uint32_t replay_window(struct builder *b)
 	return (uint32_t)packets;
 }
 
+static void udp_encapsulation(struct builder *b)
+{
+	struct conf_node *n = child(b, "UdpEncapsulation");
+
+	if (!n || strcmp(conf_str(n, "udp"), "Yes"))
+		return;
+	if (b->common.proto == SA_AH || !b->common.src.family || !b->common.dst.family) {
+		(void)conf_node_error(n, "found UdpEncapsulation, expected it with ESP and the addresses of both ends (RFC 3948)");
+		b->errors = true;
+		return;
+	}
+	b->common.udp = true;
+	b->common.sport = b->common.dport = 4500;
+}
+
 int manual_build(struct conf_node *node, struct manual_action *ret)
 {
 	struct manual_action a;
@@ -249,6 +264,7 @@ int manual_build(struct conf_node *node, struct manual_action *ret)
 	passthrough(&b);
 	cipher(&b);
 	integrity(&b);
+	udp_encapsulation(&b);
 	memcpy(&a.out, &b.common, sizeof(a.out));
 	memcpy(&a.in, &b.common, sizeof(a.in));
 	a.in.src = b.common.dst;

@@ -65,6 +65,10 @@ static const struct refusal refusals[] = {
 		"different keys"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 0x" HEX20 "\n",
 		"EncryptOutboundSa"},
+	{"HowToEncap Tunnel\nHowToAuth AH HMAC_SHA1\nUdpEncapsulation Yes\n" ENDS "AuthInboundSa 300 " HEX20 "\nAuthOutboundSa 301 " HEX20 "\n",
+		"UdpEncapsulation"},
+	{"HowToEncap Transport\nHowToEncrypt AES_GCM\nUdpEncapsulation Yes\nEncryptInboundSa 300 0x" HEX20 "\nEncryptOutboundSa 301 0x" HEX20 "\n",
+		"UdpEncapsulation"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 255 0x" HEX20 "\n",
 		"255"},
 	{"HowToEncap Tunnel\nHowToEncrypt DoNot\nHowToAuth AH HMAC_SHA1\n" ENDS
@@ -159,6 +163,17 @@ START_TEST(built)
 }
 END_TEST
 
+START_TEST(in_udp)
+{
+	ck_assert_msg(build("IpManVpnAction u {\nHowToEncap Tunnel\nHowToEncrypt AES_GCM\nHowToAuth ESP NULL\nUdpEncapsulation Yes\n" ENDS
+			    "EncryptInboundSa 300 0x" HEX16 "01020304\nEncryptOutboundSa 301 0x" HEX16 "01020305\n}\n" GCM("plain", 310, 311, "01020304")) == 2,
+		"%s", errors);
+	ck_assert(got[0].in.udp && got[0].out.udp && !got[1].in.udp && !got[1].out.udp);
+	ck_assert_uint_eq(got[0].in.sport, 4500);
+	ck_assert_uint_eq(got[0].out.dport, 4500);
+}
+END_TEST
+
 START_TEST(applied)
 {
 	struct sadb *db;
@@ -226,6 +241,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(c, refused, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_test(c, built);
 	tcase_add_test(c, chacha20_poly1305);
+	tcase_add_test(c, in_udp);
 	tcase_add_test(c, applied);
 	suite_add_tcase(s, c);
 	return s;
