@@ -4,110 +4,42 @@
 The packet path alone (stack_run): the daemon with bus and SAF is tested elsewhere."""
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-BUILD = os.environ.get("RAVELIN_BUILD", "build/debug")
-RUN = os.path.join(BUILD, "tests/bench/stack_run")
-TAG = "rv-path-%d" % os.getpid()
-failed = 0
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import gateways
+import rv
+
+net = rv.Net("rv-path")
+sides = {}
 
 
 def check(good, text):
-    global failed
-    failed += not good
-    print(("ok - " if good else "not ok - ") + text, flush=True)
-
-
-def sh(*args, **kw):
-    return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kw)
+    rv.check(text, good)
 
 
 def inside(side, *args, **kw):
-    return sh("ip", "netns", "exec", TAG + side, *args, **kw)
-
-
-PROFILE = """
-IPCONFIG IPSECURITY
-IPCONFIG6 IPSECURITY
-INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24 IPADDR 2001:db8::{me}/64
-INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24 IPADDR 2001:db8:{me}::1/64
-BEGINROUTES
-  ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
-  ROUTE 2001:db8:{peer}::/64 2001:db8::{peer} WIRE
-ENDROUTES
-IPSEC LOGENABLE
-  IPSECRULE * * NOLOG PROTO ICMP
-ENDIPSEC
-WORKERS 2
-"""
-
-KEYS = {1: "a1" * 20, 2: "b2" * 20}
-POLICY = """
-IpService all {{ Protocol all
- Direction Bidirectional
- Routing Either }}
-IpGenericFilterAction permit {{ IpFilterAction Permit }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpManVpnAction gcm {{
-  LocalSecurityEndpointAddr 192.0.2.{me}
-  RemoteSecurityEndpointAddr 192.0.2.{peer}
-  HowToEncap Tunnel
-  HowToEncrypt AES_GCM KeyLength 128
-  HowToAuth ESP NULL
-  EncryptInboundSa {spi_in} 0x{key_in}
-  EncryptOutboundSa {spi_out} 0x{key_out}
-}}
-IpFilterPolicy {{
-  IpFilterRule four {{ IpSourceAddr 10.{me}.0.0/24
-    IpDestAddr 10.{peer}.0.0/24
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-  IpFilterRule six {{ IpSourceAddr 2001:db8:{me}::/64
-    IpDestAddr 2001:db8:{peer}::/64
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-}}
-"""
+    return rv.run(*args, ns=sides[side], **kw)
 
 
 class Stacks:
-    running = []
+    """@policy: "both", None (what the profile permits) or "one", the first alone with the tunnel."""
 
     def __init__(self, folder, policy):
-        self.procs = {}
-        for me, peer in ((1, 2), (2, 1)):
-            path = os.path.join(folder, "%d.profile" % me)
-            text = PROFILE.format(me=me, peer=peer)
-            if policy and policy != "one" or policy == "one" and me == 1:
-                rules = path + ".policy"
-                with open(rules, "w") as f:
-                    f.write(POLICY.format(me=me, peer=peer, spi_in=1000 + me, spi_out=1000 + peer,
-                                          key_in=KEYS[me][:40], key_out=KEYS[peer][:40]))
-                text += "IPSECPOLICY '%s'\n" % rules
-            with open(path, "w") as f:
-                f.write(text)
-            self.procs[me] = subprocess.Popen(["ip", "netns", "exec", TAG + str(me), RUN, path],
-                                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        Stacks.running += self.procs.values()
+        self.all = [gateways.Gateway(folder, sides[str(me)], me, protect=policy == "both" or (policy == "one" and me == 1), workers=2)
+                    for me in (1, 2)]
+        for g in self.all:
+            g.start()
         time.sleep(1)
 
     def stop(self):
         counters = {}
-        for me, p in self.procs.items():
-            p.send_signal(signal.SIGTERM)
-            try:
-                out, err = p.communicate(timeout=10)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                out, err = p.communicate()
-            check(p.returncode == 0, "stack %d ends in order" % me + ("" if p.returncode == 0 else ": " + err))
-            counters[me] = {l.split("\t")[1]: int(l.split("\t")[2]) for l in out.splitlines()}
+        for g in self.all:
+            status, counters[g.me] = g.stop()
+            check(status == 0, "stack %d ends in order" % g.me + ("" if status == 0 else ": " + g.process.output()))
         return counters
 
 
@@ -118,7 +50,7 @@ def ping(dest, *more):
 
 
 def iperf(dest):
-    server = subprocess.Popen(["ip", "netns", "exec", TAG + "2", "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(["ip", "netns", "exec", sides["2"], "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
     time.sleep(0.5)
     r = inside("1", "iperf3", "-c", dest, "-t", "2", "-f", "m", "--connect-timeout", "1500", timeout=30)
     if "error" in r.stdout:
@@ -144,7 +76,7 @@ def clear(folder):
 
 def tunnel(folder):
     s = Stacks(folder, "both")
-    dump = subprocess.Popen(["ip", "netns", "exec", TAG + "2", "tcpdump", "-ni", "wire0", "-c", "2000", "-l"],
+    dump = subprocess.Popen(["ip", "netns", "exec", sides["2"], "tcpdump", "-ni", "wire0", "-c", "2000", "-l"],
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     time.sleep(0.7)
     check(ping("10.2.0.1") == 3, "IPv4 through the ESP tunnel")
@@ -172,22 +104,14 @@ def one_sided(folder):
 
 
 def main():
-    try:
-        for side in "12":
-            sh("ip", "netns", "add", TAG + side)
-            sh("ip", "-n", TAG + side, "link", "set", "lo", "up")
-        sh("ip", "-n", TAG + "1", "link", "add", "wire0", "type", "veth", "peer", "name", "wire0", "netns", TAG + "2")
-        with tempfile.TemporaryDirectory() as folder:
-            clear(folder)
-            tunnel(folder)
-            one_sided(folder)
-    finally:
-        for p in Stacks.running:
-            if p.poll() is None:
-                p.kill()
-        for side in "12":
-            sh("ip", "netns", "del", TAG + side)
-    return 1 if failed else 0
+    for side in "12":
+        sides[side] = net.ns(side)
+    net.veth(sides["1"], "wire0", sides["2"], "wire0")
+    with tempfile.TemporaryDirectory() as folder:
+        clear(folder)
+        tunnel(folder)
+        one_sided(folder)
+    return rv.finish()
 
 
 sys.exit(main())
