@@ -16,6 +16,7 @@ static const char usage[] = "defmgrctl [-p STACK | -G] [--json] COMMAND\n"
 			    "  check                           whether defmgrD answers and the stack is one of its own\n"
 			    "  rules [NAME]                    DmDefenceRules and what came of them\n"
 			    "  watch [--every SECONDS]         a line an event; and what matched meanwhile\n"
+			    "  bouncer [--openmetrics]         what ravelin-bouncer does\n"
 			    "  stacks                          the stacks and what they hold\n"
 			    "  stats [--openmetrics]           counters of defmgrD\n"
 			    "  force-inactive STACK            drop all filters of a stack until the next refresh\n"
@@ -31,7 +32,7 @@ int ctl_complain(const char *text)
 int ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *m, const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret)
 {
 	struct errbuf e = {""};
-	enum bus_code code = bus_client_call_sync(c->client, method, m, d, DEADLINE_MS, ret, &e);
+	enum bus_code code = bus_client_call_sync(c->client, method, m, d, c->deadline_ms, ret, &e);
 	if (code == BUS_OK)
 		return DONE;
 	(void)ctl_complain(e.text);
@@ -292,7 +293,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl *c);
 	bool stack; /* goes to a stack or to the globals */
-} commands[] = {{"list", do_list, true}, {"add", do_add, true}, {"update", do_update, true}, {"delete", do_delete, true}, {"check", do_check, true}, {"watch", ctl_watch, true}, {"rules", ctl_rules, false},
+} commands[] = {{"list", do_list, true}, {"add", do_add, true}, {"update", do_update, true}, {"delete", do_delete, true}, {"check", do_check, true}, {"watch", ctl_watch, true}, {"rules", ctl_rules, false}, {"bouncer", ctl_bouncer, false},
 	{"stacks", do_stacks, false}, {"stats", do_stats, false}, {"force-inactive", do_force_inactive, false}};
 
 /* The value of an option, or an error was told. */
@@ -351,6 +352,7 @@ static int run(struct ctl *c)
 		if (strcmp(commands[i].name, c->words[0]))
 			continue;
 		c->client = bus_client_new(NULL, "defmgrD");
+		c->deadline_ms = commands[i].run == do_check ? CHECK_MS : DEADLINE_MS; /* who checks does not want to wait */
 		int rc = commands[i].stack ? need_stack(c) : DONE;
 		if (!rc)
 			rc = commands[i].run(c);

@@ -1,6 +1,7 @@
 /* Which message an event topic carries: the daemons' event lists once more, for programs that print any event. A test holds this table
  * against what the daemons declare. */
 #include "cli/common/cli.h"
+#include "proto/bouncer.pb-c.h"
 #include "proto/common.pb-c.h"
 #include "proto/defmgr.pb-c.h"
 #include "proto/rpcbind.pb-c.h"
@@ -17,6 +18,7 @@ static const struct {
 	{".conf.loaded", &common__conf_loaded__descriptor},
 	{"defmgr.filter.", &defmgr__filter_event__descriptor},
 	{"defmgr.stack.", &defmgr__stack_event__descriptor},
+	{"bouncer.feed.", &bouncer__feed_event__descriptor},
 	{"rpcbind.set", &rpcbind__changed__descriptor},
 	{"rpcbind.unset", &rpcbind__changed__descriptor},
 	{"rpcbind.refused", &rpcbind__refused__descriptor},

@@ -54,7 +54,7 @@ def tmpfiles(dest):
 
 def main():
     dest, units = installed()
-    built = {"%s.service" % d for d in ("ikeD", "rpcbindD") if os.path.exists("%s/daemons/%s/%s" % (rv.BUILD, d, d))}
+    built = {"%s.service" % d for d in ("ikeD", "rpcbindD", "ravelin-bouncer") if os.path.exists("%s/daemons/%s/%s" % (rv.BUILD, d, d))}
     rv.check("all units are installed", {os.path.basename(u) for u in units} ==
              {"defmgrD.service", "stack-core@.service", "ravelin-portguard@.service"} | built, units)
     names = users_exist(dest)

@@ -12,6 +12,7 @@ import rv
 WANTED = """usr/sbin/stack-core usr/sbin/defmgrD usr/bin/ipsec usr/bin/safctl usr/bin/stackctl usr/bin/defmgrctl usr/bin/busmon
 usr/bin/auditctl lib/systemd/system/defmgrD.service lib/systemd/system/stack-core@.service usr/lib/sysusers.d/ravelin.conf
 usr/lib/tmpfiles.d/ravelin.conf usr/share/man/man8/defmgrD.8 usr/share/man/man1/ipsec.1 usr/share/ravelin/saf/base.racf
+etc/fail2ban/action.d/ravelin.conf usr/sbin/ravelin-bouncer usr/share/man/man7/ravelin-bridges.7
 usr/libexec/ravelin/ravelin-signer usr/share/man/man8/ravelin-signer.8""".split()
 
 

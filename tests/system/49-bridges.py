@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Others take part in the defence: rules of dmd.conf that turn a stack's detections into filters, fail2ban, CrowdSec. All with the real
-programs against real daemons, in namespaces."""
+"""Others take part in the defence: rules of dmd.conf that turn a stack's detections into filters, tags, and the real fail2ban. With real
+daemons in namespaces. CrowdSec: 49-crowdsec.py."""
 import json
 import os
 import re
-import signal
+import shutil
 import subprocess
 import sys
 import time
@@ -252,4 +252,104 @@ p = ctl("delete", "--tag", "jail", "--all")
 rv.check("a tag is emptied alone", p.returncode == 0 and len(names()) == 1 and len(names("--tag", "jail2")) == 1, names())
 ctl("delete", "-G", "--tag", "jail", "--all")
 ctl("delete", "--all")
+
+# --- fail2ban ---
+F2B = rv.path("f2b")
+for d in ("action.d", "filter.d", "jail.d"):
+    os.makedirs(os.path.join(F2B, d))
+shutil.copy(os.path.join(rv.TOP, "conf/fail2ban/action.d/ravelin.conf"), F2B + "/action.d/ravelin.conf")
+LOG = rv.path("service.log")
+
+
+def put(name, text):
+    with open(name, "w") as out:
+        out.write(text)
+
+
+put(F2B + "/fail2ban.conf", """[Definition]
+loglevel = INFO
+logtarget = %s/log
+syslogsocket = auto
+socket = %s/sock
+pidfile = %s/pid
+dbfile = %s/db
+dbpurgeage = 1d
+dbmaxmatches = 10
+[Thread]
+stacksize = 0
+""" % (F2B, F2B, F2B, F2B))
+put(F2B + "/filter.d/rvtest.conf", "[Definition]\nfailregex = ^ bad login from <HOST>$\ndatepattern = {^LN-BEG}EPOCH\n")
+put(F2B + "/jail.conf", """[DEFAULT]
+banaction = ravelin[ctl=%s]
+ignoreself = false
+ignoreip =
+usedns = no
+backend = polling
+maxretry = 3
+findtime = 600
+bantime = 600
+action = %%(banaction)s
+[rvtest]
+enabled = true
+filter = rvtest
+logpath = %s
+[a-jail-with-a-long-name]
+enabled = true
+filter = rvtest
+logpath = %s.second
+""" % (rv.program("defmgrctl"), LOG, LOG))
+for name in (LOG, LOG + ".second"):
+    put(name, "")
+
+
+def bad_logins(source, count=3, log=LOG):
+    with open(log, "a") as out:
+        for _ in range(count):
+            out.write("%d bad login from %s\n" % (time.time(), source))
+
+
+def f2b_client(*args):
+    return rv.run("fail2ban-client", "-c", F2B, "-s", F2B + "/sock", *args)
+
+
+def f2b_log():
+    try:
+        with open(F2B + "/log") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+
+
+fail2ban = rv.Process(["fail2ban-server", "-c", F2B, "-s", F2B + "/sock", "-p", F2B + "/pid", "-f", "start"], ns=outside, name="fail2ban")
+fail2ban.start()
+rv.check("fail2ban starts its jails with the action", rv.until(lambda: f2b_client("status", "rvtest").returncode == 0, 20), fail2ban.output() + f2b_log())
+bad_logins("198.51.100.20", 2)
+bad_logins("198.51.100.21")
+bad_logins("2001:db8:1111:2222:3333:4444:5555:6666")
+rv.check("fail2ban bans by filters, IPv4 and IPv6", rv.until(lambda: len(names("--tag", "f2b-rvtest")) == 2, 20) and "f2b-rvtest:198.51.100.21" in names(), f2b_log()[-800:])
+f = (filters("f2b-rvtest:198.51.100.21") or [{}])[0]
+rv.check("that outlive the ban by some minutes", f.get("lifetime_min") == 15 and f.get("mode") == "BLOCK" and f.get("user") == "IBMUSER", f)
+bad_logins("198.51.100.21", log=LOG + ".second")
+rv.check("another jail has its own for the same source", rv.until(lambda: len(names("--tag", "f2b-a-jail-with-a-long-name")) == 1, 20), names())
+p = f2b_client("set", "rvtest", "unbanip", "198.51.100.21")
+rv.check("an unban takes it away, and the other jail's stays", p.returncode == 0 and rv.until(lambda: "f2b-rvtest:198.51.100.21" not in names(), 5) and
+         len(names("--tag", "f2b-a-jail-with-a-long-name")) == 1, p.stdout + p.stderr)
+f2b_client("set", "rvtest", "banip", "198.51.100.22")
+rv.check("a ban by hand too", rv.until(lambda: "f2b-rvtest:198.51.100.22" in names(), 5), f2b_log()[-500:])
+rv.check("fail2ban stops in order", fail2ban.stop(20) is not None)
+rv.check("and its filters are flushed", rv.until(lambda: not names(), 5), names())
+fail2ban.start()
+rv.check("started again it restores its bans", rv.until(lambda: len(names()) == 3 and "f2b-rvtest:198.51.100.22" in names(), 20), "%s %s" % (names(), f2b_log()[-500:]))
+dm.kill()
+p = ctl("check")
+rv.check("with defmgrD down 'check' says so", p.returncode == 1 and "defmgrD is not running" in p.stderr, p.stderr)
+f2b_client("set", "rvtest", "banip", "198.51.100.23")
+rv.check("and fail2ban's log does", rv.until(lambda: "defmgrD is not running" in f2b_log(), 20), f2b_log()[-800:])
+dm.start()
+rv.until(installed, 10)
+f2b_client("set", "rvtest", "banip", "198.51.100.24")
+rv.check("with defmgrD back it bans again", rv.until(lambda: {"f2b-rvtest:198.51.100.24", "f2b-rvtest:198.51.100.22"} <= names(), 20), "%s %s" % (names(), f2b_log()[-800:]))
+fail2ban.stop(20)
+ctl("delete", "--all")
+rv.check("nobody touched nftables", "table" not in rv.run("nft", "list", "ruleset", ns=outside).stdout)
 sys.exit(rv.finish())

@@ -15,7 +15,7 @@ static const char *name_of(const char *tag, const char *source)
 static bool is_of(const char *name, const char *tag)
 {
 	struct filter f = {0};
-	(void)snprintf(f.name, sizeof(f.name), "%s", name);
+	(void)snprintf(f.name, sizeof(f.name), "%.32s", name);
 	return filter_tagged(&f, tag);
 }
 
