@@ -48,6 +48,8 @@ static const struct conf_operand interface_operands[] = {
 	{"SECCLASS", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, "0", 0, 255, "Security class, for filters."},
 	{"URPF", CONF_WORD, CONF_KEYWORD | CONF_OPTIONAL, "LOOSE|STRICT|OFF", "LOOSE", 0, 0,
 		"Packets whose source has no route (LOOSE), or none by this interface (STRICT), are dropped."},
+	{"DUPADDRDET", CONF_UINT, CONF_KEYWORD | CONF_OPTIONAL, NULL, "1", 0, DAD_PROBES_MAX,
+		"How often to ask whether somebody else has the interface's addresses; 0: not at all."},
 	{0},
 };
 
@@ -158,6 +160,7 @@ static int build_interface(struct conf_node *n, struct stack_conf *s)
 	l->mtu = (uint32_t)conf_uint(n, "MTU");
 	l->secclass = (uint8_t)conf_uint(n, "SECCLASS");
 	l->urpf = (uint8_t)conf_uint(n, "URPF");
+	l->dad_probes = (uint8_t)conf_uint(n, "DUPADDRDET");
 	int r = build_driver(n, l);
 	for (unsigned i = 0; !r && i < s->n_links; i++)
 		r = check_pair(n, l, &s->links[i]);

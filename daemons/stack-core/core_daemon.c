@@ -103,6 +103,7 @@ static int core_start(struct daemon *d, void *built, struct errbuf *e)
 	if (r < 0)
 		return r;
 	k->stack->on_neighbour = events_neighbour;
+	k->stack->on_conflict = events_conflict;
 	k->stack->on_want = tunnels_want;
 	k->stack->on_notice = tunnels_notice;
 	k->stack->arg = k;

@@ -25,6 +25,7 @@ const struct bus_event core_events[] = {
 	{"stack.ids.attack", &stack__ids_event__descriptor, NETMGMT},
 	{"stack.ids.scan", &stack__ids_event__descriptor, NETMGMT},
 	{"stack.ids.tr", &stack__ids_event__descriptor, NETMGMT},
+	{"stack.address.conflict", &stack__address_event__descriptor, NETMGMT},
 	{"stack.neighbour.changed", &stack__neighbour_event__descriptor, NETMGMT},
 	{0},
 };
@@ -114,6 +115,26 @@ void events_neighbour(void *arg, const struct neigh *n)
 	e.neighbour = &m;
 	if (k->daemon->bus)
 		bus_publish(k->daemon->bus, "stack.neighbour.changed", &e.base);
+}
+
+void events_conflict(void *arg, uint16_t link, const struct addr *a, const uint8_t mac[6], bool refused)
+{
+	struct core *k = arg;
+	char address[ADDR_TEXT_MAX], mac_text[18];
+	Stack__AddressEvent m = STACK__ADDRESS_EVENT__INIT;
+
+	(void)snprintf(mac_text, sizeof(mac_text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	m.address = (char *)addr_text(a, address);
+	m.link = k->stack->links[link].name;
+	m.mac = mac_text;
+	m.has_refused = true;
+	m.refused = refused;
+	if (refused)
+		log_error("somebody else has an address of this stack: it is not used", "address", address, "link", m.link, "mac", mac_text);
+	else
+		log_warning("somebody else claims an address of this stack", "address", address, "link", m.link, "mac", mac_text);
+	if (k->daemon->bus)
+		bus_publish(k->daemon->bus, "stack.address.conflict", &m.base);
 }
 
 void events_tunnel(struct core *k, const struct tunnel *t, const char *why)

@@ -133,6 +133,16 @@ static void broadcasts(struct routes *t, const struct prefix *net, uint16_t link
 	put(t, &none, FIB_BROADCAST, link);
 }
 
+/* Somebody on a network of ours has it (ip/dad.h). */
+static bool refused(const struct stack *s, const struct addr *a)
+{
+	for (unsigned i = 0; i < s->n_links; i++)
+		for (unsigned k = 0; k < s->links[i].n_addrs; k++)
+			if (link_refused(&s->links[i], k) && addr_equal(&s->links[i].addrs[k].addr, a))
+				return true;
+	return false;
+}
+
 /* Our own addresses, the TUN's first (they win where a NIC has the same), then the networks. */
 static void own_routes(const struct stack *s, struct routes *t)
 {
@@ -142,7 +152,8 @@ static void own_routes(const struct stack *s, struct routes *t)
 			bool tun = l->type == LINK_TUN;
 			for (unsigned a = 0; tun == !pass && a < l->n_addrs; a++) {
 				struct prefix host = {l->addrs[a].addr, l->addrs[a].addr.family == 4 ? 32 : 128};
-				put(t, &host, tun ? FIB_HOST : FIB_LOCAL, l->index);
+				if (!refused(s, &host.addr))
+					put(t, &host, tun ? FIB_HOST : FIB_LOCAL, l->index);
 			}
 		}
 	for (unsigned i = 0; i < s->n_links; i++) {
@@ -218,6 +229,17 @@ static void tell_links(struct stack *s, const struct fib *f)
 	free(list);
 }
 
+static void keep_routes(struct stack *s, const struct fib_route *routes, unsigned n)
+{
+	if (routes == s->routes)
+		return;
+	free(s->routes);
+	s->routes = xcalloc(n ? n : 1, sizeof(*routes));
+	s->n_routes = n;
+	if (n)
+		memcpy(s->routes, routes, n * sizeof(*routes));
+}
+
 int stack_routes(struct stack *s, const struct fib_route *routes, unsigned n, struct errbuf *e)
 {
 	struct routes t = {0};
@@ -236,14 +258,29 @@ int stack_routes(struct stack *s, const struct fib_route *routes, unsigned n, st
 	if (old)
 		synchronize_rcu();
 	fib_free(old);
+	keep_routes(s, routes, n);
 	tell_links(s, f);
 	if (s->host_link >= 0)
 		host_routes(s, f);
 	return 0;
 }
 
+static void address_conflict(void *arg, uint16_t link, const struct addr *a, const uint8_t mac[6], bool refused)
+{
+	struct stack *s = arg;
+	struct errbuf e;
+
+	if (refused && stack_routes(s, s->routes, s->n_routes, &e) < 0)
+		log_error("routes without a refused address", "reason", e.text);
+	if (s->on_conflict)
+		s->on_conflict(s->arg, link, a, mac, refused);
+}
+
 int stack_start(struct stack *s, struct errbuf *e)
 {
+	struct dad_hooks hooks = {address_conflict, s};
+
+	s->dad = dad_new(s->links, s->n_links, &hooks);
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		int r = worker_start(s->workers[i], e);
 		if (r < 0)
@@ -271,6 +308,8 @@ void stack_free(struct stack *s)
 	taps_free(s->taps);
 	free(s->flows);
 	fib_free(s->fib);
+	free(s->routes);
+	dad_free(s->dad);
 	neigh_free(s->neigh);
 	filter_set_free(s->filters);
 	sadb_free(s->sadb);
@@ -281,7 +320,10 @@ void stack_free(struct stack *s)
 
 static void heard(struct stack *s, const struct ring_msg *m, uint64_t now_ms)
 {
-	if (m->type == RING_WANT)
+	if (m->type == RING_HEARD && m->how == NEIGH_CONFLICT) {
+		if (s->dad)
+			dad_claimed(s->dad, m->link, &m->addr, m->mac, now_ms);
+	} else if (m->type == RING_WANT)
 		neigh_want(s->neigh, m->link, &m->addr, now_ms);
 	else if (neigh_hear(s->neigh, m->link, &m->addr, m->mac, m->how, now_ms))
 		stack_kick(s);
@@ -318,6 +360,8 @@ void stack_control(struct stack *s, uint64_t now_ms)
 	if (now_ms >= s->tick_ms + TICK_MS) {
 		s->tick_ms = now_ms;
 		neigh_tick(s->neigh, now_ms);
+		if (s->dad)
+			dad_tick(s->dad, now_ms);
 		for (unsigned i = 0; i < s->n_links; i++)
 			s->overruns += link_overruns(&s->links[i]);
 	}

@@ -4,6 +4,7 @@
 #include "daemons/stack-core/filter/filter.h"
 #include "daemons/stack-core/hold.h"
 #include "daemons/stack-core/ids/ids.h"
+#include "daemons/stack-core/ip/dad.h"
 #include "daemons/stack-core/ip/fib.h"
 #include "daemons/stack-core/ip/neigh.h"
 #include "daemons/stack-core/ipsec/notice.h"
@@ -60,6 +61,9 @@ struct stack {
 	int host_link; /* index of the TUN, -1: none */
 	struct fib *fib; /* RCU */
 	struct neigh_table *neigh;
+	struct dad *dad; /* from stack_start on */
+	struct fib_route *routes; /* as configured, for when an address is refused */
+	unsigned n_routes;
 	struct filter_set *filters;
 	struct sadb *sadb;
 	struct ids *ids;
@@ -75,6 +79,7 @@ struct stack {
 	unsigned n_host_routes;
 	/* Hooks of whoever is above; NULL allowed. */
 	void (*on_neighbour)(void *arg, const struct neigh *n);
+	void (*on_conflict)(void *arg, uint16_t link, const struct addr *a, const uint8_t mac[6], bool refused);
 	void (*on_want)(void *arg, const struct hold_want *want);
 	void (*on_notice)(void *arg, const struct ipsec_notice *n);
 	void *arg;

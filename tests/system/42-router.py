@@ -338,9 +338,58 @@ print("answers", a is not None, b is not None, c is not None)
     rv.check("an address that somebody has is not taken away by claims", ping(left, "198.51.100.9", count=3) == 3)
 
 
+OWN = """
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.1/24 IPADDR 192.0.2.3/24 IPADDR 2001:db8::1/64 IPADDR 2001:db8::3/64 DUPADDRDET 2
+WORKERS 1
+"""
+
+
+def own(net):
+    """Addresses that somebody else has already are not used; ours are defended."""
+    g, out = net.ns("own"), net.ns("other")
+    net.veth(g, "wire0", out, "eth0", offloads=False)
+    net.addr(out, "eth0", "192.0.2.9/24", "192.0.2.3/24", "2001:db8::9/64", "2001:db8::3/64")
+    rv.must("sysctl", "-qw", "net.ipv4.conf.eth0.arp_accept=1", ns=out)
+    rv.write("stacks/OWN.profile", OWN)
+    rv.run("safctl", "--init")
+    rv.saf_base(["OWN"])
+    rv.permit("EZB.NETMGMT.{sysname}.OWN.EVENTS", "IBMUSER")
+    daemon = rv.Daemon("stack-core", "OWN", ns=g)
+    events = rv.Subscriber("stack-core@OWN", "stack.address.")
+
+    def refused():
+        return sorted(re.findall(r"somebody else has an address .*?address=\"?([0-9a-f.:]+)", daemon.output()))
+    rv.check("two addresses are somebody else's: told", rv.until(lambda: refused() == ["192.0.2.3", "2001:db8::3"], 10), daemon.output())
+    rv.check("they are not answered for", scapy(out, """
+a = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="192.0.2.9", pdst="192.0.2.3"), timeout=1, iface="eth0")
+b = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="192.0.2.9", pdst="192.0.2.1"), timeout=3, iface="eth0")
+print("answers", a is not None, b is not None)
+""").strip().endswith("answers False True"))
+    rv.check("the others are used", ping(out, "192.0.2.1") == 2 and ping(out, "2001:db8::1") == 2)
+    time.sleep(2.5)  # until it is sure of them
+    claim = 'sendp(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:66:66") / ARP(op=2, hwsrc="02:00:00:00:66:66", psrc="192.0.2.1", pdst="192.0.2.1"), iface="eth0")'
+    sniffed = scapy(out, """
+s = AsyncSniffer(iface="eth0", filter="arp", count=0)
+s.start()
+time.sleep(1)
+for i in range(3):
+    %s
+time.sleep(2)
+told = [p for p in s.stop() if ARP in p and p[ARP].psrc == p[ARP].pdst == "192.0.2.1" and p.src != "02:00:00:00:66:66"]
+print("announced", len(told))
+""" % claim)
+    rv.check("a claim to an address of ours is answered, once in ten seconds", sniffed.strip().endswith("announced 1"), sniffed)
+    e = events.wait("stack.address.conflict", 5)
+    t = rv.protos().stack.AddressEvent.FromString(e[2]) if e else None
+    rv.check("and told", t and t.address == "192.0.2.1" and not t.refused and t.mac == "02:00:00:00:66:66", t)
+    rv.check("it stays ours", ping(out, "192.0.2.1") == 2)
+    rv.check("the stack ends in order", daemon.stop() == 0)
+
+
 def main():
     net = rv.Net("rvr")
     table()
+    own(net)
     gate(net)
     path_mtu(net)
     return rv.finish()

@@ -35,8 +35,12 @@ enum discover_result arp_handle(const struct link *l, struct pkt *p, struct disc
 
 	if (op != 1 && op != 2)
 		return drop(p, DROP_ARP_MALFORMED);
-	if (!probe && link_owns(l, &sender))
+	if (!probe && link_owns(l, &sender)) {
+		if (!memcmp(a + 8, l->mac, 6))
+			return drop(p, DROP_ARP_IGNORED); /* our own words, come back */
+		hear(heard, &sender, a + 8, NEIGH_CONFLICT);
 		return drop(p, DROP_ARP_CONFLICT);
+	}
 	if (!probe && !link_on_net(l, &sender))
 		return drop(p, DROP_ARP_IGNORED);
 	if (op == 2) {
@@ -146,8 +150,12 @@ enum discover_result nd_handle(const struct link *l, struct pkt *p, struct disco
 		return drop(p, DROP_ND_MALFORMED);
 	if (solicit)
 		return nd_solicited(l, p, &target, option, heard);
-	if (link_owns(l, &target))
+	if (link_owns(l, &target)) {
+		if (!memcmp(option ? option : p->mac, l->mac, 6))
+			return drop(p, DROP_ND_IGNORED);
+		hear(heard, &target, option ? option : p->mac, NEIGH_CONFLICT);
 		return drop(p, DROP_ARP_CONFLICT);
+	}
 	if (!link_on_net(l, &target))
 		return drop(p, DROP_ND_IGNORED);
 	hear(heard, &target, option ? option : p->mac, (m[4] & 0x40) && !ip_is_multicast(&p->dst) ? NEIGH_ANSWER : NEIGH_ANNOUNCED);
@@ -196,4 +204,46 @@ size_t discover_request(const struct link *l, const struct addr *target, const u
 	ethernet(frame, mac ? mac : (const uint8_t[6]){0x33, 0x33, 0xff, t[13], t[14], t[15]}, l->mac, ETHER_IP6);
 	nd_finish(a, src, &to, ND_NS, 0, target, l->mac, OPT_SOURCE);
 	return ETHER_HEADER + IP6_HEADER + ND_LEN + ND_OPT;
+}
+
+static size_t own4(const struct link *l, const struct addr *own, bool announce, uint8_t *frame)
+{
+	static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255};
+	uint8_t *a = frame + ETHER_HEADER;
+
+	ethernet(frame, everyone, l->mac, ETHER_ARP);
+	memset(a, 0, ARP_LEN);
+	memcpy(a, arp_head, 6);
+	ip_put16(a + 6, 1);
+	memcpy(a + 8, l->mac, 6);
+	if (announce)
+		memcpy(a + 14, own->b, 4);
+	memcpy(a + 24, own->b, 4);
+	return ETHER_HEADER + ARP_LEN;
+}
+
+size_t discover_own(const struct link *l, const struct addr *own, bool announce, uint8_t frame[DISCOVER_FRAME_MAX])
+{
+	static const uint8_t all[16] = {0xff, 2, [15] = 1};
+	const struct addr nobody = {.family = 6}, everyone = addr_v6(all);
+	const uint8_t *t = own->b;
+	uint8_t *h = frame + ETHER_HEADER, *m = h + IP6_HEADER;
+
+	if (own->family == 4)
+		return own4(l, own, announce, frame);
+	if (announce) {
+		ethernet(frame, (const uint8_t[6]){0x33, 0x33, 0, 0, 0, 1}, l->mac, ETHER_IP6);
+		nd_finish(h, own, &everyone, ND_NA, 0xa0000000u, own, l->mac, OPT_TARGET); /* router, override */
+		return ETHER_HEADER + IP6_HEADER + ND_LEN + ND_OPT;
+	}
+	uint8_t group[16] = {0xff, 2, [11] = 1, [12] = 0xff, [13] = t[13], [14] = t[14], [15] = t[15]};
+	struct addr to = addr_v6(group);
+	ethernet(frame, (const uint8_t[6]){0x33, 0x33, 0xff, t[13], t[14], t[15]}, l->mac, ETHER_IP6);
+	ip6_write(h, &nobody, &to, IP_ICMP6, 255, 0, ND_LEN); /* no option: there is no source that it could be of */
+	memset(m, 0, ND_LEN);
+	m[0] = ND_NS;
+	memcpy(m + 8, t, 16);
+	uint16_t sum = csum_fold(csum_add(csum_pseudo(&nobody, &to, IP_ICMP6, ND_LEN), m, ND_LEN));
+	memcpy(m + 2, &sum, 2);
+	return ETHER_HEADER + IP6_HEADER + ND_LEN;
 }

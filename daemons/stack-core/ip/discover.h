@@ -17,5 +17,8 @@ struct discover_heard {
 enum discover_result arp_handle(const struct link *l, struct pkt *p, struct discover_heard *heard);
 enum discover_result nd_handle(const struct link *l, struct pkt *p, struct discover_heard *heard);
 bool nd_is(const struct pkt *p); /* parsed; one of the five messages of RFC 4861 */
+/* About @own, an address of ours: whether somebody has it (from nobody: RFC 5227 section 1.1, RFC 4862 section 5.4.2), or, @announce,
+ * that we have. The frame's length. */
+size_t discover_own(const struct link *l, const struct addr *own, bool announce, uint8_t frame[DISCOVER_FRAME_MAX]);
 /* A request frame for @target into @frame; @mac NULL: to all. Its length, 0: there is no address to ask from. */
 size_t discover_request(const struct link *l, const struct addr *target, const uint8_t *mac, uint8_t frame[DISCOVER_FRAME_MAX]);

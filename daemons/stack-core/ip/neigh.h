@@ -16,6 +16,7 @@ enum neigh_heard {
 	NEIGH_ANSWER,	   /* solicited: proves reachability */
 	NEIGH_ASKED,	   /* the sender asked for us, and gave its own address */
 	NEIGH_ANNOUNCED, /* unsolicited */
+	NEIGH_CONFLICT,	 /* of an address of ours: for dad.h */
 };
 
 struct neigh {

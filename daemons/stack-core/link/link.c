@@ -5,6 +5,7 @@
 #include "lib/base/xalloc.h"
 #include "lib/log/log.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -260,10 +261,20 @@ const char *link_type_text(enum link_type t)
 	return names[t];
 }
 
+bool link_refused(const struct link *l, unsigned index)
+{
+	return atomic_load_explicit(&l->refused, memory_order_relaxed) >> index & 1;
+}
+
+void link_refuse(struct link *l, unsigned index)
+{
+	atomic_fetch_or_explicit(&l->refused, (uint16_t)(1u << index), memory_order_relaxed);
+}
+
 const struct addr *link_source(const struct link *l, uint8_t family)
 {
 	for (unsigned i = 0; i < l->n_addrs; i++)
-		if (l->addrs[i].addr.family == family)
+		if (l->addrs[i].addr.family == family && !link_refused(l, i))
 			return &l->addrs[i].addr;
 	return family == 6 && l->link_local.family ? &l->link_local : NULL;
 }
@@ -271,7 +282,7 @@ const struct addr *link_source(const struct link *l, uint8_t family)
 bool link_owns(const struct link *l, const struct addr *a)
 {
 	for (unsigned i = 0; i < l->n_addrs; i++)
-		if (addr_equal(&l->addrs[i].addr, a))
+		if (addr_equal(&l->addrs[i].addr, a) && !link_refused(l, i))
 			return true;
 	return l->link_local.family && addr_equal(&l->link_local, a);
 }

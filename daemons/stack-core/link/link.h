@@ -49,6 +49,8 @@ struct link {
 	uint16_t index;
 	uint8_t secclass;
 	uint8_t urpf; /* enum link_urpf; set by the caller */
+	uint8_t dad_probes; /* questions whether somebody has our addresses; set by the caller */
+	_Atomic uint16_t refused; /* a bit for each of addrs that somebody else has (ip/dad.h) */
 	int ifindex;
 	uint32_t mtu, asked_mtu; /* in force; as described (0: the device's) */
 	uint8_t mac[6];
@@ -90,6 +92,8 @@ const char *link_driver_text(const struct link *l); /* of an open link */
 /* First address of that family and, for IPv6 without one, the link-local address; NULL: none. */
 const struct addr *link_source(const struct link *l, uint8_t family);
 bool link_owns(const struct link *l, const struct addr *a);
+bool link_refused(const struct link *l, unsigned index); /* in addrs: it is another's, and none of ours any more */
+void link_refuse(struct link *l, unsigned index);	  /* control thread */
 bool link_on_net(const struct link *l, const struct addr *a); /* covered by one of its prefixes */
 void link_sum(const struct link *l, struct link_counters *ret);
 /* Frames that the kernel had no room for since the last call, because the workers were behind. Control thread. */

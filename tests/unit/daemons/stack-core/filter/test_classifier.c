@@ -69,9 +69,15 @@ static struct filter_range rnd_range(uint16_t max)
 	}
 }
 
+/* ICMP and ICMPv6 have a type and a code where others have ports. */
+static bool typed(unsigned proto)
+{
+	return proto == 1 || proto == 58;
+}
+
 static struct filter_spec rnd_filter(uint64_t id)
 {
-	static const uint16_t protos[] = {FILTER_PROTO_ANY, 6, 6, 17, 1, 50};
+	static const uint16_t protos[] = {FILTER_PROTO_ANY, 6, 58, 17, 1, 50};
 	struct filter_spec s;
 	uint8_t family = rnd(2) ? 4 : 6;
 	filter_spec_init(&s, family, rnd(2));
@@ -83,9 +89,9 @@ static struct filter_spec rnd_filter(uint64_t id)
 	s.scope = (uint8_t)(1 + rnd(3));
 	s.secclass = (uint8_t)(rnd(4) ? 0 : rnd(3));
 	s.fragments_only = !rnd(8);
-	if (s.proto == 6 || s.proto == 17 || s.proto == 1) {
-		s.a = rnd_range(s.proto == 1 ? 255 : 65535);
-		s.b = rnd_range(s.proto == 1 ? 255 : 65535);
+	if (s.proto == 6 || s.proto == 17 || typed(s.proto)) {
+		s.a = rnd_range(typed(s.proto) ? 255 : 65535);
+		s.b = rnd_range(typed(s.proto) ? 255 : 65535);
 	} else {
 		s.opaque = !rnd(6);
 	}
@@ -94,7 +100,7 @@ static struct filter_spec rnd_filter(uint64_t id)
 
 static struct pkt rnd_packet(void)
 {
-	static const uint8_t protos[] = {6, 6, 17, 1, 50, 47};
+	static const uint8_t protos[] = {6, 17, 1, 50, 47, 58};
 	uint8_t family = rnd(2) ? 4 : 6;
 	struct pkt p = {.family = family,
 		.src = rnd_addr(family),
@@ -105,10 +111,11 @@ static struct pkt rnd_packet(void)
 		.secclass = (uint8_t)rnd(4),
 		.fragment = !rnd(6)};
 	p.opaque = (p.fragment && rnd(2)) || p.proto == 50;
-	if (p.proto == 1 && !p.opaque) {
+	p.told = p.fragment && p.opaque && p.proto != 50 && rnd(2); /* its first fragment told */
+	if (typed(p.proto) && !pkt_hidden(&p)) {
 		p.icmp_type = (uint8_t)rnd_port();
 		p.icmp_code = (uint8_t)rnd_port();
-	} else if (p.proto != 47 && !p.opaque) {
+	} else if (p.proto != 47 && !pkt_hidden(&p)) {
 		p.sport = rnd_port();
 		p.dport = rnd_port();
 	}
@@ -122,14 +129,15 @@ static bool naive(const struct filter_spec *s, const struct pkt *p)
 		return false;
 	if (s->secclass && s->secclass != p->secclass)
 		return false;
-	if ((s->fragments_only && !p->fragment) || (s->opaque && !p->opaque))
+	bool hidden = p->opaque && !p->told;
+	if ((s->fragments_only && !p->fragment) || (s->opaque && !hidden))
 		return false;
 	if (s->proto != FILTER_PROTO_ANY && s->proto != p->proto)
 		return false;
-	unsigned max = s->proto == 1 ? 255 : 65535, a = s->proto == 1 ? p->icmp_type : p->sport,
-		 b = s->proto == 1 ? p->icmp_code : p->dport;
+	unsigned max = typed(s->proto) ? 255 : 65535, a = typed(s->proto) ? p->icmp_type : p->sport,
+		 b = typed(s->proto) ? p->icmp_code : p->dport;
 	bool any = !s->a.lo && s->a.hi >= max && !s->b.lo && s->b.hi >= max;
-	if (!any && (p->opaque || a < s->a.lo || a > s->a.hi || b < s->b.lo || b > s->b.hi))
+	if (!any && (hidden || a < s->a.lo || a > s->a.hi || b < s->b.lo || b > s->b.hi))
 		return false;
 	return memcmp(p->src.b, s->src_lo.b, 16) >= 0 && memcmp(p->src.b, s->src_hi.b, 16) <= 0 &&
 	       memcmp(p->dst.b, s->dst_lo.b, 16) >= 0 && memcmp(p->dst.b, s->dst_hi.b, 16) <= 0;
