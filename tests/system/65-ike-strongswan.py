@@ -53,7 +53,14 @@ def baseline(wire):
     pa = Charon("known-a", a).start(connection("192.0.2.8", "192.0.2.9", "10.8.0.0/24", "10.9.0.0/24"))
     pb = Charon("known-b", b).start(connection("192.0.2.9", "192.0.2.8", "10.9.0.0/24", "10.8.0.0/24"))
     p = pa.initiate("net")
-    ping = rv.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-I", "10.8.0.1", "10.9.0.1", ns=a)
+    ping = None
+
+    def answered():  # the first packets may come before charon's TUN device has its routes
+        nonlocal ping
+        ping = rv.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-I", "10.8.0.1", "10.9.0.1", ns=a)
+        return rv.ping_rate(ping.stdout)[1] == 3
+
+    rv.until(answered, 10, 0.2)
     rv.check("charon against charon: the peer is known to be good", p.returncode == 0 and rv.ping_rate(ping.stdout)[1] == 3 and
              min(pa.counts()) >= 252, p.stdout[-500:] + p.stderr + ping.stdout)
     pa.stop()
