@@ -3,7 +3,7 @@
 
 Namespaces: A (flood, and a client that nobody knew before) - M (the stack; behind its TUN a service of the host's kernel). With
 conf/policy/ids.policy in force, which challenges SYNs under a flood, and without it, when the host's kernel has to help itself (SYN cookies).
-ids.synflood: SYNs a second that came to the stack while the client was served; ids.synflood.served: the share of connections that
+ids.synflood: SYNs a second that came to the stack by AF_XDP (.ring: by a receive ring) while the client was served; ids.synflood.served: the share of connections that
 came about within two seconds, beside the host's; ids.synflood.connect: the median time they took, beside the time without a flood."""
 import os
 import signal
@@ -19,7 +19,7 @@ STACK, FLOOD = (os.path.join(BUILD, "tests", "bench", name) for name in ("stack_
 TAG = "rv-syn-%d" % os.getpid()
 TRIES, ROUNDS = 10, 5
 PROFILE = """
-INTERFACE WIRE DEFINE AFPACKET DEVICE wire IPADDR 192.0.2.1/24
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire DRIVER {driver} IPADDR 192.0.2.1/24
 INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.1.0.1/24
 WORKERS 1
 """
@@ -80,10 +80,10 @@ def under_flood(mac):
         flood.wait(timeout=10)
 
 
-def run(folder, policy):
+def run(folder, driver, policy):
     path = os.path.join(folder, "profile")
     with open(path, "w") as f:
-        f.write(PROFILE + policy)
+        f.write(PROFILE.format(driver=driver) + policy)
     procs = [start("M", STACK, path)]
     try:
         time.sleep(1)
@@ -104,6 +104,17 @@ def share(rounds):
     return statistics.median(sum(t >= 0 for t in times) / TRIES for times, _ in rounds)
 
 
+def figures(name, folder, driver):
+    quiet, ours = run(folder, driver, "IDSPOLICY '%s'\n" % os.path.join(TOP, "conf", "policy", "ids.policy"))
+    _, host = run(folder, driver, "")
+    print("%s\t%.3f\tMpps\thost\t%.3f\t-" % (name, statistics.median(r / 1e6 for _, r in ours), statistics.median(r / 1e6 for _, r in host)))
+    print("%s.served\t%.2f\tshare\thost\t%.2f\t%s" % (name, share(ours), share(host), "%.2f" % (share(ours) / share(host)) if share(host) else "-"))
+    took, calm = ([t * 1e3 for t in times if t >= 0] for times in (sum((t for t, _ in ours), []), quiet))
+    if took and calm:
+        print("%s.connect\t%.2f\tms\tquiet\t%.2f\t%.2f" % (
+            name, statistics.median(took), statistics.median(calm), statistics.median(took) / statistics.median(calm)), flush=True)
+
+
 def main():
     try:
         for side in "AM":
@@ -112,17 +123,10 @@ def main():
         ns("A", "ip", "addr", "add", "192.0.2.2/24", "dev", "a0")
         ns("A", "ip", "link", "set", "a0", "up")
         ns("A", "ip", "route", "add", "default", "via", "192.0.2.1")
+        ns("A", "ethtool", "-K", "a0", "tx", "off", "tso", "off", "gso", "off")  # AF_XDP sees frames as they are
         with tempfile.TemporaryDirectory() as folder:
-            quiet, ours = run(folder, "IDSPOLICY '%s'\n" % os.path.join(TOP, "conf", "policy", "ids.policy"))
-            _, host = run(folder, "")
-        rates = [rate / 1e6 for _, rate in ours]
-        print("ids.synflood\t%.3f\tMpps\thost\t%.3f\t-" % (statistics.median(rates), statistics.median(rate / 1e6 for _, rate in host)))
-        print("ids.synflood.served\t%.2f\tshare\thost\t%.2f\t%s" % (share(ours), share(host), "%.2f" % (share(ours) / share(host)) if share(host) else "-"))
-        took = [t * 1e3 for times, _ in ours for t in times if t >= 0]
-        calm = [t * 1e3 for t in quiet if t >= 0]
-        if took and calm:
-            print("ids.synflood.connect\t%.2f\tms\tquiet\t%.2f\t%.2f" % (
-                statistics.median(took), statistics.median(calm), statistics.median(took) / statistics.median(calm)))
+            for driver in "XDP", "RING":
+                figures("ids.synflood" + ("" if driver == "XDP" else ".ring"), folder, driver)
     finally:
         for side in "AM":
             subprocess.run(["ip", "netns", "del", TAG + side], stderr=subprocess.DEVNULL, check=False)

@@ -66,36 +66,44 @@ static int start(struct core *k, struct stack_conf *c, struct errbuf *e)
 	return r < 0 ? r : stack_start(k->stack, e);
 }
 
-int main(int argc, char **argv)
+static int serve(struct stack_conf *conf)
 {
-	static struct core k;
+	struct core k = {0};
 	struct errbuf e = {""};
-	struct conf *c;
-	void *built = NULL;
+	int r = start(&k, conf, &e);
 
-	if (argc != 2)
-		return 64;
-	if (conf_parse_file(&stack_profile_spec, argv[1], &c) || stack_conf_build(c, "RUN", &built)) {
-		for (unsigned i = 0; i < conf_error_count(c); i++)
-			fprintf(stderr, "%s\n", conf_error(c, i));
-		return 78;
-	}
-	signal(SIGTERM, end);
-	signal(SIGINT, end);
-	if (start(&k, built, &e) < 0) {
+	if (r < 0)
 		fprintf(stderr, "%s\n", e.text);
-		return 71;
-	}
-	while (!ended) {
+	while (!r && !ended) {
 		struct pollfd p = {k.stack->control_fd, POLLIN, 0};
 		(void)poll(&p, 1, 100);
 		stack_control(k.stack, now_ms());
 		watch(k.stack, now_ms());
 	}
 	stack_stop(k.stack);
-	print_counters(k.stack);
+	if (!r)
+		print_counters(k.stack);
 	stack_free(k.stack);
+	return r < 0 ? 71 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct conf *c;
+	void *built = NULL;
+	int rc = 78;
+
+	if (argc != 2)
+		return 64;
+	if (conf_parse_file(&stack_profile_spec, argv[1], &c) || stack_conf_build(c, "RUN", &built)) {
+		for (unsigned i = 0; i < conf_error_count(c); i++)
+			fprintf(stderr, "%s\n", conf_error(c, i));
+	} else {
+		signal(SIGTERM, end);
+		signal(SIGINT, end);
+		rc = serve(built);
+	}
 	stack_conf_free(built);
 	conf_free(c);
-	return 0;
+	return rc;
 }

@@ -16,7 +16,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { RING_BYTES = 4 << 20, RING_BLOCK = 65536, RING_ROOM = 192, EMPTY_CHECK = 64 };
+enum { RING_BYTES = 4 << 20, RING_BYTES_MIN = 1 << 20, RING_BYTES_LINK = 32 << 20 };
+enum { RING_BLOCK = 65536, RING_ROOM = 192, EMPTY_CHECK = 64 };
 
 struct ring_queue {
 	struct sender out; /* has the descriptor */
@@ -46,13 +47,22 @@ static uint32_t frame_size(const struct link *l)
 }
 
 /* Asks for the ring, unless the socket has it from an earlier run, and maps it. */
+/* One worker's ring: the rings of a link have their limit. Jumbo frames need more. */
+static uint32_t ring_bytes(const struct link *l, uint32_t frame)
+{
+	uint32_t bytes = RING_BYTES_LINK / l->n_queues;
+
+	bytes = bytes > RING_BYTES ? RING_BYTES : bytes < RING_BYTES_MIN ? RING_BYTES_MIN : bytes;
+	return (frame > PKT_SMALL ? 2 : 1) * (bytes - bytes % RING_BLOCK);
+}
+
 static int ring_make(const struct link *l, struct ring_queue *q, struct errbuf *e)
 {
 	int fd = q->out.fd, version = TPACKET_V2, on = 1;
 
 	struct tpacket_req req = {
 		.tp_block_size = RING_BLOCK,
-		.tp_block_nr = (q->frame > PKT_SMALL ? 2u : 1u) * RING_BYTES / RING_BLOCK,
+		.tp_block_nr = ring_bytes(l, q->frame) / RING_BLOCK,
 		.tp_frame_size = q->frame,
 	};
 	req.tp_frame_nr = req.tp_block_nr * (RING_BLOCK / q->frame);
@@ -166,16 +176,18 @@ static struct pkt *copied(struct ring_queue *q, struct pkt_pool *pool, const str
 }
 
 /* The whole of a packet that did not fit its slot. */
-static struct pkt *received(struct ring_queue *q, struct pkt_pool *pool, uint32_t *ret_len)
+static struct pkt *received(struct ring_queue *q, struct pkt_pool *pool, const struct tpacket2_hdr *h, uint32_t *ret_len)
 {
 	struct msghdr m = {.msg_iov = q->large.iov, .msg_iovlen = 3};
 
 	if (!slot_fill(&q->large, pool, ETHER_HEADER))
 		return NULL;
-	ssize_t got = recvmsg(q->out.fd, &m, MSG_DONTWAIT);
-	if (got < (ssize_t)sizeof(struct virtio_net_hdr) + ETHER_HEADER)
-		return NULL;
-	*ret_len = (uint32_t)((size_t)got - sizeof(struct virtio_net_hdr));
+	ssize_t got = recvmsg(q->out.fd, &m, MSG_DONTWAIT), hdr = sizeof(struct virtio_net_hdr);
+	if (got < 0 && errno == EAGAIN)
+		return copied(q, pool, h); /* it is not there: the beginning is all there is, and is dropped */
+	if (got < 0)
+		return NULL; /* the device went down: that is told once, and the packet stays */
+	*ret_len = got > hdr ? (uint32_t)(got - hdr) : 0;
 	return slot_take(&q->large, *ret_len, ETHER_HEADER);
 }
 
@@ -205,7 +217,7 @@ static unsigned ring_rx(struct link *l, unsigned queue, struct pkt_pool *pool, s
 		uint32_t status = __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE), len = h->tp_snaplen;
 		if (!(status & TP_STATUS_USER))
 			break;
-		struct pkt *p = status & TP_STATUS_COPY ? received(q, pool, &len) : copied(q, pool, h);
+		struct pkt *p = status & TP_STATUS_COPY ? received(q, pool, h, &len) : copied(q, pool, h);
 		if (!p)
 			break;
 		if (!p->drop)
