@@ -119,9 +119,11 @@ static bool room_for(struct trace *t, size_t n)
 {
 	if (t->tail + n <= t->size)
 		return true;
-	memmove(t->queue, t->queue + t->head, t->tail - t->head);
-	t->tail -= t->head;
-	t->head = 0;
+	if (t->head) {
+		memmove(t->queue, t->queue + t->head, t->tail - t->head);
+		t->tail -= t->head;
+		t->head = 0;
+	}
 	if (t->tail + n <= t->size)
 		return true;
 	if (t->tail + n > TRACE_QUEUE)
