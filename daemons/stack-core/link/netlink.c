@@ -49,7 +49,7 @@ int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e)
 	return r < 0 ? err_set(e, -r, "cannot set the device up: %s", strerror(-r)) : 0;
 }
 
-int netlink_gso_max(int ifindex, uint32_t bytes)
+int netlink_queue(int ifindex, uint32_t bytes, uint32_t packets)
 {
 	char buf[512];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -58,6 +58,7 @@ int netlink_gso_max(int ifindex, uint32_t bytes)
 	struct ifinfomsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	m->ifi_index = ifindex;
 	mnl_attr_put_u32(h, IFLA_GSO_MAX_SIZE, bytes);
+	mnl_attr_put_u32(h, IFLA_TXQLEN, packets);
 	return exchange(h);
 }
 

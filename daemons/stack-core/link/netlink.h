@@ -4,7 +4,8 @@
 #include "lib/base/err.h"
 
 int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e);
-int netlink_gso_max(int ifindex, uint32_t bytes); /* the longest super-packet that the device gives us */
+/* The longest super-packet that the device gives us, and how many of any kind may wait for that. */
+int netlink_queue(int ifindex, uint32_t bytes, uint32_t packets);
 int netlink_device_down(int ifindex, struct errbuf *e);
 int netlink_addr_add(int ifindex, const struct prefix *a, struct errbuf *e); /* host bits kept; there already: fine */
 /* A route of the host to @dst through the device; @source (family 0: none) is preferred as source address. -EEXIST: it has one. */

@@ -17,8 +17,9 @@
 #define TUN_F_USO6 0x40
 #endif
 
-/* So that the segments of one, each in ESP and UDP, still are one super-packet: 45 of 1350 bytes. */
-enum { GSO_MAX = 61440 };
+/* So that the segments of one, each in ESP and UDP, still are one super-packet: 45 of 1350 bytes. What waits: small datagrams of the time
+ * that a worker may be kept from its processor; what is more is dropped here, before anything was spent on it. */
+enum { GSO_MAX = 61440, QUEUE = 1500 };
 
 struct tun_queue {
 	int fd;
@@ -84,7 +85,7 @@ static int tun_open(struct link *l, unsigned queues, struct errbuf *e)
 		(void)netlink_device_down(l->ifindex, e);
 	int r = netlink_device_up(l->ifindex, l->mtu, e);
 	device_mtu(l);
-	(void)netlink_gso_max(l->ifindex, GSO_MAX); /* an older kernel keeps its own limit, and more packets are halved */
+	(void)netlink_queue(l->ifindex, GSO_MAX, QUEUE); /* an older kernel keeps its own limit, and more packets are halved */
 	for (unsigned i = 0; !r && i < l->n_addrs; i++)
 		r = netlink_addr_add(l->ifindex, &l->addrs[i], e);
 	return r;
