@@ -6,7 +6,8 @@ Two gaps of Debian's scapy 2.5.0 are filled by hand here: it leaves the extended
 does not know AES-XCBC-MAC. scapy then builds or opens the packet without integrity, and the ICV is computed below.
 
 Prints "ok - text" or "not ok - text" for each check; exits with 1 on a failure, 77 when scapy is missing.
-Usage: esp-scapy.py PATH-OF-esp_tool"""
+Usage: esp-scapy.py PATH-OF-esp_tool [matrix | full]
+matrix: sizes of 0 to 9000 bytes of payload, each with each algorithm; full: with each mode, family and kind of number, too (an hour)."""
 import hashlib
 import hmac
 import os
@@ -93,10 +94,11 @@ AUTHS = {
     "NULL": ("NULL", 0, 0, None),
 }
 CIPHERS = {
-    "AES_GCM": "AES-GCM", "AES_CBC": "AES-CBC", "3DES": "3DES", "DES": "DES", "NULL": "NULL",
+    "CHACHA20_POLY1305": "CHACHA20-POLY1305", "AES_GCM": "AES-GCM", "AES_CBC": "AES-CBC", "3DES": "3DES", "DES": "DES", "NULL": "NULL",
 }
 SUITES = [
-    ("esp", "AES_GCM", 20, "NULL"), ("esp", "AES_GCM", 36, "NULL"), ("esp", "AES_CBC", 16, "HMAC_SHA1"),
+    ("esp", "AES_GCM", 20, "NULL"), ("esp", "AES_GCM", 28, "NULL"), ("esp", "AES_GCM", 36, "NULL"),
+    ("esp", "CHACHA20_POLY1305", 36, "NULL"), ("esp", "AES_CBC", 16, "HMAC_SHA1"),
     ("esp", "AES_CBC", 32, "HMAC_SHA1"), ("esp", "AES_CBC", 16, "HMAC_SHA2_256_128"),
     ("esp", "AES_CBC", 32, "HMAC_SHA2_256_128"), ("esp", "AES_CBC", 32, "HMAC_SHA2_384_192"),
     ("esp", "AES_CBC", 32, "HMAC_SHA2_512_256"), ("esp", "AES_CBC", 16, "AES128_XCBC_96"),
@@ -105,6 +107,9 @@ SUITES = [
     ("ah", "NULL", 0, "HMAC_MD5"), ("ah", "NULL", 0, "HMAC_SHA1"), ("ah", "NULL", 0, "HMAC_SHA2_256_128"),
     ("ah", "NULL", 0, "HMAC_SHA2_384_192"), ("ah", "NULL", 0, "HMAC_SHA2_512_256"),
 ]
+SUITES_4308 = {  # RFC 4308 section 2
+    "VPN-A": ("esp", "3DES", 24, "HMAC_SHA1"), "VPN-B": ("esp", "AES_CBC", 16, "AES128_XCBC_96"),
+}
 OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
 INNER = {4: ("10.1.0.1", "10.2.0.1"), 6: ("2001:db8:1::1", "2001:db8:2::1")}
 SPI = 0x12345678
@@ -257,6 +262,45 @@ def in_udp(tool):
                         run_case(tool, case, "best", size)
 
 
+def shapes(suite):
+    """Mode, inner and outer family, ESN, in UDP: all that there are for a suite."""
+    for esn in (False, True):
+        for inner in (4, 6):
+            yield Case(suite, "transport", inner, inner, esn)
+            for outer in (4, 6):
+                yield Case(suite, "tunnel", inner, outer, esn)
+            if suite[0] == "esp":
+                case = UdpCase(suite, "tunnel", inner, 4, esn)
+                if not case.hand:
+                    yield case
+        if suite[0] == "esp":
+            case = UdpCase(suite, "transport", 4, 4, esn)
+            if not case.hand:
+                yield case
+
+
+def matrix_sizes():
+    """Of the UDP payload: everything to 300 bytes, what lies around blocks and pages, around 1500 and 9000 bytes of packet."""
+    sizes = set(range(301))
+    for middle in (512, 1024, 1400, 1472, 1500, 2048, 4096, 8192, 8952, 8972, 9000):
+        sizes |= set(range(middle - 17, middle + 18, 1 if middle in (1472, 8972) else 5))
+    return sorted(n for n in sizes if n <= 9000)
+
+
+def matrix(tool, full):
+    """Algorithm x mode x family x ESN x UDP x size. Without "full" each size meets each algorithm, in the next of its shapes:
+    in a period as long as the number of shapes, so every shape meets sizes of every remainder of every block."""
+    sizes = matrix_sizes()
+    for at, suite in enumerate(SUITES):
+        cases = list(shapes(suite))
+        for n, size in enumerate(sizes):
+            chosen = cases if full else [cases[(n * 7 + at) % len(cases)]]
+            for case in chosen:
+                run_case(tool, case, "openssl" if n % 16 == 5 else "best", size)
+    for name, suite in SUITES_4308.items():
+        check(suite in SUITES, name)
+
+
 def mutable_fields(tool):
     """AH with options that change on the way and options that do not."""
     v4 = [IPOption_NOP(), IPOption_Router_Alert(), IPOption_Timestamp(timestamp=0x01020304)]
@@ -356,13 +400,17 @@ def tshark(tool):
 
 def main():
     build = os.environ.get("RAVELIN_BUILD") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/debug")
-    tool = Tool(sys.argv[1] if len(sys.argv) > 1 else os.path.join(build, "tests/interop/esp_tool"))
-    all_cases(tool)
-    in_udp(tool)
-    mutable_fields(tool)
-    routers_touch_it(tool)
-    tfc(tool)
-    tshark(tool)
+    words = [a for a in sys.argv[1:] if a not in ("-v", "matrix", "full")]
+    tool = Tool(words[0] if words else os.path.join(build, "tests/interop/esp_tool"))
+    if "matrix" in sys.argv or "full" in sys.argv:
+        matrix(tool, "full" in sys.argv)
+    else:
+        all_cases(tool)
+        in_udp(tool)
+        mutable_fields(tool)
+        routers_touch_it(tool)
+        tfc(tool)
+        tshark(tool)
     check(tool.close() == 0, "esp_tool ends well")
     print("%s - scapy and tshark: %d checks passed, %d failed" % ("not ok" if failures else "ok", passes, failures))
     return 1 if failures else 0
