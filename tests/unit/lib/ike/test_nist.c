@@ -36,7 +36,7 @@ static void take(struct vector *v, const char *key, const char *text)
 		{"skeyid", &v->skeyid}, {"skeyid_d", &v->d}, {"skeyid_a", &v->a}, {"skeyid_e", &v->e}};
 
 	if (!strcmp(key, "auth") || !strcmp(key, "hash")) {
-		(void)snprintf(key[0] == 'a' ? v->auth : v->hash, sizeof(v->auth), "%s", text);
+		(void)snprintf(key[0] == 'a' ? v->auth : v->hash, sizeof(v->auth), "%.15s", text);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
