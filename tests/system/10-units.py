@@ -15,7 +15,7 @@ EXPOSURE_MAX = 25  # tenths, as --threshold takes it
 def installed():
     """The whole installation below ROOT/inst, and its units with paths that exist on this machine."""
     dest = rv.path("inst")
-    p = subprocess.run(["cmake", "--install", rv.BUILD, "--prefix", dest], capture_output=True, text=True)
+    p = subprocess.run(["cmake", "--install", rv.BUILD, "--prefix", "/"], env=dict(os.environ, DESTDIR=dest), capture_output=True, text=True)
     rv.check("cmake --install works", p.returncode == 0, p.stderr)
     units = glob.glob(dest + "/lib/systemd/system/*.service")
     for u in units:
