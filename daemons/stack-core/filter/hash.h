@@ -1,7 +1,8 @@
 /* hash: multilinear hashing (Lemire and Kaser 2014): h = (k0 + sum k[i+1] * w[i] mod 2^128) >> 64
  * with random 128-bit keys. Any two different inputs collide with probability 2^-64 whatever a
  * stranger chooses, as long as he does not see the keys; and it costs two multiplications a word.
- */
+ * What it gives for inputs in a row (ports one after the other) is a row, too, whose step the key decides: with some keys its
+ * low bits would meet few buckets. So the result is mixed once more. */
 #pragma once
 #include <openssl/rand.h>
 #include <stdint.h>
@@ -24,5 +25,7 @@ static inline uint64_t hash_words(const struct hash_key *h, const uint64_t *w, u
 	unsigned __int128 sum = h->k[0];
 	for (unsigned i = 0; i < n; i++)
 		sum += h->k[i + 1] * w[i];
-	return (uint64_t)(sum >> 64);
+	uint64_t r = (uint64_t)(sum >> 64);
+	r = (r ^ r >> 32) * 0xd6e8feb86659fd93u;
+	return r ^ r >> 32;
 }

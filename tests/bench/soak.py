@@ -1,0 +1,216 @@
+#!/usr/bin/python3
+"""soak: two stacks at full speed for a long time, with everything changing under them: tests/bench/soak.py [MINUTES], 30 unless given.
+
+Between them a dynamic tunnel (ESP in UDP) is rekeyed every two seconds, defensive filters come and go, profiles are reloaded and the stacks
+are restarted now and then with a handover, while TCP fills the tunnel and a ping counts what is lost. At the end: TCP never failed, no ping
+was lost but for counted drops, and the stacks' memory after the first tenth is their memory at the end.
+
+Lines as of tests/bench/run: soak.tcp, soak.ping.lost, soak.drops, soak.memory.left, soak.memory.right; exit status 1 when a promise broke."""
+import hashlib
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import rv
+
+PROFILE = """IPCONFIG IPSECURITY
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24
+INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24
+WORKERS 2
+BEGINROUTES
+ ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
+{more}ENDROUTES
+IPSECPOLICY '{policy}'
+"""
+POLICY = """IpService all {{ Protocol all
+  Direction Bidirectional
+  Routing Either }}
+IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
+IpDataOffer offer {{ HowToEncap Tunnel
+  HowToEncrypt AES_GCM_16 KeyLength 128
+  HowToAuth ESP NULL }}
+IpDynVpnAction vpn {{ Initiation Either
+  IpDataOfferRef offer }}
+IpLocalStartAction never {{ AllowOnDemand No }}
+IpFilterPolicy {{
+ IpFilterRule Net {{ IpSourceAddr 10.{me}.0.0/24
+  IpDestAddr 10.{peer}.0.0/24
+  IpServiceRef all
+  IpGenericFilterActionRef ipsec
+  IpDynVpnActionRef vpn
+  IpLocalStartActionRef never }}
+}}
+"""
+ME = {"LEFT": 1, "RIGHT": 2}
+TCP_SECONDS = 20
+broken = []
+
+
+def promise(what, kept, detail=""):
+    if not kept:
+        broken.append(what)
+        print("soak: %s %s" % (what, detail), file=sys.stderr, flush=True)
+
+
+class Stack:
+    def __init__(self, name, ns):
+        self.name, self.ns, self.me, self.peer, self.pb = name, ns, ME[name], 3 - ME[name], rv.protos().stack
+        self.profile()
+        self.daemon = rv.Daemon("stack-core", name, ns=ns)
+        self.client = rv.Client("stack-core@" + name)
+        self.common = rv.protos().common
+        self.memory = []
+        self.random = random.Random(self.me)
+        self.ids = []
+
+    def profile(self, more=""):
+        rv.write("stacks/%s.profile" % self.name, PROFILE.format(me=self.me, peer=self.peer, more=more, policy=rv.write(
+            "stacks/%s.policy" % self.name, POLICY.format(me=self.me, peer=self.peer))))
+
+    def call(self, method, request, reply):
+        code, text, got = self.client.call("stack." + method, request, reply, timeout=20)
+        if code != 1:
+            raise RuntimeError("%s %s: %s %s" % (self.name, method, code, text))
+        return got
+
+    def install(self, generation):
+        d = self.pb.DynamicTunnel(tunnel_id="Y1", generation=generation, parent_id="K1", rule="Net", vpn_action="vpn",
+                                  local="192.0.2.%d" % self.me, remote="192.0.2.%d" % self.peer, tunnel_mode=True, protocol=3, esp_transform=20,
+                                  key_bits=128, auth=0, esn=True, udp=True, local_port=4500, remote_port=4500)
+        d.selector.local_low, d.selector.local_high = "10.%d.0.0" % self.me, "10.%d.0.255" % self.me
+        d.selector.remote_low, d.selector.remote_high = "10.%d.0.0" % self.peer, "10.%d.0.255" % self.peer
+        for half, owner in ((getattr(d, "in"), self.me), (d.out, self.peer)):
+            half.spi = 4096 + 16 * generation + owner
+            half.encryption_key = hashlib.sha512(b"%d %d" % (generation, owner)).digest()[:20]
+        self.call("InstallTunnel", self.pb.InstallTunnelRequest(tunnel=d), self.pb.ChangedReply)
+
+    def ready(self, generation):
+        self.call("ReadyTunnel", self.pb.ReadyTunnelRequest(tunnel_id="Y1", generation=generation), self.pb.ChangedReply)
+
+    def remove(self, generation):
+        self.call("RemoveTunnel", self.pb.RemoveTunnelRequest(tunnel_id="Y1", generation=generation, why="soak"), self.pb.ChangedReply)
+
+    def churn(self):
+        """A hundred defensive filters come, the oldest hundred go; none concerns the traffic."""
+        q = self.pb.DefendRequest()
+        for _ in range(100):
+            i = self.random.getrandbits(48) | 1
+            self.ids.append(i)
+            q.add.add(id=i, name="N%x" % i, family=4, inbound=True, routing=3, expires_us=int((time.time() + 600) * 1e6),
+                      source="198.%d.%d.%d/32" % (18 + i % 2, i >> 8 & 255, i >> 16 & 255))
+        if len(self.ids) > 5000:
+            q.remove.extend(self.ids[:100])
+            del self.ids[:100]
+        self.call("Defend", q, self.pb.DefendReply)
+
+    def reload(self, turn):
+        self.profile(" ROUTE 10.9.%d.0/24 192.0.2.%d WIRE\n" % (turn % 200, self.peer))
+        self.daemon.reload()
+
+    def drops(self):
+        got = self.call("Counters", self.common.Empty(), self.pb.CountersReply)
+        return {c.name: c.packets for c in got.counters if c.drop and c.packets}
+
+    def sample(self):
+        with open("/proc/%d/status" % self.daemon.p.pid) as f:
+            self.memory.append(int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]))
+
+
+def tcp(ns, end, totals):
+    """iperf3 again and again, both ways."""
+    while time.monotonic() < end:
+        p = rv.run("iperf3", "-c", "10.2.0.1", "-t", TCP_SECONDS, "-P", 2, "-f", "m", *(["-R"] if len(totals) % 2 else []), ns=ns,
+                   timeout=TCP_SECONDS + 60)
+        m = re.findall(r"SUM.*?([\d.]+) Mbits/sec.*receiver", p.stdout)
+        if time.monotonic() < end + TCP_SECONDS:
+            promise("TCP failed", p.returncode == 0 and m, p.stdout[-500:] + p.stderr)
+        totals.append(float(m[-1]) / 1000 if m else 0.0)
+
+
+def settle(left, right):
+    for s in (left, right):
+        s.install(1)
+    for s in (left, right):
+        s.ready(1)
+    if not rv.until(lambda: rv.run("ping", "-c1", "-W1", "10.2.0.1", ns=left.ns).returncode == 0, 20):
+        raise RuntimeError("nothing passes")
+
+
+def rekey(left, right, generation):
+    for s in (left, right):
+        s.install(generation)
+    for s in (left, right):
+        s.ready(generation)
+    time.sleep(0.3)  # what was sent before is on its way
+    for s in (left, right):
+        s.remove(generation - 1)
+
+
+def main():
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 30
+    net = rv.Net("rvsoak")
+    ns = {"LEFT": net.ns("l"), "RIGHT": net.ns("r")}
+    net.veth(ns["LEFT"], "wire0", ns["RIGHT"], "wire0")
+    rv.run("safctl", "--init")
+    rv.saf_base(list(ME))
+    for stack in ME:
+        for resource in ("RAVELIN.STACK.{sysname}.%s.TUNNEL", "RAVELIN.STACK.{sysname}.%s.DEFEND", "EZB.NETSTAT.{sysname}.%s.COUNTERS"):
+            rv.permit(resource % stack, "IBMUSER")
+    left, right = Stack("LEFT", ns["LEFT"]), Stack("RIGHT", ns["RIGHT"])
+    settle(left, right)
+    server = rv.Process(["iperf3", "-s"], ns=ns["RIGHT"]).start()
+    rv.until(lambda: ":5201" in rv.run("ss", "-Hltn", ns=ns["RIGHT"]).stdout, 10)
+    end, totals, generation, turn, said = time.monotonic() + 60 * minutes, [], 1, 0, 0.0
+    pings = subprocess.Popen(rv.in_ns(ns["LEFT"]) + ["ping", "-q", "-i", "0.05", "-c", str(int(minutes * 60 / 0.05)), "-W", "5", "10.2.0.1"],
+                             stdout=subprocess.PIPE, text=True)
+    traffic = threading.Thread(target=tcp, args=(ns["LEFT"], end, totals))
+    traffic.start()
+    while time.monotonic() < end:
+        generation += 1
+        turn += 1
+        rekey(left, right, generation)
+        for s in (left, right):
+            s.churn()
+            s.sample()
+        if turn % 5 == 0:
+            (left if turn % 10 else right).reload(turn)
+        if time.monotonic() > said + 60:
+            said = time.monotonic()
+            print("soak: %d rekeys, %.1f min left, memory %d and %d KiB, TCP %.2f Gbit/s" % (generation, (end - said) / 60, left.memory[-1],
+                  right.memory[-1], totals[-1] if totals else 0), file=sys.stderr, flush=True)
+        time.sleep(1.5)
+    traffic.join()
+    sent, received = rv.ping_rate(pings.communicate()[0])
+    drops = [s.drops() for s in (left, right)]
+    server.kill()
+    report(left, right, totals, sent - received, drops, generation)
+    return 1 if broken else 0
+
+
+def report(left, right, totals, lost, drops, generation):
+    ordered = sorted(totals)
+    print("soak.tcp\t%.2f\tGbit/s\tfailed\t%d\t-" % (ordered[len(ordered) // 2], totals.count(0.0)))
+    counted = sum(sum(d.values()) for d in drops)
+    print("soak.ping.lost\t%d\tpackets\tcounted drops\t%d\t-" % (lost, counted))
+    promise("packets were lost that no counter knows", lost <= counted, "%d, %s" % (lost, drops))
+    print("soak.rekeys\t%d\t-\t-\t-\t-" % generation)
+    for s in (left, right):
+        first, last = s.memory[len(s.memory) // 10], s.memory[-1]
+        print("soak.memory.%s\t%d\tKiB\tafter a tenth\t%d\t%.3f" % (s.name.lower(), last, first, last / first))
+        promise("memory of %s grew" % s.name, last < first * 1.05 + 2048, s.memory[:: max(1, len(s.memory) // 20)])
+        promise("%s ended badly" % s.name, s.daemon.stop() == 0, s.daemon.output()[-1000:])
+    print("soak: drops %s" % drops, file=sys.stderr)
+
+
+if os.geteuid() != 0:
+    sys.exit("soak: must run as root")
+try:
+    status = main()
+finally:
+    rv.finish()
+sys.exit(status)
