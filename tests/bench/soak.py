@@ -6,7 +6,6 @@ are restarted now and then with a handover, while TCP fills the tunnel and a pin
 was lost but for counted drops, and the stacks' memory after the first tenth is their memory at the end.
 
 Lines as of tests/bench/run: soak.tcp, soak.ping.lost, soak.drops, soak.memory.left, soak.memory.right; exit status 1 when a promise broke."""
-import hashlib
 import os
 import random
 import re
@@ -17,36 +16,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import rv
+from dynpair import ME, generation, write_profile
 
-PROFILE = """IPCONFIG IPSECURITY
-INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24
-INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24
-WORKERS 2
-BEGINROUTES
- ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
-{more}ENDROUTES
-IPSECPOLICY '{policy}'
-"""
-POLICY = """IpService all {{ Protocol all
-  Direction Bidirectional
-  Routing Either }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpDataOffer offer {{ HowToEncap Tunnel
-  HowToEncrypt AES_GCM_16 KeyLength 128
-  HowToAuth ESP NULL }}
-IpDynVpnAction vpn {{ Initiation Either
-  IpDataOfferRef offer }}
-IpLocalStartAction never {{ AllowOnDemand No }}
-IpFilterPolicy {{
- IpFilterRule Net {{ IpSourceAddr 10.{me}.0.0/24
-  IpDestAddr 10.{peer}.0.0/24
-  IpServiceRef all
-  IpGenericFilterActionRef ipsec
-  IpDynVpnActionRef vpn
-  IpLocalStartActionRef never }}
-}}
-"""
-ME = {"LEFT": 1, "RIGHT": 2}
 TCP_SECONDS = 20
 broken = []
 
@@ -60,7 +31,7 @@ def promise(what, kept, detail=""):
 class Stack:
     def __init__(self, name, ns):
         self.name, self.ns, self.me, self.peer, self.pb = name, ns, ME[name], 3 - ME[name], rv.protos().stack
-        self.profile()
+        write_profile(name)
         self.daemon = rv.Daemon("stack-core", name, ns=ns)
         self.client = rv.Client("stack-core@" + name)
         self.common = rv.protos().common
@@ -68,32 +39,20 @@ class Stack:
         self.random = random.Random(self.me)
         self.ids = []
 
-    def profile(self, more=""):
-        rv.write("stacks/%s.profile" % self.name, PROFILE.format(me=self.me, peer=self.peer, more=more, policy=rv.write(
-            "stacks/%s.policy" % self.name, POLICY.format(me=self.me, peer=self.peer))))
-
     def call(self, method, request, reply):
         code, text, got = self.client.call("stack." + method, request, reply, timeout=20)
         if code != 1:
             raise RuntimeError("%s %s: %s %s" % (self.name, method, code, text))
         return got
 
-    def install(self, generation):
-        d = self.pb.DynamicTunnel(tunnel_id="Y1", generation=generation, parent_id="K1", rule="Net", vpn_action="vpn",
-                                  local="192.0.2.%d" % self.me, remote="192.0.2.%d" % self.peer, tunnel_mode=True, protocol=3, esp_transform=20,
-                                  key_bits=128, auth=0, esn=True, udp=True, local_port=4500, remote_port=4500)
-        d.selector.local_low, d.selector.local_high = "10.%d.0.0" % self.me, "10.%d.0.255" % self.me
-        d.selector.remote_low, d.selector.remote_high = "10.%d.0.0" % self.peer, "10.%d.0.255" % self.peer
-        for half, owner in ((getattr(d, "in"), self.me), (d.out, self.peer)):
-            half.spi = 4096 + 16 * generation + owner
-            half.encryption_key = hashlib.sha512(b"%d %d" % (generation, owner)).digest()[:20]
-        self.call("InstallTunnel", self.pb.InstallTunnelRequest(tunnel=d), self.pb.ChangedReply)
+    def install(self, number):
+        self.call("InstallTunnel", self.pb.InstallTunnelRequest(tunnel=generation(self.name, number, udp=True)), self.pb.ChangedReply)
 
-    def ready(self, generation):
-        self.call("ReadyTunnel", self.pb.ReadyTunnelRequest(tunnel_id="Y1", generation=generation), self.pb.ChangedReply)
+    def ready(self, number):
+        self.call("ReadyTunnel", self.pb.ReadyTunnelRequest(tunnel_id="Y1", generation=number), self.pb.ChangedReply)
 
-    def remove(self, generation):
-        self.call("RemoveTunnel", self.pb.RemoveTunnelRequest(tunnel_id="Y1", generation=generation, why="soak"), self.pb.ChangedReply)
+    def remove(self, number):
+        self.call("RemoveTunnel", self.pb.RemoveTunnelRequest(tunnel_id="Y1", generation=number, why="soak"), self.pb.ChangedReply)
 
     def churn(self):
         """A hundred defensive filters come, the oldest hundred go; none concerns the traffic."""
@@ -109,7 +68,7 @@ class Stack:
         self.call("Defend", q, self.pb.DefendReply)
 
     def reload(self, turn):
-        self.profile(" ROUTE 10.9.%d.0/24 192.0.2.%d WIRE\n" % (turn % 200, self.peer))
+        write_profile(self.name, more=" ROUTE 10.9.%d.0/24 192.0.2.%d WIRE\n" % (turn % 200, self.peer))
         self.daemon.reload()
 
     def drops(self):
@@ -141,14 +100,14 @@ def settle(left, right):
         raise RuntimeError("nothing passes")
 
 
-def rekey(left, right, generation):
+def rekey(left, right, number):
     for s in (left, right):
-        s.install(generation)
+        s.install(number)
     for s in (left, right):
-        s.ready(generation)
+        s.ready(number)
     time.sleep(0.3)  # what was sent before is on its way
     for s in (left, right):
-        s.remove(generation - 1)
+        s.remove(number - 1)
 
 
 def main():
@@ -165,15 +124,15 @@ def main():
     settle(left, right)
     server = rv.Process(["iperf3", "-s"], ns=ns["RIGHT"]).start()
     rv.until(lambda: ":5201" in rv.run("ss", "-Hltn", ns=ns["RIGHT"]).stdout, 10)
-    end, totals, generation, turn, said = time.monotonic() + 60 * minutes, [], 1, 0, 0.0
+    end, totals, number, turn, said = time.monotonic() + 60 * minutes, [], 1, 0, 0.0
     pings = subprocess.Popen(rv.in_ns(ns["LEFT"]) + ["ping", "-q", "-i", "0.05", "-c", str(int(minutes * 60 / 0.05)), "-W", "5", "10.2.0.1"],
                              stdout=subprocess.PIPE, text=True)
     traffic = threading.Thread(target=tcp, args=(ns["LEFT"], end, totals))
     traffic.start()
     while time.monotonic() < end:
-        generation += 1
+        number += 1
         turn += 1
-        rekey(left, right, generation)
+        rekey(left, right, number)
         for s in (left, right):
             s.churn()
             s.sample()
@@ -181,24 +140,24 @@ def main():
             (left if turn % 10 else right).reload(turn)
         if time.monotonic() > said + 60:
             said = time.monotonic()
-            print("soak: %d rekeys, %.1f min left, memory %d and %d KiB, TCP %.2f Gbit/s" % (generation, (end - said) / 60, left.memory[-1],
+            print("soak: %d rekeys, %.1f min left, memory %d and %d KiB, TCP %.2f Gbit/s" % (number, (end - said) / 60, left.memory[-1],
                   right.memory[-1], totals[-1] if totals else 0), file=sys.stderr, flush=True)
         time.sleep(1.5)
     traffic.join()
     sent, received = rv.ping_rate(pings.communicate()[0])
     drops = [s.drops() for s in (left, right)]
     server.kill()
-    report(left, right, totals, sent - received, drops, generation)
+    report(left, right, totals, sent - received, drops, number)
     return 1 if broken else 0
 
 
-def report(left, right, totals, lost, drops, generation):
+def report(left, right, totals, lost, drops, rekeys):
     ordered = sorted(totals)
     print("soak.tcp\t%.2f\tGbit/s\tfailed\t%d\t-" % (ordered[len(ordered) // 2], totals.count(0.0)))
     counted = sum(sum(d.values()) for d in drops)
     print("soak.ping.lost\t%d\tpackets\tcounted drops\t%d\t-" % (lost, counted))
     promise("packets were lost that no counter knows", lost <= counted, "%d, %s" % (lost, drops))
-    print("soak.rekeys\t%d\t-\t-\t-\t-" % generation)
+    print("soak.rekeys\t%d\t-\t-\t-\t-" % rekeys)
     for s in (left, right):
         first, last = s.memory[len(s.memory) // 10], s.memory[-1]
         print("soak.memory.%s\t%d\tKiB\tafter a tenth\t%d\t%.3f" % (s.name.lower(), last, first, last / first))

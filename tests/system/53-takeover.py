@@ -2,7 +2,6 @@
 """A stack that is restarted, or dies, and the next run that takes over its links, tunnels and filters from the service manager's store:
 TCP and pings of the host's programs go on. The manager here is this test; 11-systemd has the real one start the units."""
 import array
-import hashlib
 import os
 import re
 import select
@@ -15,35 +14,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import rv
+from dynpair import ME, generation, key, write_profile
 
-PROFILE = """IPCONFIG IPSECURITY
-INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24
-INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24
-WORKERS {workers}
-BEGINROUTES
- ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
-{more}ENDROUTES
-IPSECPOLICY '{policy}'
-"""
-POLICY = """IpService all {{ Protocol all
-  Direction Bidirectional
-  Routing Either }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpDataOffer offer {{ HowToEncap Tunnel
-  HowToEncrypt AES_GCM_16 KeyLength 128
-  HowToAuth ESP NULL }}
-IpDynVpnAction vpn {{ Initiation Either
-  IpDataOfferRef offer }}
-IpLocalStartAction never {{ AllowOnDemand No }}
-IpFilterPolicy {{
- IpFilterRule Net {{ IpSourceAddr 10.{me}.0.0/24
-  IpDestAddr 10.{peer}.0.0/24
-  IpServiceRef all
-  IpGenericFilterActionRef ipsec
-  IpDynVpnActionRef vpn
-  IpLocalStartActionRef never }}
-}}
-"""
 EXEC = """import os, sys
 fds = [int(f) for f in sys.argv[1].split(",") if f]
 high = [os.dup(f) for f in fds]
@@ -54,7 +26,6 @@ for i, f in enumerate(high):
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=sys.argv[2])
 os.execvp(sys.argv[3], sys.argv[3:])
 """
-ME = {"LEFT": 1, "RIGHT": 2}
 
 
 class Manager(threading.Thread):
@@ -138,17 +109,8 @@ class Side:
         self.daemon.wait(20)
         self.daemon.start()
 
-    def install(self, generation, ready=True):
-        me, peer = ME[self.name], 3 - ME[self.name]
-        d = self.pb.DynamicTunnel(tunnel_id="Y1", generation=generation, parent_id="K1", rule="Net", vpn_action="vpn", local="192.0.2.%d" % me,
-                                  remote="192.0.2.%d" % peer, tunnel_mode=True, protocol=3, esp_transform=20, key_bits=128, auth=0, esn=True,
-                                  owner_data=b"owner", outbound_ready=ready, hard_us=int((time.time() + 3600) * 1e6))
-        d.selector.local_low, d.selector.local_high = "10.%d.0.0" % me, "10.%d.0.255" % me
-        d.selector.remote_low, d.selector.remote_high = "10.%d.0.0" % peer, "10.%d.0.255" % peer
-        for half, owner in ((getattr(d, "in"), me), (d.out, peer)):
-            half.spi = 4096 + 16 * generation + owner
-            half.encryption_key = hashlib.sha512(b"%d %d" % (generation, owner)).digest()[:20]
-        self.call("InstallTunnel", tunnel=d)
+    def install(self, number, ready=True):
+        self.call("InstallTunnel", tunnel=generation(self.name, number, outbound_ready=ready))
 
     def tunnels(self):
         return self.call("DynamicTunnels", "DynamicTunnelsReply")
@@ -156,12 +118,6 @@ class Side:
     def ping(self, count=3):
         p = rv.run("ping", "-c", count, "-i", "0.05", "-W", 2, "10.%d.0.1" % (3 - ME[self.name]), ns=self.ns)
         return rv.ping_rate(p.stdout)[1]
-
-
-def profile(name, workers=2, more=""):
-    me = ME[name]
-    rv.write("stacks/%s.profile" % name, PROFILE.format(me=me, peer=3 - me, workers=workers, more=more,
-             policy=rv.write("stacks/%s.policy" % name, POLICY.format(me=me, peer=3 - me))))
 
 
 def flood(ns, count):
@@ -186,7 +142,7 @@ for stack in ME:
     for resource in ("EZB.IPSECCMD.{sysname}.%s.DISPLAY", "RAVELIN.STACK.{sysname}.%s.TUNNEL", "RAVELIN.STACK.{sysname}.%s.DEFEND",
                      "EZB.NETMGMT.{sysname}.%s.EVENTS"):
         rv.permit(resource % stack, "IBMUSER")
-    profile(stack)
+    write_profile(stack)
 left, right = Side("LEFT", ns["LEFT"]), Side("RIGHT", ns["RIGHT"])
 time.sleep(0.5)
 
@@ -264,19 +220,19 @@ def crash():
 
 
 def changed():
-    profile("LEFT", more=" ROUTE 10.9.0.0/24 192.0.2.2 WIRE\n")
+    write_profile("LEFT", more=" ROUTE 10.9.0.0/24 192.0.2.2 WIRE\n")
     left.restart()
     rv.check("a new route of the profile is the host's", "10.9.0.0/24 dev tun0" in rv.run("ip", "route", ns=ns["LEFT"]).stdout)
-    profile("LEFT")
+    write_profile("LEFT")
     left.restart()
     rv.check("and goes with it", "10.9.0.0/24" not in rv.run("ip", "route", ns=ns["LEFT"]).stdout)
     rv.check("the tunnel is there still", left.ping() == 3)
-    profile("LEFT", workers=1)
+    write_profile("LEFT", workers=1)
     left.restart()
     rv.check("fewer workers: queues are made anew", len(left.daemon.manager.store) == 2 and left.ping(5) == 5, sorted(left.daemon.manager.store))
-    profile("LEFT", more=" ROUTE 10.9.0.0/24 192.0.2.2 WIRE\n", workers=1)
+    write_profile("LEFT", more=" ROUTE 10.9.0.0/24 192.0.2.2 WIRE\n", workers=1)
     left.restart(signal.SIGKILL)
-    profile("LEFT", workers=1)
+    write_profile("LEFT", workers=1)
     left.restart(signal.SIGKILL)
     routes = rv.run("ip", "route", ns=ns["LEFT"]).stdout
     rv.check("a crash leaves no route that the profile does not have", "10.9.0.0/24" not in routes and "10.2.0.0/24 dev tun0" in routes, routes)
@@ -293,7 +249,7 @@ def damaged():
     fd = left.daemon.manager.store["handover"]
     size = os.fstat(fd).st_size
     content = os.pread(fd, size, 0)
-    rv.check("an orderly end leaves the tunnel", hashlib.sha512(b"4 2").digest()[:16] in content)
+    rv.check("an orderly end leaves the tunnel", key(4, 2)[:16] in content)
     os.ftruncate(fd, size // 2)
     copy = os.dup(fd)
     left.daemon.start()
