@@ -109,13 +109,14 @@ END_TEST
 
 START_TEST(a_checksum_to_finish_moves_with_the_tag)
 {
-	struct pkt *p = frame(us, ETHER_VLAN, "\0\5\x08\0", 60);
+	static const char rest[60] = "\0\5\x08";
+	struct pkt *p = frame(us, ETHER_VLAN, rest, sizeof(rest));
 
 	p->csum_partial = true;
 	p->csum_start = 24;
 	ether_in(&nic, p, ETHER_HEADER + 60, false, 0, 0);
 	ck_assert_uint_eq(p->csum_start, 20);
-	p = frame(us, ETHER_VLAN, "\0\5\x08\0", 60);
+	p = frame(us, ETHER_VLAN, rest, sizeof(rest));
 	p->csum_partial = true;
 	p->csum_start = 3;
 	ether_in(&nic, p, ETHER_HEADER + 60, false, 0, 0);
