@@ -138,6 +138,7 @@ struct quick {
 	struct p1 *p1;
 	struct tunnel *tunnel;
 	uint32_t id;
+	uint64_t began_us;
 	bool initiator, dead;
 	enum quick_step step;
 	uint8_t iv[IKE_BLOCK_MAX];
@@ -248,6 +249,7 @@ void send_plain_error(struct ike *k, const struct ike_path *path, const struct i
 struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator);
 struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8_t rcookie[IKE_COOKIE]);
 void p1_end(struct p1 *p); /* unlinks; no message, no event */
+void p1_deaf(struct p1 *p); /* the peer answers nothing by it: told, deleted; what hangs on it begins anew when its time comes */
 void p1_free(struct p1 *p);
 /* Message ids: is it new, and used from now on (RFC 2408 3.1)? A table that fills up makes the SA be renewed. */
 bool p1_id_used(const struct p1 *p, uint32_t id);

@@ -9,6 +9,14 @@
 
 enum { GRACE_S = 20, KILOBYTE = 1024 };
 
+static void over(struct p1 *p)
+{
+	send_delete_p1(p);
+	tunnels_orphaned(p);
+	tunnels_lost_p1(p, NULL);
+	p1_end(p);
+}
+
 void p1_life(struct ike *k, void *arg)
 {
 	struct p1 *p = arg, *next;
@@ -29,10 +37,13 @@ void p1_life(struct ike *k, void *arg)
 		return;
 	}
 	ike_event(k, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "Phase 1 Security Association %s is expired", p->id);
-	send_delete_p1(p);
-	tunnels_orphaned(p);
-	tunnels_lost_p1(p, NULL);
-	p1_end(p);
+	over(p);
+}
+
+void p1_deaf(struct p1 *p)
+{
+	ike_event(p->ike, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "the peer answers nothing by it");
+	over(p);
 }
 
 void p1_used(struct p1 *p, size_t bytes)

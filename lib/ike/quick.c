@@ -72,8 +72,13 @@ static void retry(struct ike *k, void *arg)
 		if (p->aggressive && p->initiator && p->heard_us == p->established_us)
 			send_again(p, &p->flight);
 		send_again(p, &q->flight);
-	} else
+	} else {
+		/* A peer that began anew, and whom no DPD looks after, would not answer before the phase 1 SA's life is over. */
+		bool deaf = q->initiator && p->heard_us < q->began_us;
 		failed(q, q->initiator ? "the peer does not answer quick mode" : "the peer did not finish quick mode");
+		if (deaf && !p->dead)
+			p1_deaf(p);
+	}
 }
 
 static void linger(struct ike *k, void *arg)
@@ -106,6 +111,7 @@ static struct quick *quick_new(struct p1 *p, uint32_t id, bool initiator)
 	q->p1 = p;
 	q->id = id;
 	q->initiator = initiator;
+	q->began_us = p->ike->now;
 	q->flight.retry = (struct timer){.fn = retry, .arg = q};
 	q->linger = (struct timer){.fn = linger, .arg = q};
 	q->step = QUICK_DONE; /* nothing is installed, nothing is waited for */
