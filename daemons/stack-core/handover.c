@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 1 << 30 };
-
 const struct link_store handover_store = {fdstore_take, fdstore_keep};
 
 static Stack__Handover *read_file(uint8_t *map, size_t size)
@@ -35,7 +33,7 @@ Stack__Handover *handover_take(void)
 
 	if (fd < 0)
 		return NULL;
-	if (!fstat(fd, &st) && st.st_size > 0 && st.st_size <= FILE_MAX) {
+	if (!fstat(fd, &st) && st.st_size > 0 && st.st_size <= HANDOVER_MAX) {
 		uint8_t *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (map != MAP_FAILED) {
 			h = read_file(map, (size_t)st.st_size);

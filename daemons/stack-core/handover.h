@@ -14,6 +14,8 @@
 #define HANDOVER_FILE "handover" /* its name in the store */
 #define HANDOVER_MAGIC "RVHANDOV"
 
+enum { HANDOVER_MAX = 1 << 30 }; /* bytes */
+
 /* The memory file begins with it; behind it lies the packed message. */
 struct handover_head {
 	char magic[8];

@@ -16,7 +16,7 @@
 		(m).field = (value);                                                                          \
 	} while (0)
 
-enum { BARRIER_MS = 2000, FILE_MAX = 1 << 30 };
+enum { BARRIER_MS = 2000 };
 
 struct leaving {
 	Stack__Handover m;
@@ -210,7 +210,7 @@ static int write_file(const Stack__Handover *m)
 	memcpy(head.magic, HANDOVER_MAGIC, sizeof(head.magic));
 	if (fd < 0)
 		return -errno;
-	uint8_t *map = size > FILE_MAX || ftruncate(fd, (off_t)size) ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint8_t *map = size > HANDOVER_MAX || ftruncate(fd, (off_t)size) ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED) {
 		close(fd);
 		return -ENOMEM;

@@ -1,5 +1,5 @@
-/* no_esp.so: a preload for pluto where the kernel has XFRM's netlink but not its ESP. The kernel answers NEWSA with "protocol not
- * supported" (or "not implemented", when it lacks the cipher, too), and pluto ends a negotiation that both sides had agreed on. This
+/* no_esp.so: a preload for pluto where the kernel has XFRM's netlink but not its ESP. The kernel answers NEWSA with
+ * EPROTONOSUPPORT (or ENOSYS, when it lacks the cipher, too), and pluto ends a negotiation that both sides had agreed on. This
  * turns exactly these answers into "done", and writes each SA that pluto wanted into the file that NO_ESP_LOG names (the netlink message,
  * in hexadecimal), so that a test can hold its keys against what the other side sends. No packet is ever protected by the kernel then;
  * everything else that pluto says to it passes unchanged. */

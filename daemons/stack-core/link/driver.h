@@ -70,7 +70,7 @@ void device_no_ipv6(const struct link *l);	  /* nor have IPv6 on it */
 /* socket.c: a packet socket that receives all that comes by the device, or (@proto 0) nothing; and sending on it. */
 int packet_socket(const struct link *l, bool vnet, int proto, struct errbuf *e);
 int packet_fanout(const struct link *l, int fd, int *group, struct errbuf *e);
-uint64_t packet_drops(int fd);
+uint64_t packet_overruns(const struct link *l); /* a driver's overruns() whose queues' descriptors are packet sockets */
 struct sender {
 	int fd;
 	bool vnet;

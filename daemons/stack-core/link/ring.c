@@ -237,13 +237,4 @@ static void ring_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned 
 	sender_tx(&queue_of(l, queue)->out, l, pkts, n);
 }
 
-static uint64_t ring_overruns(const struct link *l)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < l->n_queues; i++)
-		n += packet_drops(queue_of(l, i)->out.fd);
-	return n;
-}
-
-const struct link_driver driver_ring = {"RING", ring_open, ring_close, ring_fd, ring_rx, ring_tx, ring_overruns, NULL};
+const struct link_driver driver_ring = {"RING", ring_open, ring_close, ring_fd, ring_rx, ring_tx, packet_overruns, NULL};

@@ -86,12 +86,18 @@ int packet_fanout(const struct link *l, int fd, int *group, struct errbuf *e)
 	return 0;
 }
 
-uint64_t packet_drops(int fd)
+uint64_t packet_overruns(const struct link *l)
 {
-	struct tpacket_stats st;
-	socklen_t len = sizeof(st);
+	uint64_t n = 0;
 
-	return fd >= 0 && !getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) ? st.tp_drops : 0; /* reading sets it to zero */
+	for (unsigned i = 0; i < l->n_queues; i++) {
+		struct tpacket_stats st;
+		socklen_t len = sizeof(st);
+		int fd = l->driver->fd(l, i);
+		if (fd >= 0 && !getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &st, &len)) /* reading sets it to zero */
+			n += st.tp_drops;
+	}
+	return n;
 }
 
 static int socket_open(struct link *l, unsigned queues, struct errbuf *e)
@@ -222,13 +228,4 @@ static void socket_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigne
 	sender_tx(&queue_of(l, queue)->out, l, pkts, n);
 }
 
-static uint64_t socket_overruns(const struct link *l)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < l->n_queues; i++)
-		n += packet_drops(queue_of(l, i)->out.fd);
-	return n;
-}
-
-const struct link_driver driver_socket = {"SOCKET", socket_open, socket_close, socket_fd, socket_rx, socket_tx, socket_overruns, NULL};
+const struct link_driver driver_socket = {"SOCKET", socket_open, socket_close, socket_fd, socket_rx, socket_tx, packet_overruns, NULL};
