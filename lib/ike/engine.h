@@ -5,7 +5,7 @@
  *   p1.c       phase 1: tables and messages        p1_main.c p1_aggressive.c   its messages
  *   p1_values.c  what is agreed on                 p1_life.c   lifetime, lifesize, succession
  *   auth.c     identities, keys, certificates, signatures
- *   quick.c    quick mode                          tunnel.c   phase 2 tunnels and their generations
+ *   quick.c quick_*.c  quick mode                  tunnel.c   phase 2 tunnels and their generations
  *   info.c     informational exchanges, DPD        ahead.c    key pairs made in quiet moments
  *
  * Nothing is freed while an entry runs: what ends is unlinked, marked dead and reaped when the entry returns, so that a function may
@@ -329,7 +329,7 @@ void ahead_policy(struct ike *k);
 const struct kex_rule *allowed_p1(const struct ipsec_policy *policy, const struct p1 *p);
 bool allowed_tunnel(const struct ipsec_policy *policy, const struct tunnel *t);
 
-/* quick.c */
+/* quick.c, quick_*.c */
 void quick_begin(struct tunnel *t); /* t->p1 is done */
 void quick_input(struct p1 *p, const struct isakmp_header *h, uint8_t *data, size_t len);
 void quick_end(struct quick *q);
