@@ -20,6 +20,8 @@ static const struct conf_operand ipconfig_operands[] = {
 		"Forward packets that are not for this host (the default), or not."},
 	{"PATHMTUDISCOVERY", CONF_FLAG, CONF_OPTIONAL, "PATHMTUDISCovery|NOPATHMTUDISCovery", NULL, 0, 0,
 		"Believe routers that say what the path of a tunnel carries (the default), or not."},
+	{"ICMPPAYLOADCHECK", CONF_FLAG, CONF_OPTIONAL, "ICMPPAYLOADcheck|NOICMPPAYLOADcheck", NULL, 0, 0,
+		"Ask the packet in an ICMP error of a tunnel for all protocols, too (the default), or not."},
 	{0},
 };
 
@@ -29,6 +31,8 @@ static const struct conf_operand ipconfig6_operands[] = {
 		"Forward packets that are not for this host (the default), or not."},
 	{"PATHMTUDISCOVERY", CONF_FLAG, CONF_OPTIONAL, "PATHMTUDISCovery|NOPATHMTUDISCovery", NULL, 0, 0,
 		"Believe routers that say what the path of a tunnel carries (the default), or not."},
+	{"ICMPPAYLOADCHECK", CONF_FLAG, CONF_OPTIONAL, "ICMPPAYLOADcheck|NOICMPPAYLOADcheck", NULL, 0, 0,
+		"Ask the packet in an ICMP error of a tunnel for all protocols, too (the default), or not."},
 	{0},
 };
 
@@ -273,6 +277,9 @@ static int build_node(struct conf_node *n, struct stack_conf *s)
 		const struct conf_value *mtu = conf_get(n, "PATHMTUDISCOVERY");
 		if (mtu && mtu->given)
 			*(name[8] ? &s->path_mtu6 : &s->path_mtu4) = mtu->u == 0;
+		const struct conf_value *check = conf_get(n, "ICMPPAYLOADCHECK");
+		if (check && check->given)
+			*(name[8] ? &s->icmp_check6 : &s->icmp_check4) = check->u == 0;
 	} else if (!strcmp(name, "TCPCONFIG") || !strcmp(name, "UDPCONFIG")) {
 		const struct conf_value *low = conf_get(n, "RESTRICTLOWPORTS");
 		s->low_ports[name[0] == 'T' ? PORT_TCP : PORT_UDP] = low && low->given && low->u == 0;
@@ -296,7 +303,7 @@ int stack_conf_build(struct conf *c, const char *instance, void **ret_built)
 	int r = 0;
 
 	(void)instance;
-	s->forwarding = s->path_mtu4 = s->path_mtu6 = true;
+	s->forwarding = s->path_mtu4 = s->path_mtu6 = s->icmp_check4 = s->icmp_check6 = true;
 	s->workers = cpus < 1 ? 1 : cpus > LINK_WORKERS_MAX ? LINK_WORKERS_MAX : (unsigned)cpus;
 	for (struct conf_node *n = conf_root(c); n; n = n->next)
 		if (!strcmp(n->stmt->name, "INTERFACE"))

@@ -14,7 +14,7 @@ struct stack_conf {
 	struct fib_route *routes;
 	unsigned n_routes;
 	bool low_ports[PORT_PROTOCOLS];
-	bool forwarding, ipsecurity4, ipsecurity6, path_mtu4, path_mtu6;
+	bool forwarding, ipsecurity4, ipsecurity6, path_mtu4, path_mtu6, icmp_check4, icmp_check6;
 	unsigned workers;
 	struct profile_filters profile;
 	struct port_table *ports; /* PORT, PORTRANGE, PORTJOB; NULL: none */

@@ -113,6 +113,7 @@ int core_apply(struct core *k, struct stack_conf *c, struct errbuf *e)
 		s->forwarding = c->forwarding;
 		s->path_mtu4 = c->path_mtu4;
 		s->path_mtu6 = c->path_mtu6;
+		filter_set_returned(s->filters, c->icmp_check4, c->icmp_check6);
 		s->ipsecurity4 = c->ipsecurity4;
 		s->ipsecurity6 = c->ipsecurity6;
 	}

@@ -326,6 +326,7 @@ static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa, bo
 		return false;
 	}
 	w->pass[PASS_OUT_PERMIT]++;
+	w->pass[PASS_ICMP_RETURNED] += v.returned;
 	return true;
 }
 

@@ -128,6 +128,8 @@ void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint
 		return;
 	}
 	p->unfiltered = why == ICMP_TOO_BIG && !bad->sa_in;
+	p->about_sa = bad->sa_in;
+	p->about_scope = bad->scope;
 	w->pass[PASS_ICMP_ERROR]++;
 	pipe_route(w, p);
 }
@@ -249,6 +251,7 @@ bool pipe_filter_in(struct worker *w, struct pkt *p)
 	filter_check(w->filter, p, &v);
 	tap_verdict(&w->tap, TAP_FILTER_IN, p, &v);
 	w->pass[PASS_IN_PERMIT] += !p->drop;
+	w->pass[PASS_ICMP_RETURNED] += v.returned;
 	if (p->drop && filter_tells(&v, p))
 		pipe_error(w, p, ICMP_PROHIBITED, 0);
 	return !p->drop;

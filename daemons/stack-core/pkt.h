@@ -42,6 +42,9 @@ struct pkt {
 	bool whole;			     /* put together of fragments: may be longer than the link it came by takes */
 	bool sealed;			     /* a protected packet of ours: no ICMP error about it */
 	bool unfiltered;		     /* the stack's own word about path MTU: see pipe_error */
+	bool vouched;			     /* an ICMP error that only the packet in it let in (filter/returned.c) */
+	uint8_t about_scope;		     /* of the packet that an error of ours is about */
+	uint32_t about_sa;		     /* its sa_in */
 	struct addr next_hop;
 	uint16_t drop;		     /* enum drop_reason, 0: alive */
 	/* link layer */

@@ -34,6 +34,7 @@
 	X(JOINED, "route", "TCP segments joined to others of their flow")              \
 	X(PMTU, "icmp", "messages about the path MTU of a tunnel that were believed")   \
 	X(ICMP_ERROR, "icmp", "ICMP errors sent")                                       \
+	X(ICMP_RETURNED, "icmp", "ICMP errors that passed by the packet they return (RFC 4301 6.2)")                                       \
 	X(TX, "link-tx", "packets sent")
 
 enum pass_counter {

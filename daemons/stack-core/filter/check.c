@@ -1,5 +1,6 @@
 /* The decision over one packet: flow cache, else defences, filters in force and the implicit deny,
  * in this order. */
+#include "daemons/stack-core/filter/quote.h"
 #include "daemons/stack-core/filter/set.h"
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/sa.h"
@@ -63,10 +64,6 @@ void filter_worker_now(struct filter_worker *w, uint64_t now_us)
 	atomic_store_explicit(&w->pressed, w->evicted + flow_cache_evicted(w->flows), memory_order_relaxed);
 }
 
-struct found {
-	struct filter_rule *rule, *simulated;
-};
-
 static bool excluded(const struct filter_set *fs, const struct pkt *p)
 {
 	const struct exclude_list *l = atomic_load_explicit(&fs->excludes, memory_order_acquire);
@@ -116,7 +113,7 @@ static uint64_t expiry(const struct found *f)
 	return !a || (b && b < a) ? b : a;
 }
 
-static void look_up(struct filter_worker *w, const struct pkt *p, struct found *f, bool *ret_cached)
+void filter_look_up(struct filter_worker *w, const struct pkt *p, struct found *f, bool *ret_cached)
 {
 	/* Read before anything that it vouches for: a change in between makes this entry void. */
 	uint64_t generation = atomic_load_explicit(&w->set->generation, memory_order_acquire);
@@ -238,8 +235,7 @@ static enum filter_msg manual_out(const struct filter_worker *w, uint32_t tunnel
 }
 
 /* The rule's action, with RFC 4301 section 5.2: traffic must have come the way its rule says. */
-static enum filter_msg apply(
-	const struct filter_worker *w, const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
+enum filter_msg filter_apply(const struct filter_worker *w, const struct filter_rule *r, struct pkt *p, struct filter_verdict *v)
 {
 	uint32_t tunnel =
 		atomic_load_explicit(&r->tunnel, memory_order_relaxed); /* + 1, like p->sa_in */
@@ -271,7 +267,7 @@ void filter_check(struct filter_worker *w, struct pkt *p, struct filter_verdict 
 {
 	struct found f = {0};
 	*ret = (struct filter_verdict){.action = FILTER_DENY, .tunnel = UINT32_MAX};
-	look_up(w, p, &f, &ret->cached);
+	filter_look_up(w, p, &f, &ret->cached);
 	ret->rule = f.rule;
 	ret->simulated = f.simulated;
 	if (f.simulated) {
@@ -279,8 +275,12 @@ void filter_check(struct filter_worker *w, struct pkt *p, struct filter_verdict 
 		filter_count(&w->simulated);
 		filter_log_packet(w, f.simulated, p, FILTER_MSG_SIMULATED);
 	}
+	enum filter_msg msg = filter_apply(w, f.rule, p, ret);
+	if (quote_is_error(p)) {
+		msg = filter_returned(w, p, &f, ret, msg);
+		ret->rule = f.rule;
+	}
 	filter_count(&w->matches[f.rule->slot]);
-	enum filter_msg msg = apply(w, f.rule, p, ret);
 	if (ret->action == FILTER_HOLD)
 		return;
 	filter_count(ret->action == FILTER_PERMIT  ? &w->permitted

@@ -106,6 +106,7 @@ struct filter_verdict {
 	const struct filter_rule *rule;	     /* that decided */
 	const struct filter_rule *simulated; /* would have denied it; NULL: none */
 	bool cached;
+	bool returned; /* an ICMP error: the rule is that of the packet in it */
 };
 
 /* --- rules --- */
@@ -179,6 +180,9 @@ bool filter_predecap(const struct filter_set *fs); /* W too */
 bool filter_logging(const struct filter_set *fs);  /* of the source in force */
 /* Where verdicts find the tunnels' SAs; before workers run. Without it no SA is looked for. */
 void filter_set_sadb(struct filter_set *fs, struct sadb *db);
+/* Is the packet in an ICMP error looked at when the error itself is one that its tunnel carries without being meant for ICMP? Both are
+ * on at first; an error that its tunnel does not carry is always asked for the packet in it. */
+void filter_set_returned(struct filter_set *fs, bool v4, bool v6);
 /* Which tunnel each manual IPSEC rule means: @find gives its index in the sadb, or UINT32_MAX. Call it
  * after each filter_install of a policy and whenever tunnels came or went. How many rules are left
  * without one. */

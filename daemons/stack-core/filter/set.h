@@ -42,6 +42,7 @@ struct filter_set {
 	_Atomic(struct rule_set *) in_force;
 	_Atomic(struct exclude_list *) excludes;
 	atomic_uint mode;
+	atomic_bool trusts_icmp4, trusts_icmp6; /* filter_set_returned, the other way round */
 	_Atomic uint64_t *epochs;	 /* by bucket */
 	_Atomic uint64_t dynamic_change; /* counts them all, before the epoch does */
 	_Atomic(struct filter_rule *) *of_tunnel; /* dynamic filters by index of their tunnel */
@@ -90,6 +91,16 @@ static inline void filter_count(_Atomic uint64_t *c)
 	atomic_store_explicit(
 		c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
 }
+
+struct found {
+	struct filter_rule *rule, *simulated;
+};
+
+/* check.c: which rule a packet meets, and what the rule says of it. */
+void filter_look_up(struct filter_worker *w, const struct pkt *p, struct found *f, bool *ret_cached);
+enum filter_msg filter_apply(const struct filter_worker *w, const struct filter_rule *r, struct pkt *p, struct filter_verdict *v);
+/* returned.c: @p is an ICMP error about which its rule says @msg and @v: what the packet in it says. */
+enum filter_msg filter_returned(struct filter_worker *w, struct pkt *p, struct found *f, struct filter_verdict *v, enum filter_msg msg);
 
 void filter_changed(struct filter_set *fs); /* bumps the generation */
 void filter_slot_take(struct filter_set *fs, struct filter_rule *r);
