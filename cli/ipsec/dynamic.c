@@ -113,6 +113,8 @@ static void nat_fields(struct report *r, const Ike__DynTunnel *t)
 	report_field(r, false, "DstNATOARcvd", "%s", report_or(t->nat_oa_remote, "n/a"));
 	report_field(r, false, "PassthroughDF", "%s", report_or(t->df, "n/a"));
 	report_field(r, false, "PassthroughDSCP", "%s", report_yes(t->passthrough_dscp));
+	if (t->outer_dscp && *t->outer_dscp)
+		report_field(r, false, "OuterDSCP", "%s", t->outer_dscp);
 }
 
 static int print_page(struct ipsec_command *c, struct report *r, struct json *j, const ProtobufCMessage *reply)

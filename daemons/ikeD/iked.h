@@ -175,6 +175,7 @@ struct iked_dyn_view {
 	Ike__DynTunnel msg;
 	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], sel_local[RANGE_TEXT_MAX], sel_remote[RANGE_TEXT_MAX];
 	char oa_local[ADDR_TEXT_MAX], oa_remote[ADDR_TEXT_MAX];
+	char dscp[POLICY_DSCP_TEXT];
 };
 void view_tunnel(const struct iked_stack *s, const struct ike_p1_info *p, struct iked_tunnel_view *ret);
 void view_dyn(const struct iked_stack *s, const struct ike_child_info *c, struct iked_dyn_view *ret);

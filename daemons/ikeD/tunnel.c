@@ -64,7 +64,11 @@ static void fill_outer(struct install *i, const struct ike_child *c)
 		i->t.nat_oa_remote = (char *)addr_text(&c->nat_oa_remote, i->oa_remote);
 	SET(i->t, tunnel_mode, c->tunnel);
 	SET(i->t, df, c->df);
-	SET(i->t, passthrough_dscp, c->passthrough_dscp);
+	SET(i->t, passthrough_dscp, c->dscp.pass);
+	if (c->dscp.mapped) {
+		i->t.has_outer_dscp = true;
+		i->t.outer_dscp = (ProtobufCBinaryData){POLICY_DSCPS, (uint8_t *)c->dscp.outer};
+	}
 }
 
 static void fill_life(Stack__DynamicTunnel *t, const struct ike_child *c)
@@ -302,7 +306,10 @@ int tunnel_from_stack(const Stack__DynamicTunnel *t, uint64_t wall_us, struct ik
 	c->soft_bytes = t->soft_bytes;
 	c->hard_bytes = t->hard_bytes;
 	c->df = t->df <= VPN_DF_SET ? (enum vpn_df)t->df : VPN_DF_PASS;
-	c->passthrough_dscp = t->passthrough_dscp;
+	c->dscp.pass = t->passthrough_dscp;
+	c->dscp.mapped = t->outer_dscp.len == POLICY_DSCPS;
+	if (c->dscp.mapped)
+		memcpy(c->dscp.outer, t->outer_dscp.data, POLICY_DSCPS);
 	if (t->owner_data.len)
 		memcpy(c->owner_data, t->owner_data.data, t->owner_data.len);
 	c->owner_len = (uint16_t)t->owner_data.len;

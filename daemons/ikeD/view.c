@@ -98,7 +98,9 @@ static void dyn_outer(const struct ike_child *c, struct iked_dyn_view *v)
 	if (c->nat_oa_remote.family)
 		m->nat_oa_remote = (char *)addr_text(&c->nat_oa_remote, v->oa_remote);
 	m->df = (char *)df[c->df];
-	SET(*m, passthrough_dscp, c->passthrough_dscp);
+	SET(*m, passthrough_dscp, c->dscp.pass);
+	if (c->dscp.mapped)
+		m->outer_dscp = (char *)policy_dscp_text(&c->dscp, v->dscp);
 }
 
 void view_child(const struct iked_stack *s, const struct ike_child *c, struct iked_dyn_view *v)

@@ -83,6 +83,19 @@ static const char *path_of(const Stack__DynamicTunnel *t, struct sa_path *ret)
 	return NULL;
 }
 
+static bool dscp_of(const Stack__DynamicTunnel *t, struct sa_params *p)
+{
+	if (!t->has_outer_dscp || !t->outer_dscp.len)
+		return true;
+	if (t->outer_dscp.len != sizeof(p->dscp))
+		return false;
+	for (size_t i = 0; i < sizeof(p->dscp); i++)
+		if (t->outer_dscp.data[i] >= sizeof(p->dscp))
+			return false;
+	memcpy(p->dscp, t->outer_dscp.data, sizeof(p->dscp));
+	return p->map_dscp = true;
+}
+
 static const char *params_of(const Stack__DynamicTunnel *t, const struct sa_path *path, struct sa_params *in, struct sa_params *out)
 {
 	struct sa_params p = {.mode = t->tunnel_mode ? SA_TUNNEL : SA_TRANSPORT, .esn = t->esn, .udp = path->udp, .keep_dscp = t->passthrough_dscp,
@@ -97,6 +110,8 @@ static const char *params_of(const Stack__DynamicTunnel *t, const struct sa_path
 	if (t->df > 2)
 		return "df: expected 0 to 2";
 	p.df = (enum sa_df)t->df;
+	if (!dscp_of(t, &p))
+		return "outer_dscp: expected 64 bytes, each below 64";
 	*out = *in = p;
 	in->src = p.dst;
 	in->dst = p.src;

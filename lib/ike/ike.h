@@ -48,7 +48,7 @@ struct ike_child {
 	uint64_t vpn_life_s;
 	struct addr nat_oa_local, nat_oa_remote; /* family 0: none (RFC 3947 5.2) */
 	enum vpn_df df;
-	bool passthrough_dscp;
+	struct policy_dscp dscp;
 	/* what ike_resume needs to own the pair after a restart; kept by stack-core, opaque to it */
 	uint8_t owner_data[IKE_OWNER_DATA_MAX];
 	uint16_t owner_len;

@@ -83,7 +83,7 @@ void quick_describe(struct quick *q, const struct policy_rule *r)
 	c->soft_bytes = soft_of(q, c->hard_bytes);
 	c->vpn_life_s = r->vpn->vpn_life_s;
 	c->df = r->vpn->df;
-	c->passthrough_dscp = r->vpn->passthrough_dscp;
+	c->dscp = r->vpn->dscp;
 	/* Whose it is: only that peer's phase 1 takes it over after a restart, or may delete it. */
 	c->owner_data[0] = p->peer.type;
 	memcpy(c->owner_data + 1, p->peer.data, p->peer.len);

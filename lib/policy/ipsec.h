@@ -11,6 +11,7 @@
 #include "lib/base/err.h"
 #include "lib/conf/conf.h"
 #include "lib/keyring/identity.h"
+#include "lib/policy/dscp.h"
 #include "lib/policy/when.h"
 
 enum { POLICY_FILTERS_MAX = 65536, POLICY_RULES_MAX = 16384 }; /* simple filters; rules of each kind */
@@ -123,7 +124,7 @@ struct vpn_action { /* IpDynVpnAction */
 	size_t n_acceptable_pfs;
 	uint32_t vpn_life_s;
 	enum vpn_df df;
-	bool passthrough_dscp;
+	struct policy_dscp dscp;
 	struct data_offer *offers; /* in order of preference */
 	size_t n_offers;
 };

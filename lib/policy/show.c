@@ -121,6 +121,7 @@ static void data_offer(struct json *j, const struct data_offer *o)
 static void vpn(struct json *j, const struct vpn_action *a)
 {
 	static const char *const who[] = {"Either", "LocalOnly", "RemoteOnly"}, *const df[] = {"Pass", "Clear", "Set"};
+	char dscp[POLICY_DSCP_TEXT];
 	json_open(j, '{');
 	json_kv_str(j, "name", a->name);
 	json_kv_str(j, "initiation", who[a->initiation]);
@@ -132,7 +133,8 @@ static void vpn(struct json *j, const struct vpn_action *a)
 	json_close(j, ']');
 	json_kv_u64(j, "vpn_life_seconds", a->vpn_life_s);
 	json_kv_str(j, "df", df[a->df]);
-	json_kv_bool(j, "pass_dscp", a->passthrough_dscp);
+	json_kv_bool(j, "pass_dscp", a->dscp.pass);
+	json_kv_str(j, "outer_dscp", policy_dscp_text(&a->dscp, dscp));
 	json_key(j, "offers");
 	json_open(j, '[');
 	for (size_t i = 0; i < a->n_offers; i++)

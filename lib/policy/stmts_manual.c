@@ -1,4 +1,5 @@
 /* IpManVpnAction: its statements. What they mean is known to the stack, which checks them (ipsec/manual.h). */
+#include "lib/policy/dscp.h"
 #include "lib/policy/ipsec.h"
 
 #define ENDPOINT_WORDS "Any|Any4|Any6"
@@ -68,6 +69,7 @@ const struct conf_stmt manual_children[] = {
 	{"PassthroughDF", passthrough_df, NULL, NULL, CONF_ONCE,
 		"Don't Fragment bit (RFC 4301 5.1.2)"},
 	{"PassthroughDSCP", passthrough_dscp, NULL, NULL, CONF_ONCE, "DSCP (RFC 4301 5.1.2)"},
+	{"OuterDSCP", policy_outer_dscp_operands, NULL, NULL, CONF_ANYNUMBER, "Ravelin: DSCP of the outer header, in place of PassthroughDSCP"},
 	{"HowToEncap", encap, NULL, NULL, CONF_ONCE | CONF_REQUIRED, "tunnel or transport mode"},
 	{"HowToEncrypt", encrypt, NULL, NULL, CONF_ONCE, "encryption"},
 	{"HowToAuth", auth, NULL, NULL, CONF_ONCE, "integrity"},

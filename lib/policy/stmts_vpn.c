@@ -1,4 +1,5 @@
 /* IpDynVpnAction, IpDataOffer, IpLocalStartAction. */
+#include "lib/policy/dscp.h"
 #include "lib/policy/statements.h"
 
 #define GROUPS "None|Group1|Group2|Group5|Group14|Group15|Group16|Group19|Group20|Group21|Group24"
@@ -57,6 +58,7 @@ const struct conf_stmt policy_vpn_children[] = {
 	{"HowToEncapIKEv2", encap2_operands, .flags = CONF_ONCE, .help = "Accepted: IKEv2 only."},
 	{"PassthroughDF", policy_df_operands, .flags = CONF_ONCE, .help = "Default Yes."},
 	{"PassthroughDSCP", dscp_operands, .flags = CONF_ONCE, .help = "Default Yes."},
+	{"OuterDSCP", policy_outer_dscp_operands, .flags = CONF_ANYNUMBER, .help = "Ravelin: DSCP of the outer header, in place of PassthroughDSCP."},
 	{"IpDataOffer", policy_inline_operands, policy_data_offer_children, .flags = CONF_BLOCK | CONF_ANYNUMBER,
 		.help = "An offer, written here. Offers are in order of preference."},
 	{"IpDataOfferRef", policy_name_operands, .flags = CONF_ANYNUMBER, .help = "An IpDataOffer."}, {0}};

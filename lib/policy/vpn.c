@@ -50,11 +50,11 @@ static int vpn_build(struct build *b, struct conf_node *n, struct vpn_action *a)
 	build_name(a->name, n);
 	a->initiation = (enum vpn_initiation)build_word(n, "Initiation", VPN_EITHER);
 	a->vpn_life_s = build_word(n, "VpnLife", 1440) * 60;
-	a->passthrough_dscp = !build_word(n, "PassthroughDSCP", 0);
 	a->df = VPN_DF_PASS;
 	if (df && conf_uint(df, "pass"))
 		a->df = dfs[conf_uint(df, "else")];
 	int rc = pfs(n, a);
+	rc = policy_dscp_build(n, &a->dscp) < 0 ? -EINVAL : rc;
 	rc = data_offers_build(b, n, a) < 0 ? -EINVAL : rc;
 	return rc ? rc : suite_groups(n, a);
 }

@@ -87,7 +87,13 @@ static void passthrough(struct builder *b)
 {
 	struct conf_node *df = child(b, "PassthroughDF");
 
-	b->common.keep_dscp = !is_no(child(b, "PassthroughDSCP"));
+	struct policy_dscp dscp;
+	if (policy_dscp_build(b->node, &dscp) < 0)
+		b->errors = true;
+	b->common.keep_dscp = dscp.pass;
+	b->common.map_dscp = dscp.mapped;
+	if (dscp.mapped)
+		memcpy(b->common.dscp, dscp.outer, sizeof(b->common.dscp));
 	b->common.df = SA_DF_COPY;
 	if (is_no(df)) {
 		const char *word = conf_str(df, "else");

@@ -1,6 +1,6 @@
 /* outer: tunnel headers.
  *
- * From the inner header: DSCP when the SA passes it on; ECN always (RFC 6040 normal mode, 4.1); DF
+ * From the inner header: DSCP when the SA passes it on, or what its map makes of it; ECN always (RFC 6040 normal mode, 4.1); DF
  * as the SA says, and for an inner IPv6 header "copy" means set, since IPv6 packets are not
  * fragmented on their way. TTL is the SA's own (64): the inner one was lowered by forwarding, if it
  * was forwarded. */
@@ -50,6 +50,8 @@ uint8_t outer_write(
 {
 	uint8_t inner_tos = iphdr_tos(inner);
 	uint8_t tos = sa->keep_dscp ? inner_tos : inner_tos & ECN_MASK;
+	if (sa->dscp)
+		tos = (uint8_t)(sa->dscp[inner_tos >> 2] << 2 | (inner_tos & ECN_MASK));
 
 	if (path->dst.family == 6) {
 		memcpy(out, path->head, IP_V6_LEN);

@@ -138,6 +138,7 @@ int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct err
 	fill(sa, p);
 	sa->params = xnew(struct sa_params);
 	*sa->params = *p;
+	sa->dscp = p->map_dscp ? sa->params->dscp : NULL;
 	*ret = sa;
 	return 0;
 }

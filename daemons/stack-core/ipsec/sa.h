@@ -34,6 +34,8 @@ struct sa_params {
 	uint32_t replay; /* window of an inbound SA, 0 = none */
 	enum sa_df df;
 	bool keep_dscp;	    /* copy DSCP to the outer header (PassthroughDSCP) */
+	bool map_dscp;	    /* the outer DSCP is dscp[inner DSCP] (OuterDSCP) */
+	uint8_t dscp[64];
 	uint64_t first_seq; /* tests: the last number already used */
 	uint64_t iv_base;   /* AEAD: 0 = chosen (see sa.c) */
 	/* ESP in UDP (RFC 3948); ports seen in the direction of the SA */
@@ -72,6 +74,7 @@ struct sa {
 	uint8_t salt[CRYPTO_SALT];
 	bool fix_checksum; /* oa_src or oa_dst is set */
 	_Atomic(struct sa_path *) path;
+	const uint8_t *dscp; /* map of DSCPs; NULL: keep_dscp says */
 	const struct crypto_key *key;
 	struct tunnel *tunnel;
 	uint64_t iv_base, seq_limit, hard_bytes;

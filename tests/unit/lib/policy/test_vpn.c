@@ -101,16 +101,42 @@ START_TEST(actions_and_their_defaults)
 	const struct vpn_action *v = p->vpn_actions;
 	ck_assert_uint_eq(p->n_vpn_actions, 3);
 	ck_assert(v->initiation == VPN_EITHER && !v->initiate_pfs && v->n_acceptable_pfs == 1 && !v->acceptable_pfs[0]);
-	ck_assert(v->vpn_life_s == 86400 && v->df == VPN_DF_PASS && v->passthrough_dscp && v->n_offers == 1);
+	ck_assert(v->vpn_life_s == 86400 && v->df == VPN_DF_PASS && v->dscp.pass && v->n_offers == 1);
 	const struct data_offer *o = v->offers;
 	ck_assert(o->tunnel && o->esp == IPSEC_ESP_AES_CBC && o->key_bits == 128 && o->auth == IPSEC_AUTH_SHA1 && !o->ah && !o->esn && !o->udp);
 	ck_assert(o->seconds.proposed == 240 * 60 && o->seconds.lo == 120 * 60 && o->seconds.hi == 480 * 60 && !o->kbytes.hi);
 	v++;
 	ck_assert(v->initiation == VPN_REMOTE_ONLY && v->initiate_pfs == 21 && v->n_acceptable_pfs == 3);
 	ck_assert(v->acceptable_pfs[0] == 21 && v->acceptable_pfs[1] == 24 && !v->acceptable_pfs[2]);
-	ck_assert(v->vpn_life_s == 600 && v->df == VPN_DF_SET && !v->passthrough_dscp && v->n_offers == 2);
+	ck_assert(v->vpn_life_s == 600 && v->df == VPN_DF_SET && !v->dscp.pass && v->n_offers == 2);
 	v++;
 	ck_assert(v->initiate_pfs == 2 && v->n_acceptable_pfs == 1 && v->acceptable_pfs[0] == 2 && v->df == VPN_DF_CLEAR);
+	ipsec_policy_free(p);
+}
+END_TEST
+
+START_TEST(dscps)
+{
+	static const char *const bad[] = {"OuterDSCP 64\n", "OuterDSCP\n", "OuterDSCP x\n", "OuterDSCP 1 Inner 64\n", "OuterDSCP 1 Inner 5 4\n",
+		"OuterDSCP 1 Inner 4\nOuterDSCP 2 Inner 3 5\n", "OuterDSCP 1\nOuterDSCP 1\n"};
+	char text[1024];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct conf *c, *common;
+		(void)snprintf(text, sizeof(text), EMPTY "IpDynVpnAction w { %s" OFFER "}\n", bad[i]);
+		ck_assert_msg(!built2(text, NULL, &c, &common), "%s", bad[i]);
+		ck_assert_uint_gt(conf_error_count(c), 0);
+		conf_free(c);
+	}
+	struct ipsec_policy *p = accepted(EMPTY "IpDynVpnAction a { OuterDSCP 10\n" OFFER "}\nIpDynVpnAction b { PassthroughDSCP No\n"
+		"OuterDSCP 46 Inner 32 47\nOuterDSCP 8 Inner 8\n" OFFER "}\nIpDynVpnAction c { OuterDSCP 0 Inner 63\n" OFFER "}\n");
+	static const char *const want[] = {"10<0-63", "8<8 46<32-47", "0<63"};
+	char out[POLICY_DSCP_TEXT];
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_str_eq(policy_dscp_text(&p->vpn_actions[i].dscp, out), want[i]);
+	const struct policy_dscp *b = &p->vpn_actions[1].dscp, *c = &p->vpn_actions[2].dscp;
+	ck_assert(b->outer[32] == 46 && b->outer[47] == 46 && !b->outer[48] && b->outer[8] == 8 && !b->outer[9] && !b->outer[63]);
+	ck_assert(c->outer[62] == 62 && !c->outer[63] && c->outer[1] == 1);
 	ipsec_policy_free(p);
 }
 END_TEST
@@ -213,6 +239,7 @@ static Suite *suite(void)
 	tcase_add_test(t, refused_anchors);
 	tcase_add_test(t, refused_local_rules);
 	tcase_add_test(t, actions_and_their_defaults);
+	tcase_add_test(t, dscps);
 	tcase_add_test(t, every_transform_has_its_number);
 	tcase_add_test(t, anchors_answer_for_what_they_cover);
 	tcase_add_test(t, cut_off_anywhere_is_refused);

@@ -131,7 +131,7 @@ START_TEST(built)
 		build(GCM("one", 300, 301,
 			"01020304") "IpManVpnAction two { Active No HowToEncap Transport "
 				    "HowToEncrypt AES_CBC KeyLength 256 HowToAuth ESP Hmac_Sha1\n"
-				    "PassthroughDF No Set\nPassthroughDSCP No\nReplayWindow 128\n"
+				    "PassthroughDF No Set\nPassthroughDSCP No\nOuterDSCP 46 Inner 46\nReplayWindow 128\n"
 				    "EncryptInboundSa 400 "
 				    "0123456789abcdef0123456789ABCDEF\nEncryptOutboundSa 401 "
 				    "0123456789abcdef0123456789ABCDEF\n"
@@ -159,7 +159,8 @@ START_TEST(built)
 	ck_assert_uint_eq(b->in.replay, 128);
 	ck_assert_uint_eq(b->out.replay, 0);
 	ck_assert_uint_eq(b->out.df, SA_DF_SET);
-	ck_assert(!b->out.keep_dscp);
+	ck_assert(!b->out.keep_dscp && b->out.map_dscp && b->out.dscp[46] == 46 && !b->out.dscp[45]);
+	ck_assert(!a->out.map_dscp);
 }
 END_TEST
 

@@ -36,6 +36,28 @@ START_TEST(dscp_and_ecn_on_the_way_in)
 }
 END_TEST
 
+START_TEST(dscp_by_a_map)
+{
+	for (int i = 0; i < 8; i++) {
+		struct sa_params p = params(SA_TUNNEL, i & 1 ? 4 : 6);
+		struct loop l;
+		p.keep_dscp = i & 2;
+		p.map_dscp = true;
+		for (unsigned d = 0; d < 64; d++)
+			p.dscp[d] = (uint8_t)(63 - d);
+		loop_open(&l, &p, &p);
+		for (unsigned tos = 0; tos < 256; tos++) {
+			ck_assert_uint_eq(send_tos(&l, i & 4 ? 4 : 6, (uint8_t)tos), (63 - (tos >> 2)) << 2 | (tos & 3));
+			if ((tos & 3) != 0 || (i & 1))
+				continue;
+			ck_assert_uint_eq(loop_in(&l, &k), 0); /* inside it is as it was */
+			ck_assert_uint_eq(iphdr_tos(pkt_data(&k.p)), tos);
+		}
+		loop_close(&l);
+	}
+}
+END_TEST
+
 /* RFC 6040 figure 4: rows inner, columns outer (Not-ECT, ECT(1), ECT(0), CE by value 0, 1, 2, 3);
  * 9: dropped. */
 static const uint8_t ecn_table[4][4] = {{0, 0, 0, 9}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
@@ -205,6 +227,7 @@ static Suite *suite(void)
 	tcase_add_test(c, transport_refuses);
 	tcase_add_test(c, ah_and_options);
 	tcase_add_test(c, dscp_and_ecn_on_the_way_in);
+	tcase_add_test(c, dscp_by_a_map);
 	tcase_add_test(c, ecn_on_the_way_out);
 	tcase_add_test(c, dont_fragment);
 	tcase_add_test(c, pending_checksum);
