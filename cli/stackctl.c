@@ -141,7 +141,7 @@ static int run_sas(struct cli *c, int argc, char **argv)
 	const Stack__SasReply *r = (const Stack__SasReply *)m;
 	struct cli_table *t = cli_table_new("TUNNEL", "NAME", "STATE", "DIR", "PROTO", "MODE",
 		"LOCAL", "REMOTE", "SPI", "ENCRYPTION", "AUTHENTICATION", "PACKETS", "BYTES",
-		"AUTH-FAILED", "REPLAYED", NULL);
+		"AUTH-FAILED", "REPLAYED", "PATH-MTU", "AGE(S)", NULL);
 	for (size_t i = 0; i < r->n_sas; i++) {
 		const Stack__Sa *s = r->sas[i];
 		char spi[16];
@@ -149,7 +149,30 @@ static int run_sas(struct cli *c, int argc, char **argv)
 		cli_table_row(t, s->tunnel_id, s->name, s->state, s->direction, s->protocol,
 			s->mode, s->local, s->remote, spi, s->encryption, s->authentication,
 			cli_u64(s->packets), cli_u64(s->bytes), cli_u64(s->auth_failed),
-			cli_u64(s->replayed), NULL);
+			cli_u64(s->replayed), s->path_mtu ? cli_u64(s->path_mtu) : "-", s->path_mtu ? cli_u64(s->path_mtu_age_s) : "-", NULL);
+	}
+	cli_table_end(t);
+	return stackctl_done(m);
+}
+
+/* Packet threads, and the flows whose answer by the filters each remembers. */
+static int run_workers(struct cli *c, int argc, char **argv)
+{
+	ProtobufCMessage *m = NULL;
+	(void)argc, (void)argv;
+	int rc = ask(c, "stack.Meters", &stack__meters_reply__descriptor, &m);
+	if (rc || !m)
+		return rc;
+	const Stack__MetersReply *r = (const Stack__MetersReply *)m;
+	struct cli_table *t = cli_table_new("WORKER", "BATCHES", "PACKETS", "BUSY(MS)", "CACHE", "HITS", "MISSES", "HIT%", NULL);
+	for (size_t i = 0; i < r->n_workers; i++) {
+		const Stack__WorkerMeter *w = r->workers[i];
+		uint64_t asked = w->cache_hits + w->cache_misses;
+		char part[16] = "-";
+		if (asked)
+			(void)snprintf(part, sizeof(part), "%.1f", 100.0 * (double)w->cache_hits / (double)asked);
+		cli_table_row(t, cli_u64(w->worker), cli_u64(w->batches), cli_u64(w->packets), cli_u64(w->busy_ns / 1000000),
+			cli_u64(w->cache_entries), cli_u64(w->cache_hits), cli_u64(w->cache_misses), part, NULL);
 	}
 	cli_table_end(t);
 	return stackctl_done(m);
@@ -262,6 +285,7 @@ static const struct cli_command commands[] = {
 	{"routes", "", "routes, and packets that took them", 0, 0, run_routes},
 	{"ports", "", "port reservations and who may use the others (netstat -o)", 0, 0, run_ports},
 	{"neighbours", "", "addresses on the links and their MACs", 0, 0, run_neighbours},
+	{"workers", "", "packet threads and their flow caches", 0, 0, run_workers},
 	{"sas", "", "security associations", 0, 0, run_sas},
 	{"sas activate", "NAME", "let a manual tunnel carry traffic", 1, 1, run_activate},
 	{"sas deactivate", "NAME", "stop a manual tunnel: its traffic is dropped", 1, 1,

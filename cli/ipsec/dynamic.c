@@ -117,6 +117,17 @@ static void nat_fields(struct report *r, const Ike__DynTunnel *t)
 		report_field(r, false, "OuterDSCP", "%s", t->outer_dscp);
 }
 
+/* As routers said of the way outside; n/a: none did, or -b. */
+static void path_fields(struct report *r, const Ike__DynTunnel *t)
+{
+	if (t->path_mtu) {
+		report_field(r, true, "PathMTU", "%u", t->path_mtu);
+		report_field(r, true, "PathMTUAge", "%us", t->path_mtu_age_s);
+	} else {
+		report_field(r, false, "PathMTU", "n/a");
+	}
+}
+
 static int print_page(struct ipsec_command *c, struct report *r, struct json *j, const ProtobufCMessage *reply)
 {
 	const Ike__DynTunnelsReply *t = (const Ike__DynTunnelsReply *)reply;
@@ -130,6 +141,7 @@ static int print_page(struct ipsec_command *c, struct report *r, struct json *j,
 		traffic_fields(r, t->tunnels[i]);
 		life_fields(r, t->tunnels[i]);
 		nat_fields(r, t->tunnels[i]);
+		path_fields(r, t->tunnels[i]);
 		report_entry(r);
 	}
 	return RUN_DONE;

@@ -64,8 +64,8 @@ static void life_fields(struct report *r, const Ike__Tunnel *t)
 		report_field(r, false, "RmtUdpEncapPort", "n/a");
 }
 
-/* -e: a line for each dynamic tunnel behind its IKE tunnel. */
-static int cascade(struct ipsec_command *c, struct report *r, const char *parent)
+/* -e: a line for each dynamic tunnel behind its IKE tunnel; in JSON all of it. */
+static int cascade(struct ipsec_command *c, struct report *r, struct json *j, const char *parent)
 {
 	Ike__ListRequest m = IKE__LIST_REQUEST__INIT;
 	char after[16] = "";
@@ -78,12 +78,31 @@ static int cascade(struct ipsec_command *c, struct report *r, const char *parent
 		if (rc)
 			return rc;
 		const Ike__DynTunnelsReply *d = (const Ike__DynTunnelsReply *)reply;
-		for (size_t i = 0; i < d->n_tunnels; i++)
-			report_field(r, false, "AssociatedTunnelID", "%s", report_or(d->tunnels[i]->tunnel_id, ""));
+		for (size_t i = 0; i < d->n_tunnels; i++) {
+			if (c->json)
+				bus_json(j, &d->tunnels[i]->base);
+			else
+				report_field(r, false, "AssociatedTunnelID", "%s", report_or(d->tunnels[i]->tunnel_id, ""));
+		}
 		(void)snprintf(after, sizeof(after), "%s", d->next ? d->next : "");
 		protobuf_c_message_free_unpacked(reply, NULL);
 	} while (after[0]);
 	return RUN_DONE;
+}
+
+static int print_json(struct ipsec_command *c, struct json *j, const Ike__Tunnel *t)
+{
+	int rc = RUN_DONE;
+	json_open(j, '{');
+	bus_json_members(j, &t->base);
+	if (c->cascade) {
+		json_key(j, "dynamic_tunnels");
+		json_open(j, '[');
+		rc = cascade(c, NULL, j, report_or(t->tunnel_id, ""));
+		json_close(j, ']');
+	}
+	json_close(j, '}');
+	return rc;
 }
 
 static int print_page(struct ipsec_command *c, struct report *r, struct json *j, const ProtobufCMessage *reply)
@@ -91,13 +110,15 @@ static int print_page(struct ipsec_command *c, struct report *r, struct json *j,
 	const Ike__TunnelsReply *t = (const Ike__TunnelsReply *)reply;
 	for (size_t i = 0; i < t->n_tunnels; i++) {
 		if (c->json) {
-			bus_json(j, &t->tunnels[i]->base);
+			int nested = print_json(c, j, t->tunnels[i]);
+			if (nested)
+				return nested;
 			continue;
 		}
 		id_fields(r, t->tunnels[i]);
 		algorithm_fields(r, t->tunnels[i]);
 		life_fields(r, t->tunnels[i]);
-		int rc = c->cascade ? cascade(c, r, report_or(t->tunnels[i]->tunnel_id, "")) : RUN_DONE;
+		int rc = c->cascade ? cascade(c, r, j, report_or(t->tunnels[i]->tunnel_id, "")) : RUN_DONE;
 		if (rc)
 			return rc;
 		report_entry(r);

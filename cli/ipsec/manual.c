@@ -32,6 +32,10 @@ static void sa_fields(struct report *r, const Stack__Sa *s)
 	report_field(r, false, "AuthAlgorithm", "%s", s->authentication ? s->authentication : "n/a");
 	report_field(r, false, "Spi", "0x%08x", s->spi);
 	report_field(r, false, "ReplayWindow", "%u", s->replay_window);
+	if (s->path_mtu) {
+		report_field(r, true, "PathMTU", "%u", s->path_mtu);
+		report_field(r, true, "PathMTUAge", "%us", s->path_mtu_age_s);
+	}
 	report_field(r, true, "Packets", "%" PRIu64, s->packets);
 	report_field(r, true, "Bytes", "%" PRIu64, s->bytes);
 	report_field(r, false, "AuthenticationFailures", "%" PRIu64, s->auth_failed);

@@ -163,6 +163,10 @@ static void stack_row(struct iked_stack *s, const Stack__DynamicTunnel *t, struc
 	m->out_bytes = t->out_bytes;
 	m->in_packets = t->in_packets;
 	m->in_bytes = t->in_bytes;
+	m->has_path_mtu = t->has_path_mtu;
+	m->path_mtu = t->path_mtu;
+	m->has_path_mtu_age_s = t->has_path_mtu_age_s;
+	m->path_mtu_age_s = t->path_mtu_age_s;
 	r->list[r->n] = m;
 	r->n++;
 }

@@ -32,6 +32,11 @@ static void fill(struct row *row, const struct worker *w)
 	SET(row->m, busy_ns, get(&m->busy_ns));
 	SET(row->m, sampled, get(&m->sampled));
 	SET(row->m, sampled_ns, get(&m->sampled_ns));
+	struct filter_worker_stats f;
+	filter_worker_stats(w->filter, &f);
+	SET(row->m, cache_entries, f.cache_entries);
+	SET(row->m, cache_hits, f.hits);
+	SET(row->m, cache_misses, f.misses);
 	for (unsigned i = 0; i < METER_BATCH; i++)
 		row->batch[i] = get(&m->batch[i]);
 	for (unsigned i = 0; i < METER_TIME; i++)
@@ -132,6 +137,16 @@ void meters_stats(struct core *k, daemon_stat_fn fn, void *arg)
 			time[b] += get(&m->time[b]);
 	}
 	fn(arg, "stack_worker_busy_milliseconds_total", "time that workers had packets to handle", busy / 1000000);
+	struct filter_worker_stats cache = {0}, one;
+	for (unsigned i = 0; i < k->stack->n_workers; i++) {
+		filter_worker_stats(k->stack->workers[i]->filter, &one);
+		cache.hits += one.hits;
+		cache.misses += one.misses;
+		cache.cache_entries += one.cache_entries;
+	}
+	fn(arg, "stack_flow_cache_entries", "flows that the workers' caches have room for", cache.cache_entries);
+	fn(arg, "stack_flow_cache_hits_total", "packets whose flow a worker remembered", cache.hits);
+	fn(arg, "stack_flow_cache_misses_total", "packets whose flow had to be classified", cache.misses);
 	fn(arg, "stack_batches_total", "batches of packets that workers took from links", batches);
 	fn(arg, "stack_batch_packets_total", "packets in them", packets);
 	fn(arg, "stack_time_sampled_packets_total", "packets whose time in the stack was measured, of one batch in 16", sampled);

@@ -1,6 +1,7 @@
 /* methods: what stackctl and ipsec ask of a stack. Rows of a reply hold their own text, so that one array is the whole reply. */
 #include "daemons/stack-core/core.h"
 #include "daemons/stack-core/worker.h"
+#include "daemons/stack-core/ipsec/pmtu.h"
 #include "lib/base/xalloc.h"
 #include "lib/log/log.h"
 #include "proto/common.pb-c.h"
@@ -209,6 +210,10 @@ static void sa_fill(struct sa_row *row, const struct tunnel *t, const struct sa 
 	SET(row->m, bytes, atomic_load(&c.bytes));
 	SET(row->m, auth_failed, atomic_load(&c.auth_failed));
 	SET(row->m, replayed, atomic_load(&c.replayed));
+	if (!sa->inbound && pmtu_known(t, loop_now_ms())) {
+		SET(row->m, path_mtu, pmtu_known(t, loop_now_ms()));
+		SET(row->m, path_mtu_age_s, (uint32_t)(pmtu_age_ms(t, loop_now_ms()) / 1000));
+	}
 }
 
 enum { SAS_SHOWN = 2000 }; /* what a reply holds; DynamicTunnels has pages */

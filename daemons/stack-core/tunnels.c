@@ -2,6 +2,7 @@
  * first request only; what is kept beside the SAs, and given back, is the request without them. The SAs keep them for a
  * successor (handover.h). */
 #include "daemons/stack-core/tunnels.h"
+#include "daemons/stack-core/ipsec/pmtu.h"
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include "proto/stack.pb-c.h"
@@ -296,6 +297,10 @@ static bool row_fill(struct row *row, const struct tunnel *t, const struct gener
 	sa_sum(g->in, &in);
 	sa_sum(g->out, &out);
 	SET(*m, installed_us, g->installed_us);
+	if (pmtu_known(t, loop_now_ms())) {
+		SET(*m, path_mtu, pmtu_known(t, loop_now_ms()));
+		SET(*m, path_mtu_age_s, (uint32_t)(pmtu_age_ms(t, loop_now_ms()) / 1000));
+	}
 	SET(*m, outbound_ready, g->ready);
 	SET(*m, in_packets, atomic_load(&in.packets));
 	SET(*m, in_bytes, atomic_load(&in.bytes));

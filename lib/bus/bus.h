@@ -139,3 +139,4 @@ ProtobufCMessage *bus_unpack(const ProtobufCMessageDescriptor *d, const void *da
 void bus_unpack_free(ProtobufCMessage *m);
 /* The message as JSON through its descriptor (enums by name, bytes as hex, 64-bit as numbers). */
 void bus_json(struct json *j, const ProtobufCMessage *m);
+void bus_json_members(struct json *j, const ProtobufCMessage *m); /* of an object that the caller opens and closes */

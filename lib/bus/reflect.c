@@ -91,10 +91,9 @@ static bool is_there(const ProtobufCFieldDescriptor *f, const char *base)
 	return *(const protobuf_c_boolean *)(const void *)(base + f->quantifier_offset);
 }
 
-void bus_json(struct json *j, const ProtobufCMessage *m)
+void bus_json_members(struct json *j, const ProtobufCMessage *m)
 {
 	const char *base = (const char *)m;
-	json_open(j, '{');
 	for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
 		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
@@ -110,5 +109,11 @@ void bus_json(struct json *j, const ProtobufCMessage *m)
 			value_json(j, f, base + f->offset);
 		}
 	}
+}
+
+void bus_json(struct json *j, const ProtobufCMessage *m)
+{
+	json_open(j, '{');
+	bus_json_members(j, m);
 	json_close(j, '}');
 }

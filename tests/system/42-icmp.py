@@ -39,6 +39,8 @@ IpGenericFilterAction permit {{ IpFilterAction Permit }}
 IpManVpnAction gcm {{
   LocalSecurityEndpointAddr 192.0.2.{me}
   RemoteSecurityEndpointAddr 192.0.2.{peer}
+  OuterDSCP 46 Inner 10 12
+  OuterDSCP 8 Inner 63
   HowToEncap Tunnel
   HowToEncrypt AES_GCM KeyLength 128
   HowToAuth ESP NULL
@@ -159,6 +161,25 @@ print(len(got), got, flush=True)
     return out, hears.communicate(timeout=60)[0]
 
 
+def dscps(h1, g2):
+    """What the wire between the gateways shows of the DSCP inside."""
+    hears = subprocess.Popen(rv.in_ns(g2) + ["/usr/bin/python3", "-c", """
+from scapy.all import *
+print("ready", flush=True)
+got = sniff(iface="wire0", filter="proto 50 and src 192.0.2.1", count=5, timeout=30)
+print([p[IP].tos for p in got], flush=True)
+"""], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    rv.at_end(hears.kill)
+    hears.stdout.readline()
+    time.sleep(1)
+    scapy(h1, """
+for tos in (10 << 2, 12 << 2 | 1, 13 << 2, 63 << 2 | 2, 0):
+    send(IP(src="10.1.0.5", dst="10.2.9.5", tos=tos) / TCP(sport=4001, dport=5201, flags="R"))
+""")
+    out = hears.communicate(timeout=60)[0].strip()
+    rv.check("OuterDSCP: the outer header has what the map says, ECN as it was", out == str([46 << 2, 46 << 2 | 1, 13 << 2, 8 << 2 | 2, 0]), out)
+
+
 def make(net):
     names = h1, g1, g2, r2, h2 = [net.ns(n) for n in ("h1", "g1", "g2", "r2", "h2")]
     net.veth(h1, "eth0", g1, "site0", offloads=False)
@@ -184,6 +205,7 @@ def main():
     rv.at_end(server.kill)
     rv.check("the tunnel carries TCP to its port", rv.until(lambda: "TCP 10.2.9.5:5201" in ask(h1, HOSTS[2]), 20))
     rv.check("and no ping", rv.ping_rate(rv.run("ping", "-c", "2", "-i", "0.2", "-W", "1", HOSTS[2], ns=h1).stdout)[1] == 0)
+    dscps(h1, g2)
     # Refusals first: nothing of this reaches the host.
     out, heard = heard_by(h1, FORGED, r2)
     rv.check("errors about other connections, cut short, or about errors are sent", "sent" in out, out)

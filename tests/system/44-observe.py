@@ -300,6 +300,12 @@ rv.check("of workers", 0 < sum(x["busy_percent"] for x in top["workers"]) < 200 
 flows = {(f["source"], f["destination"]): f for f in top.get("flows", [])}
 rv.check("of flows, in clear from the host and sealed from the wire", 0.2 * rate < flows.get(("10.1.0.1", "10.2.0.1"), {}).get("packets_per_second", 0) < 5 * rate
          and ("192.0.2.2", "192.0.2.1") in flows, (rate, top.get("flows")))
+p = rv.run("stackctl", "--json", "-p", "LEFT", "workers")
+w = json.loads(p.stdout or "{}").get("workers", [])
+rv.check("workers: their flow caches, which have answered most packets", w and all(x["cache_entries"] >= 1024 for x in w) and
+         sum(x["cache_hits"] for x in w) > sum(x["cache_misses"] for x in w) > 0, p.stdout + p.stderr)
+p = rv.run("stackctl", "-p", "LEFT", "workers")
+rv.check("and as a table with the rate", "HIT%" in p.stdout and len(p.stdout.splitlines()) == len(w) + 1, p.stdout)
 p = rv.run("stackctl", "-p", "LEFT", "top", "--interval", "0.3", "--count", "3", env={"TERM": "dumb"})
 rv.check("pictures follow each other where there is no terminal", p.returncode == 0 and p.stdout.count("WORKER") == 3 and "\033" not in p.stdout, p.stdout)
 rv.check("they show links and tunnels", "WIRE" in p.stdout and "M1" in p.stdout, p.stdout)

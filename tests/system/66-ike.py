@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """ikeD against ikeD from policy files, and everything an operator does with it: commands and who may give them, reload, on demand,
 auto-activation, kill -9 of ikeD, of stack-core and of the peer, events, audit records."""
+import json
 import os
 import re
 import signal
@@ -123,7 +124,14 @@ def commands(p):
     out = p.left.run("ipsec", "-k", "display", "-e", "-p", "LEFT").stdout
     rv.check("ipsec -k -e: with its dynamic tunnels", "Display (cascade)" in out and
              re.findall(r"AssociatedTunnelID: +(\S+)", out) == [y.get("tunnel_id")], out)
+    out = p.left.run("ipsec", "-k", "display", "-e", "--json", "-p", "LEFT").stdout
+    nested = [t for t in json.loads(out or "[]") if t.get("tunnel_id") == k.get("tunnel_id")]
+    rv.check("ipsec -k -e --json: its dynamic tunnels below it", len(nested) == 1 and
+             [t["tunnel_id"] for t in nested[0]["dynamic_tunnels"]] == [y.get("tunnel_id")], out)
+    out = p.left.run("ipsec", "-k", "display", "--json", "-p", "LEFT").stdout
+    rv.check("and none without -e", json.loads(out or "[]") and "dynamic_tunnels" not in out, out)
     out = p.left.run("ipsec", "-y", "display", "-p", "LEFT").stdout
+    rv.check("ipsec -y: no router has told of a path MTU", re.search(r"PathMTU: +n/a", out), out)
     rv.check("ipsec -y: the stack's view counts packets", "Source:   Stack" in out and re.search(r"(?m)^OutboundPackets: +\d", out) and
              re.search(r"LocalAddressBase: +10.1.0.0", out) and re.search(r"ParentIKETunnelID: +%s" % k.get("tunnel_id"), out), out)
     out = p.left.run("ipsec", "-y", "display", "-b", "-a", y.get("tunnel_id", "Y0"), "-p", "LEFT").stdout

@@ -147,6 +147,13 @@ uint32_t pmtu_known(const struct tunnel *t, uint64_t now_ms)
 	return now_ms < word >> 16 ? (uint32_t)(word & 0xffff) : 0;
 }
 
+uint64_t pmtu_age_ms(const struct tunnel *t, uint64_t now_ms)
+{
+	uint64_t until = atomic_load_explicit(&t->pmtu, memory_order_relaxed) >> 16, told = until < PMTU_MS ? 0 : until - PMTU_MS;
+
+	return now_ms < until && now_ms > told ? now_ms - told : 0;
+}
+
 uint32_t pmtu_limit(const struct tunnel *t, uint32_t mtu, uint64_t now_ms)
 {
 	uint32_t known = pmtu_known(t, now_ms);

@@ -24,3 +24,5 @@ enum pmtu_heard pmtu_hear(struct sadb *db, const struct pkt *p, uint64_t now_ms)
 uint32_t pmtu_limit(const struct tunnel *t, uint32_t mtu, uint64_t now_ms);
 /* 0: none is known. */
 uint32_t pmtu_known(const struct tunnel *t, uint64_t now_ms);
+/* How long ago it was last told; 0 when none is known. */
+uint64_t pmtu_age_ms(const struct tunnel *t, uint64_t now_ms);

@@ -170,6 +170,7 @@ START_TEST(believed)
 			continue; /* AH does not go in UDP */
 		open_tunnel(outer, ah ? &suites[SUITES - 2] : &suites[0], i & 2);
 		ck_assert_uint_eq(pmtu_limit(l.t, 1500, now), 1500);
+		ck_assert_uint_eq(pmtu_age_ms(l.t, now), 0);
 		message(outer, 1400, 1400);
 		ck_assert_int_eq(hear(), PMTU_LEARNT);
 		ck_assert_uint_eq(pmtu_limit(l.t, 1500, now), 1400);
@@ -182,13 +183,18 @@ START_TEST(believed)
 		message(outer, 1400, 1400); /* never upwards */
 		ck_assert_int_eq(hear(), PMTU_KNOWN);
 		ck_assert_uint_eq(pmtu_known(l.t, now), 1290);
+		ck_assert_uint_eq(pmtu_age_ms(l.t, now), PMTU_CHANGE_MS);
 		/* What is said again lives on. */
 		now += PMTU_MS / 2;
+		ck_assert_uint_eq(pmtu_age_ms(l.t, now), PMTU_MS / 2 + PMTU_CHANGE_MS);
 		message(outer, 1300, 1290);
 		ck_assert_int_eq(hear(), PMTU_KNOWN);
+		ck_assert_uint_eq(pmtu_age_ms(l.t, now), 0);
 		now += PMTU_MS - 1;
 		ck_assert_uint_eq(pmtu_known(l.t, now), 1290);
+		ck_assert_uint_eq(pmtu_age_ms(l.t, now), PMTU_MS - 1);
 		now++;
+		ck_assert_uint_eq(pmtu_age_ms(l.t, now), 0);
 		ck_assert_uint_eq(pmtu_known(l.t, now), 0);
 		ck_assert_uint_eq(pmtu_limit(l.t, 1500, now), 1500);
 		loop_close(&l);
