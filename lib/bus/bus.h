@@ -9,6 +9,11 @@
  * NUL, enum values, lengths), mapped uid to SAF user, checked the method's resource and audited a refusal. A service method
  * without a row and a row without a resource stop the daemon at start.
  *
+ * Limits per connection: a frame BUS_MESSAGE_MAX, a message that is not whole yet FRAMES_MAX frames and FRAMES_BYTES_MAX bytes
+ * (lib/bus/frames.h), 1000 whole requests that wait. Who goes above the first two loses the connection (stats.oversized, metric
+ * bus_oversized_total), and libzmq frees what it had of the message; who reaches the third is not read from until the daemon has
+ * caught up. Peers speak ZMTP 3 or later.
+ *
  * Sequence numbers are per topic, with a random boot id per publisher start; "PKG.heartbeat" carries the last sequence of
  * every topic each second, so that a lost tail is visible (the heartbeat needs no row, and whoever may see one topic may see it). Subscriptions are authorised per topic by SAF; when a
  * permission is withdrawn the events socket is recycled and everyone subscribes anew. */

@@ -1,5 +1,6 @@
 #include "lib/bus/endpoint.h"
 #include "lib/bus/bus.h"
+#include "lib/bus/guard.h"
 #include <ctype.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -149,6 +150,7 @@ int endpoint_bind(void *socket, const char *name, const char *file, struct errbu
 	int fd = listen_at(address + strlen("ipc://"));
 	if (fd < 0)
 		return err_set(e, -fd, "%s: %s", address + strlen("ipc://"), strerror(-fd));
+	guard_listener(fd);
 	endpoint_set(socket, ZMQ_USE_FD, fd);
 	if (zmq_bind(socket, address) != 0) {
 		int err = errno;

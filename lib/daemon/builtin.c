@@ -53,7 +53,7 @@ static void add_own_stats(struct runtime *r, struct stat_list *l)
 		{"bus_refused_total", "Requests refused by SAF.", b.refused},
 		{"bus_unauthorized_total", "Requests and subscriptions refused, by SAF.", b.unauthorized},
 		{"bus_malformed_total", "Requests that did not parse.", b.malformed},
-		{"bus_oversized_total", "Requests above the size limit.", b.oversized},
+		{"bus_oversized_total", "Connections ended for a message above the size limit or without end.", b.oversized},
 		{"bus_unknown_peer_total", "Requests whose sender the kernel did not name.", b.unknown_peer},
 		{"bus_replies_dropped_total", "Replies whose caller was gone or slow.", b.replies_dropped},
 		{"bus_events_total", "Events published.", b.events},

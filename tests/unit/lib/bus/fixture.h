@@ -125,7 +125,7 @@ static void on_counters(struct bus_call *c, const ProtobufCMessage *request)
 	const struct {
 		const char *name;
 		uint64_t value;
-	} list[] = {{"requests", b.requests}, {"refused", b.refused}, {"malformed", b.malformed},
+	} list[] = {{"requests", b.requests}, {"refused", b.refused}, {"malformed", b.malformed}, {"oversized", b.oversized},
 		{"replies_dropped", b.replies_dropped}, {"events", b.events}, {"unauthorized", b.unauthorized},
 		{"subscriptions_refused", b.subscriptions_refused}, {"flushed", s->flushed}};
 	enum { N = sizeof(list) / sizeof(list[0]) };
