@@ -31,7 +31,7 @@
 	X(FORWARD, "route", "packets forwarded")                                        \
 	X(FRAGMENTED, "route", "packets cut into fragments")                            \
 	X(SEGMENTED, "route", "super-packets cut into segments")                        \
-	X(JOINED, "route", "TCP segments joined to others of their flow")              \
+	X(JOINED, "route", "segments and datagrams joined to others of their flow")     \
 	X(PMTU, "icmp", "messages about the path MTU of a tunnel that were believed")   \
 	X(ICMP_ERROR, "icmp", "ICMP errors sent")                                       \
 	X(ICMP_RETURNED, "icmp", "ICMP errors that passed by the packet they return (RFC 4301 6.2)")                                       \

@@ -1,5 +1,6 @@
 /* worker: the loop of a packet thread. It polls its links while packets come and sleeps in the kernel when none do. */
 #include "daemons/stack-core/worker.h"
+#include "daemons/stack-core/ip/gather.h"
 #include "lib/base/xalloc.h"
 #include "lib/log/log.h"
 #include <errno.h>
@@ -125,6 +126,11 @@ static unsigned rx_from(struct worker *w, unsigned link)
 	if (n) {
 		unsigned fit = WORKER_BYTES / (bytes / n + 1);
 		*max = (uint16_t)(fit < 2 ? 2 : fit > PKT_BATCH ? PKT_BATCH : fit);
+	}
+	if (n > 1 && w->stack->links[link].type == LINK_TUN) {
+		unsigned left = gather(w->pool, w->rx, n);
+		w->pass[PASS_JOINED] += n - left;
+		n = left;
 	}
 	return n;
 }

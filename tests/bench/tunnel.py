@@ -5,7 +5,9 @@ turn in one run; one line a peer and figure.
   tunnel.tcp1, tunnel.tcp4      TCP, one and four streams, ESP in UDP; tunnel.esp.tcp1, .tcp4: bare ESP (protocol 50)
   tunnel.tcp1.cpu, ...          seconds of processor time of both ends' daemons per Gbit carried: less is better
   tunnel.udp64, tunnel.udp1400  datagrams of 64 and 1400 bytes delivered a second at the best of several offered rates
-  tunnel.udp64.over, ...        delivered when twice that is offered, as a part of the best: 1 is no collapse
+  tunnel.udp64.over, ...        delivered when at least twice that is offered, as a part of the best: 1 is no collapse
+  tunnel.udp64.cpu, ...         microseconds of processor time of both ends' daemons per datagram delivered, at the best rate
+  tunnel.tcp4.workers           TCP, four streams through one SA, with WORKERS 2 beside WORKERS 1
 
 Peers: the wire alone (veth), the wire without its offloads (each packet is built, copied and received by itself, as on a NIC that helps
 with nothing: the cost of the packets alone), strongSwan's kernel-libipsec, wireguard-go, OpenVPN, nebula; Debian's packages,
@@ -29,6 +31,7 @@ WANTED = [a for a in sys.argv[1:] if not a.startswith("--")]
 TCP, UDP = ("--tcp" in sys.argv or "--udp" not in sys.argv), ("--udp" in sys.argv or "--tcp" not in sys.argv)
 RUNS, SECONDS = (1, 2) if QUICK else (5, 2)
 RATES = [25, 50, 100, 200, 400]  # offered, thousands a second; iperf3 itself ends at about 300, which is then all that is offered
+FINE = [0.7, 1, 1.2, 1.4, 1.7, 2, 4]  # of that of these which a peer delivers most at: where its maximum is looked for
 
 
 def iperf(peer, *args, seconds=SECONDS):
@@ -54,19 +57,17 @@ def tcp(peer, streams):
 
 
 def udp(peer, size, kpps):
-    """(delivered, offered) in thousands a second"""
-    out, _ = iperf(peer, "-u", "-b", int(kpps * 1000 * size * 8), "-l", size, seconds=1)
-    sent = re.findall(r"([\d.]+)\s+sec.*?\d+/(\d+) \(\S+\)\s+sender", out)[-1]
+    """(delivered in thousands a second, microseconds of processor time for each)"""
+    out, used = iperf(peer, "-u", "-b", int(kpps * 1000 * size * 8), "-l", size, seconds=1)
     got = re.findall(r"([\d.]+)\s+sec.*?(\d+)/(\d+) \(\S+\)\s+receiver", out)[-1]
-    return (int(got[2]) - int(got[1])) / float(got[0]) / 1000, int(sent[1]) / float(sent[0]) / 1000
+    delivered = int(got[2]) - int(got[1])
+    return delivered / float(got[0]) / 1000, used * 1e6 / delivered if delivered else 0
 
 
-def sweep(peer, size, got, rates):
-    """One run at each of @rates; which of them are worth another: up to twice the best, for more only costs time."""
-    for rate in rates:
-        got.setdefault(rate, []).append(udp(peer, size, rate)[0])
-    best = max(rates, key=lambda r: got[r][-1])
-    return rates if QUICK else [r for r in rates if r <= 4 * best]
+def rates_of(peer, size):
+    """The rates to measure @peer at, after a first look."""
+    best = max(RATES, key=lambda r: udp(peer, size, r)[0])
+    return sorted({min(round(best * f), RATES[-1]) for f in FINE})
 
 
 def median(values):
@@ -97,23 +98,37 @@ def measure_tcp(peers, streams):
 
 
 def measure_udp(peers, size):
-    got, rates = {p.name: {} for p in peers}, {p.name: RATES for p in peers}
+    rates = {p.name: rates_of(p, size) for p in peers}
+    got = {p.name: {r: [] for r in rates[p.name]} for p in peers}
     for _ in range(RUNS):
         for p in peers:
-            rates[p.name] = sweep(p, size, got[p.name], rates[p.name])
-    best, kept = {}, {}
+            for r in rates[p.name]:
+                got[p.name][r].append(udp(p, size, r))
+    best, kept, cpu = {}, {}, {}
     for name, runs in got.items():
-        full = {r: median(v) for r, v in runs.items() if len(v) == RUNS}
+        full = {r: median([x[0] for x in v]) for r, v in runs.items()}
         at = max(full, key=full.get)
-        best[name] = full[at]
-        kept[name] = full.get(2 * at, full[at]) / full[at] if full[at] else 0
-        print("tunnel: %d bytes, %s: %s" % (size, name, ", ".join("%d offered %.1f delivered" % (r, median(v)) for r, v in sorted(runs.items()))),
-              file=sys.stderr)
+        twice = min([r for r in full if r >= 2 * at] or [max(full)])
+        best[name], cpu[name] = full[at], median([x[1] for x in runs[at]])
+        kept[name] = full[twice] / full[at] if full[at] else 0
+        print("tunnel: %d bytes, %s: %s" % (size, name, ", ".join("%d offered %.1f delivered" % x for x in sorted(full.items()))), file=sys.stderr)
     own = "ours-esp-udp"
     for p in peers:
         if p.name != own and own in best:
             line("tunnel.udp%d" % size, best[own], "kpps", p.name, best[p.name])
             line("tunnel.udp%d.over" % size, kept[own], "part", p.name, kept[p.name])
+            if p.processes:
+                line("tunnel.udp%d.cpu" % size, cpu[own], "us/datagram", p.name, cpu[p.name])
+
+
+def measure_workers(net, folder, one):
+    """Flows of one SA over several workers, beside one."""
+    two = tunnel_peers.ours(net, folder, True, tag="t", workers=2)
+    rates = {1: [], 2: []}
+    for _ in range(RUNS):
+        for n, p in ((1, one), (2, two)):
+            rates[n].append(tcp(p, 4)[0])
+    line("tunnel.tcp4.workers", median(rates[2]), "Gbit/s", "one-worker", median(rates[1]))
 
 
 def main():
@@ -131,6 +146,8 @@ def main():
                 print("tunnel: %s" % e, file=sys.stderr)
         for streams in (1, 4) if TCP else ():
             measure_tcp(peers, streams)
+        if TCP:
+            measure_workers(net, folder, peers[0])
         for size in (64, 1400) if UDP else ():
             measure_udp([p for p in peers if p.name != "ours-esp"], size)
     rv.cleanup()

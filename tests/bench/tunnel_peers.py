@@ -89,8 +89,8 @@ def veth_plain(net, folder):
     return Peer("veth-no-offloads", net, "w", offloads=False).up()
 
 
-def ours(net, folder, udp, **how):
-    p = Peer("ours-esp-udp" if udp else "ours-esp", net, "u" if udp else "e", addresses=False)
+def ours(net, folder, udp, tag=None, **how):
+    p = Peer("ours-esp-udp" if udp else "ours-esp", net, tag or ("u" if udp else "e"), addresses=False)
     p.processes = [g.process for g in gateways.pair(folder, p.left, p.right, udp=udp, **how)]
     p.address = "10.2.0.1"
     return p.up()
