@@ -192,6 +192,8 @@ static void protect_all(struct worker *w, struct pkt **pkts, struct sa **sas, un
 		if (run) {
 			ipsec_out(w->ipsec, pkts + at, sas + at, run);
 			tap_protected(&w->tap, pkts + at, sas + at, run);
+			if (filter_nests(w->stack->filters))
+				nest_out(w, pkts + at, sas + at, run);
 			outers(w, pkts + at, run);
 			continue;
 		}
@@ -346,12 +348,16 @@ void out_decide(struct worker *w, struct pkt *p)
 	const struct link *uplink = NULL;
 	uint32_t mtu = mtu_of(w, r, p->out_link);
 	if (sa) {
-		const struct addr *end = &sa_outside(sa)->dst;
+		uint16_t drop;
+		struct sa *over = nest_over(w, sa, &drop);
+		const struct addr *end = &sa_outside(over ? over : sa)->dst;
 		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, end->family ? end : &p->dst));
 		if (o->kind == FIB_LINK || o->kind == FIB_GATEWAY) {
-			uplink = &w->stack->links[o->link];
+			uplink = over ? NULL : &w->stack->links[o->link];
 			mtu = mtu_of(w, o, o->link);
 		}
+		if (over)
+			mtu = sa_mtu(over, pmtu_limit(over->tunnel, mtu, w->now_ms), sa_outside(sa)->dst.family);
 		mtu = sa_mtu(sa, pmtu_limit(sa->tunnel, mtu, w->now_ms), p->family);
 	}
 	if (p->gso_size) {

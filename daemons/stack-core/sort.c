@@ -92,6 +92,8 @@ static struct pkt *defrag(struct worker *w, struct pkt *p)
 /* What came out of ESP or AH: again it may be anything. */
 static void opened(struct worker *w, struct pkt *p)
 {
+	bool again;
+
 	if (p->drop || !ids_in(w->ids, p)) {
 		pipe_drop(w, p, p->drop);
 		return;
@@ -100,18 +102,29 @@ static void opened(struct worker *w, struct pkt *p)
 	tap_stage(&w->tap, TAP_OPENED, p);
 	p->l2_group = p->encap = false;
 	p->nexthop = fib_lookup(w->fib, &p->dst);
-	if (!p->fragment || (p = defrag(w, p)))
+	bool nested = p->nested;
+	if (p->fragment && !(p = defrag(w, p)))
+		return;
+	p->nested |= nested;
+	if (!nest_in(w, p, &again)) {
 		clear_push(w, p);
+	} else if (again) { /* the array's beginning is free by now: see esp_flush */
+		tap_stage(&w->tap, TAP_IPSEC_IN, p);
+		w->esp[w->n_esp++] = p;
+	}
 }
 
-/* Opens what is protected; the inner packets go on in clear. */
-static void esp_flush(struct worker *w)
+/* Opens what is protected; the inner packets go on in clear, or, tunnels in a tunnel, wait for the next of two turns. */
+static void esp_turn(struct worker *w)
 {
+	struct nest_outside o[PKT_BATCH];
 	unsigned n = w->n_esp;
+	bool nests = filter_nests(w->stack->filters);
 
 	w->n_esp = 0;
-	if (n)
-		ipsec_in(w->ipsec, w->esp, n);
+	for (unsigned i = 0; nests && i < n; i++)
+		o[i] = (struct nest_outside){w->esp[i]->proto, w->esp[i]->src, w->esp[i]->dst};
+	ipsec_in(w->ipsec, w->esp, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt *p = w->esp[i];
 		if (!p->drop) {
@@ -119,8 +132,16 @@ static void esp_flush(struct worker *w)
 			if (!ip_parse(p))
 				ids_malformed(w->ids, p);
 		}
+		if (nests && !p->drop && nest_missing(w, p, &o[i]))
+			p->drop = DROP_FILTER_CLEAR;
 		opened(w, p);
 	}
+}
+
+static void esp_flush(struct worker *w)
+{
+	while (w->n_esp)
+		esp_turn(w);
 }
 
 /* Is @p, ESP or AH for an address of ours, to be opened? If not it is dropped. */

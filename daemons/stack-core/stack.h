@@ -22,6 +22,7 @@
 	X(REASSEMBLED, "ip", "packets put together of fragments")                       \
 	X(KEEPALIVE, "ipsec-in", "NAT keepalives of peers (RFC 3948 2.3)")              \
 	X(DECAP, "ipsec-in", "packets taken out of ESP or AH")                          \
+	X(NESTED, "ipsec-out", "of them, packets put into a second tunnel")             \
 	X(ENCAP, "ipsec-out", "packets put into ESP or AH")                             \
 	X(IN_PERMIT, "filter", "inbound packets permitted")                             \
 	X(OUT_PERMIT, "filter", "outbound packets permitted")                           \

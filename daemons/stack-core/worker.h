@@ -98,6 +98,19 @@ void out_host(struct worker *w, struct pkt *p);	  /* towards the TUN */
 void out_flush(struct worker *w);		  /* protect, resolve, send */
 void out_pending(struct worker *w);		  /* those whose link address came, or whose time is over */
 void out_send(struct worker *w, struct pkt *p);	  /* p->out_link and p->mac are set */
+/* nest.c: tunnels in tunnels */
+/* The SA that protects what @sa makes, NULL: none; *ret_drop is set when there should be one. */
+struct sa *nest_over(struct worker *w, const struct sa *sa, uint16_t *ret_drop);
+/* Protects those of @pkts, made by @sas, that have to be protected again. */
+void nest_out(struct worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n);
+/* Is @p, which came out of a tunnel, ESP or AH for us? Then it has p->drop 0 and is to be opened, or was dropped and freed: see *ret_open. */
+bool nest_in(struct worker *w, struct pkt *p, bool *ret_open);
+struct nest_outside {
+	uint8_t proto;
+	struct addr src, dst;
+};
+/* @p came in one layer, as @o, where a rule asks for two. */
+bool nest_missing(struct worker *w, const struct pkt *p, const struct nest_outside *o);
 /* super.c */
 /* Each segment of the super-packet @p into ESP, all into as few super-packets of ESP in UDP as hold them; they come to @emit. @p stays
  * the caller's. */

@@ -177,6 +177,7 @@ int filter_install(struct filter_set *fs, enum filter_source source, const struc
 void filter_switch(struct filter_set *fs, enum filter_source want);
 enum filter_source filter_in_force(const struct filter_set *fs);
 bool filter_predecap(const struct filter_set *fs); /* W too */
+bool filter_nests(const struct filter_set *fs);	    /* W too: a rule says ipsec of ESP or AH */
 bool filter_logging(const struct filter_set *fs);  /* of the source in force */
 /* Where verdicts find the tunnels' SAs; before workers run. Without it no SA is looked for. */
 void filter_set_sadb(struct filter_set *fs, struct sadb *db);

@@ -76,6 +76,8 @@ static struct rule_set *rule_set_new(
 	s->set = fs;
 	s->loaded = i->loaded;
 	s->predecap = i->predecap;
+	for (size_t k = 0; k < i->n; k++)
+		s->nests |= i->rules[k].action == FILTER_IPSEC && (i->rules[k].proto == SA_ESP || i->rules[k].proto == SA_AH);
 	s->logging = i->logging;
 	s->n = i->n;
 	s->rules = xcalloc(i->n, sizeof(*s->rules));
@@ -155,6 +157,11 @@ void filter_switch(struct filter_set *fs, enum filter_source want)
 {
 	fs->want = want;
 	choose(fs);
+}
+
+bool filter_nests(const struct filter_set *fs)
+{
+	return atomic_load_explicit(&fs->in_force, memory_order_acquire)->nests;
 }
 
 bool filter_predecap(const struct filter_set *fs)

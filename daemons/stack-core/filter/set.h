@@ -20,7 +20,7 @@ struct rule_set {
 	struct filter_rule **anchors; /* by name, then in order of search */
 	size_t n_anchors;
 	struct filter_rule implicit[FILTER_SIDES];
-	bool loaded, predecap, logging;
+	bool loaded, predecap, nests, logging;
 	struct filter_set *set;
 	struct rcu_head rcu;
 };

@@ -12,6 +12,7 @@
 	X(ESP_PADDING, "ipsec-in", "authenticated, but the ESP padding is wrong")                  \
 	X(ESP_DUMMY, "ipsec-in", "dummy packet of traffic flow confidentiality (next header 59)")  \
 	X(ESP_INNER, "ipsec-in", "the protected packet is malformed or of the wrong kind")         \
+	X(ESP_NESTED, "ipsec-in", "a tunnel in a tunnel in a tunnel: more than two are not opened")     \
 	X(ESP_ECN, "ipsec-in", "congestion mark on a flow that cannot carry it (RFC 6040)")        \
 	X(ESP_OUT_NO_SA, "ipsec-out", "no active security association towards this destination")   \
 	X(ESP_OUT_SEQ, "ipsec-out", "sequence numbers used up: the association has to be renewed") \
