@@ -85,8 +85,7 @@ int ike_new(const struct ike_config *c, uint64_t now_us, struct ike **ret)
 	return 0;
 }
 
-/* What ended during the entry, and is not read any more. */
-static void reap(struct ike *k)
+void ike_reap(struct ike *k)
 {
 	struct quick *q;
 	struct tunnel *t;
@@ -127,7 +126,7 @@ void ike_free(struct ike *k)
 	}
 	while ((p = TAILQ_FIRST(&k->p1s)))
 		p1_end(p);
-	reap(k);
+	ike_reap(k);
 	auth_forget_cas(k);
 	dh_pool_free(k->pool);
 	free(k->timers.v);
@@ -164,7 +163,7 @@ void ike_event(struct ike *k, enum ike_event_kind kind, struct p1 *p, struct tun
 		k->c.ops->event(k->c.ctx, &e);
 }
 
-static void enter(struct ike *k, uint64_t now_us, uint64_t wall_us)
+void ike_enter(struct ike *k, uint64_t now_us, uint64_t wall_us)
 {
 	if (now_us > k->now)
 		k->now = now_us;
@@ -248,7 +247,7 @@ void ike_input(struct ike *k, const struct ike_path *path, const void *data, siz
 	struct isakmp_header h;
 	struct ike_refusal why = {0, ""};
 
-	enter(k, now_us, wall_us);
+	ike_enter(k, now_us, wall_us);
 	k->stats.in++;
 	if (len > k->c.limits.message_max || isakmp_header_read(data, len, &h, &why)) {
 		k->stats.malformed++;
@@ -261,17 +260,17 @@ void ike_input(struct ike *k, const struct ike_path *path, const void *data, siz
 	else
 		dispatch(k, path, &h, k->in, len);
 	k->from = NULL;
-	reap(k);
+	ike_reap(k);
 }
 
 void ike_tick(struct ike *k, uint64_t now_us, uint64_t wall_us)
 {
 	struct timer *t;
 
-	enter(k, now_us, wall_us);
+	ike_enter(k, now_us, wall_us);
 	while ((t = timer_due(k, k->now)))
 		t->fn(k, t->arg);
-	reap(k);
+	ike_reap(k);
 }
 
 void ike_installed(struct ike *k, const char *tunnel_id, uint32_t generation, int error, uint64_t now_us)
@@ -279,14 +278,14 @@ void ike_installed(struct ike *k, const char *tunnel_id, uint32_t generation, in
 	struct tunnel *t = ike_tunnel_find(k, tunnel_id);
 	struct quick *q = NULL;
 
-	enter(k, now_us, 0);
+	ike_enter(k, now_us, 0);
 	if (t && t->p1)
 		TAILQ_FOREACH(q, &t->p1->quicks, entry)
 			if (q->tunnel == t && q->step == QUICK_WAIT_INSTALL && q->child.generation == generation)
 				break;
 	if (q)
 		quick_installed(q, error);
-	reap(k);
+	ike_reap(k);
 }
 
 void ike_policy(struct ike *k, const struct ipsec_policy *policy, uint64_t now_us)
@@ -294,7 +293,7 @@ void ike_policy(struct ike *k, const struct ipsec_policy *policy, uint64_t now_u
 	struct p1 *p, *next;
 	struct tunnel *t, *tnext;
 
-	enter(k, now_us, 0);
+	ike_enter(k, now_us, 0);
 	k->c.policy = policy;
 	for (t = TAILQ_FIRST(&k->tunnels); t; t = tnext) {
 		tnext = TAILQ_NEXT(t, entry);
@@ -316,95 +315,7 @@ void ike_policy(struct ike *k, const struct ipsec_policy *policy, uint64_t now_u
 	}
 	auth_load_cas(k);
 	ahead_policy(k);
-	reap(k);
-}
-
-int ike_activate(struct ike *k, const struct ike_activate *a, uint64_t now_us, struct errbuf *err, char id[16])
-{
-	struct ike_child want = {.sel = a->sel};
-
-	enter(k, now_us, 0);
-	if (!a->rule || !a->rule->vpn)
-		return err_set(err, ENOENT, "the rule has no dynamic VPN action");
-	if (a->rule->vpn->initiation == VPN_REMOTE_ONLY)
-		return err_set(err, EPERM, "IpDynVpnAction %s says Initiation RemoteOnly", a->rule->vpn->name);
-	(void)snprintf(want.rule, sizeof(want.rule), "%s", a->rule->name);
-	(void)snprintf(want.vpn_action, sizeof(want.vpn_action), "%s", a->rule->vpn->name);
-	(void)snprintf(want.local_rule, sizeof(want.local_rule), "%s", a->local_rule ? a->local_rule : "");
-	want.path = (struct ike_path){a->local_endpoint, a->remote_endpoint, 500, 500};
-	struct tunnel *t = tunnel_same(k, &want);
-	if (t) {
-		(void)snprintf(id, 16, "%s", t->id);
-		if (!t->live && !t->quick && !t->waiting)
-			tunnel_negotiate(t);
-		reap(k);
-		return -EALREADY;
-	}
-	if (k->n_tunnels >= k->c.limits.children_total)
-		return err_set(err, ENOSPC, "as many tunnels as the limit allows");
-	size_t from = 0;
-	if (!policy_kex_rule(k->c.policy, &a->local_endpoint, &a->remote_endpoint, &from))
-		return err_set(err, ENOENT, "no KeyExchangeRule is for these two endpoints");
-	t = tunnel_new(k, &want);
-	t->initiator = true;
-	(void)snprintf(id, 16, "%s", t->id);
-	tunnel_negotiate(t);
-	reap(k);
-	return 0;
-}
-
-/* One generation of an IKE tunnel: what hangs on it first, while the peer can be told. */
-static void p1_deactivate(struct p1 *p, bool cascade)
-{
-	struct tunnel *t;
-	struct quick *q;
-
-	while (cascade && (t = LIST_FIRST(&p->tunnels)))
-		tunnel_down(t, "deactivated with its IKE tunnel", true);
-	/* A quick mode that we answered may be finished for the peer already: it must not keep a tunnel that we never had. */
-	TAILQ_FOREACH(q, &p->quicks, entry)
-		if (!q->initiator && !q->dead && q->step != QUICK_DONE)
-			send_delete_child(p, &q->child);
-	send_delete_p1(p);
-	ike_event(p->ike, IKE_P1_DOWN, p, NULL, NULL, "EZD0995I", "deactivated");
-	tunnels_lost_p1(p, NULL);
-	p1_end(p);
-}
-
-int ike_deactivate(struct ike *k, const char *id, bool cascade, uint64_t now_us)
-{
-	struct tunnel *t = ike_tunnel_find(k, id);
-	struct p1 *p = p1_by_id(k, id);
-
-	enter(k, now_us, 0);
-	if (!t && !p)
-		return -ENOENT;
-	if (t)
-		tunnel_down(t, "deactivated", true);
-	else /* the one that was replaced a moment ago, too */
-		for (; p; p = p1_by_id(k, id))
-			p1_deactivate(p, cascade);
-	reap(k);
-	return 0;
-}
-
-int ike_refresh(struct ike *k, const char *id, uint64_t now_us)
-{
-	struct tunnel *t = ike_tunnel_find(k, id);
-	struct p1 *p = t ? NULL : p1_by_id(k, id), *next;
-	struct errbuf e;
-
-	enter(k, now_us, 0);
-	if (t) {
-		tunnel_negotiate(t);
-		reap(k);
-		return 0;
-	}
-	if (!p || !p->rule || p->step != P1_DONE)
-		return -ENOENT;
-	int r = p->refreshing ? 0 : p1_initiate(k, &p->path, p->rule, p, &next, &e);
-	reap(k);
-	return r;
+	ike_reap(k);
 }
 
 void ike_stack_said(struct ike *k, const char *tunnel_id, uint32_t generation, enum ike_stack_event what, const struct ike_path *path,
@@ -413,7 +324,7 @@ void ike_stack_said(struct ike *k, const char *tunnel_id, uint32_t generation, e
 	struct tunnel *t = tunnel_id ? ike_tunnel_find(k, tunnel_id) : NULL;
 	struct p1 *p = path ? p1_between(k, &path->local, &path->remote) : NULL;
 
-	enter(k, now_us, 0);
+	ike_enter(k, now_us, 0);
 	if (what == IKE_UNKNOWN_SPI && p && p->vids & VID_DPD && !p->dpd_since_us)
 		p->heard_us = 0, info_dpd(k, p); /* does it know us still? */
 	if (t && what == IKE_TRAFFIC && t->p1)
@@ -424,12 +335,12 @@ void ike_stack_said(struct ike *k, const char *tunnel_id, uint32_t generation, e
 		tunnel_negotiate(t);
 	if (t && what == IKE_HARD && t->live && generation == t->child.generation)
 		tunnel_down(t, "its lifetime or lifesize is used up", true);
-	reap(k);
+	ike_reap(k);
 }
 
 int ike_resume(struct ike *k, const struct ike_child *c, uint64_t now_us)
 {
-	enter(k, now_us, 0);
+	ike_enter(k, now_us, 0);
 	struct tunnel *t = ike_tunnel_find(k, c->tunnel_id);
 	if (t && t->child.generation >= c->generation)
 		return -EEXIST;
@@ -442,93 +353,4 @@ int ike_resume(struct ike *k, const struct ike_child *c, uint64_t now_us)
 	tunnel_in_force(t, c);
 	tunnel_resumed(t);
 	return 0;
-}
-
-static enum ike_state shown(const struct p1 *p)
-{
-	if (p->step == P1_DONE)
-		return IKE_DONE;
-	return p->message <= 1 ? IKE_WAIT_SA : p->message <= 3 ? IKE_IN_KE : IKE_WAIT_KE;
-}
-
-const struct ike_p1_info *ike_p1_fill(struct ike *k, const struct p1 *p)
-{
-	struct ike_p1_info *i = &k->p1_info;
-	char text[IDENT_TEXT_MAX];
-
-	*i = (struct ike_p1_info){.generation = p->generation, .state = shown(p), .rule = p->rule ? p->rule->name : "",
-		.action = p->rule ? p->rule->action.name : "", .path = p->path, .local_id_type = p->own.type, .remote_id_type = p->peer.type,
-		.initiator = p->initiator, .aggressive = p->aggressive, .offer = p->offer, .life_s = p->offer.seconds.proposed,
-		.life_kb = p->offer.kbytes.proposed, .bytes = p->bytes, .expires_us = p->expires_us, .refresh_us = p->refresh_us,
-		.established_us = p->established_us, .children = p->n_tunnels, .nat_local = p->nat.local, .nat_remote = p->nat.remote,
-		.nat_t = p->natt, .dpd = (p->vids & VID_DPD) != 0, .fragmentation = (p->vids & VID_FRAGMENTATION) != 0};
-	(void)snprintf(i->tunnel_id, sizeof(i->tunnel_id), "%s", p->id);
-	if (p->own.type)
-		(void)snprintf(i->local_id, sizeof(i->local_id), "%.255s", ident_text(&p->own, text));
-	if (p->peer.type)
-		(void)snprintf(i->remote_id, sizeof(i->remote_id), "%.255s", ident_text(&p->peer, text));
-	memcpy(i->icookie, p->icookie, IKE_COOKIE);
-	memcpy(i->rcookie, p->rcookie, IKE_COOKIE);
-	return i;
-}
-
-const struct ike_child_info *ike_child_fill(struct ike *k, const struct tunnel *t)
-{
-	k->child_info = (struct ike_child_info){.child = &t->child,
-		.state = t->live ? IKE_CHILD_DONE : t->quick ? IKE_CHILD_NEGOTIATING : IKE_CHILD_INIT, .expires_us = t->expires_us,
-		.refresh_us = t->refresh_us, .established_us = t->established_us};
-	return &k->child_info;
-}
-
-const struct ike_p1_info *ike_p1_next(struct ike *k, const char *after_id)
-{
-	struct p1 *p = after_id ? p1_by_id(k, after_id) : NULL;
-
-	if (after_id && !p)
-		return NULL;
-	p = p ? TAILQ_NEXT(p, entry) : TAILQ_FIRST(&k->p1s);
-	while (p && (p->half_open || p1_by_id(k, p->id) != p))
-		p = TAILQ_NEXT(p, entry);
-	return p ? ike_p1_fill(k, p) : NULL;
-}
-
-const struct ike_child_info *ike_child_next(struct ike *k, const char *after_id)
-{
-	struct tunnel *t = after_id ? ike_tunnel_find(k, after_id) : NULL;
-
-	if (after_id && !t)
-		return NULL;
-	t = t ? TAILQ_NEXT(t, entry) : TAILQ_FIRST(&k->tunnels);
-	return t ? ike_child_fill(k, t) : NULL;
-}
-
-/* A number's generations, newest first: while one is renewed its tunnels hang on the older. */
-static struct tunnel *first_of(struct p1 *p, uint32_t number)
-{
-	for (; p; p = LIST_NEXT(p, by_number))
-		if (p->number == number && LIST_FIRST(&p->tunnels))
-			return LIST_FIRST(&p->tunnels);
-	return NULL;
-}
-
-const struct ike_child_info *ike_child_next_of(struct ike *k, const char *parent_id, const char *after_id)
-{
-	struct p1 *p = p1_by_id(k, parent_id);
-	struct tunnel *t = after_id ? ike_tunnel_find(k, after_id) : NULL;
-
-	if (!p || (after_id && (!t || !t->p1 || t->p1->number != p->number)))
-		return NULL;
-	if (!after_id)
-		t = first_of(p, p->number);
-	else
-		t = LIST_NEXT(t, of_p1) ? LIST_NEXT(t, of_p1) : first_of(LIST_NEXT(t->p1, by_number), p->number);
-	return t ? ike_child_fill(k, t) : NULL;
-}
-
-void ike_stats(const struct ike *k, struct ike_stats *ret)
-{
-	*ret = k->stats;
-	ret->half_open = k->n_half;
-	ret->p1 = k->n_p1 - k->n_half;
-	ret->children = k->n_tunnels;
 }

@@ -1,6 +1,7 @@
 /* engine: inside the IKE engine (ike.h): what its files share.
  *
- *   engine.c   tables, entries, displays           timers.c   a heap of deadlines
+ *   engine.c   tables and entries                  timers.c   a heap of deadlines
+ *   control.c  what people ask                     show.c     what is displayed
  *   send.c     messages out: encryption, fragments, retransmission
  *   p1.c       phase 1: tables and messages        p1_main.c p1_aggressive.c   its messages
  *   p1_values.c  what is agreed on                 p1_life.c   lifetime, lifesize, succession
@@ -217,6 +218,9 @@ struct ike {
 };
 
 /* engine.c */
+/* Every entry of ike.h begins with the first and ends with the second: what ended meanwhile is freed only when nothing reads it. */
+void ike_enter(struct ike *k, uint64_t now_us, uint64_t wall_us);
+void ike_reap(struct ike *k);
 uint64_t ike_digest(const struct ike *k, const void *data, size_t len); /* keyed; never 0 */
 int ike_random(struct ike *k, void *out, size_t len);
 void ike_event(struct ike *k, enum ike_event_kind kind, struct p1 *p, struct tunnel *t, const struct ike_path *path, const char *message,
