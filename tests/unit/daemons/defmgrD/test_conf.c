@@ -1,36 +1,15 @@
-#include "daemons/defmgrD/defmgr.h"
-#include "tests/support/check_main.h"
-#include <string.h>
-
-static struct dm_conf *build(const char *text, char error[512])
-{
-	struct conf *c = NULL;
-	void *built = NULL;
-	int rc = conf_parse(&dm_conf_spec, "dmd.conf", text, strlen(text), &c);
-	if (!rc)
-		rc = dm_conf_build(c, NULL, &built);
-	(void)snprintf(error, 512, "%s", conf_error_count(c) ? conf_error(c, 0) : "");
-	ck_assert_int_eq(rc == 0, built != NULL);
-	conf_free(c);
-	return built;
-}
+#include "tests/unit/daemons/defmgrD/dmd_conf.h"
 
 START_TEST(refuses)
 {
-	static const struct {
-		const char *text, *word;
-	} bad[] = {{"DmStackConfig { }", "dmd.conf:1:"}, {"DmStackConfig TOOLONGNAME { }", "dmd.conf:1:"},
+	static const struct refusal bad[] = {{"DmStackConfig { }", "dmd.conf:1:"}, {"DmStackConfig TOOLONGNAME { }", "dmd.conf:1:"},
 		{"DmStackConfig A-B { }", "stack name"}, {"DmStackConfig A { }\nDmStackConfig a { }", "dmd.conf:2:"},
 		{"DmStackConfig A { Mode Sometimes }", "Active"}, {"DmStackConfig A { MaxLifetime 0 }", "20160"},
 		{"DmStackConfig A { MaxLifetime 20161 }", "20160"}, {"DmStackConfig A { DefaultLogLimit 10000 }", "9999"},
 		{"DmStackConfig A { Exclude 10.0.0.1/8 }", "dmd.conf:1:"}, {"DmStackConfig A { Exclude host }", "dmd.conf:1:"},
 		{"DmConfig { SyslogLevel 256 }", "255"}, {"DmConfig { DefensiveFilterDirectory var }", "absolute"},
 		{"DmConfig { }\nDmConfig { }", "dmd.conf:2:"}, {"DmStackConfig A { Mode Active", "dmd.conf:1:"}, {"Other { }", "Other"}};
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		char e[512];
-		ck_assert_msg(!build(bad[i].text, e), "%s", bad[i].text);
-		ck_assert_msg(strstr(e, bad[i].word) != NULL, "%s -> %s", bad[i].text, e);
-	}
+	ck_refusals(build, bad, sizeof(bad) / sizeof(*bad));
 }
 END_TEST
 

@@ -1,25 +1,8 @@
-#include "daemons/defmgrD/defmgr.h"
-#include "tests/support/check_main.h"
-#include <string.h>
-
-static struct dm_conf *build(const char *text, char error[512])
-{
-	struct conf *c = NULL;
-	void *built = NULL;
-	int rc = conf_parse(&dm_conf_spec, "dmd.conf", text, strlen(text), &c);
-	if (!rc)
-		rc = dm_conf_build(c, NULL, &built);
-	(void)snprintf(error, 512, "%s", conf_error_count(c) ? conf_error(c, 0) : "");
-	ck_assert_int_eq(rc == 0, built != NULL);
-	conf_free(c);
-	return built;
-}
+#include "tests/unit/daemons/defmgrD/dmd_conf.h"
 
 START_TEST(refuses)
 {
-	static const struct {
-		const char *text, *word;
-	} bad[] = {{"DmDefenceRule { Event SCAN_FAST }", "dmd.conf:1:"}, {"DmDefenceRule r { }", "Event"},
+	static const struct refusal bad[] = {{"DmDefenceRule { Event SCAN_FAST }", "dmd.conf:1:"}, {"DmDefenceRule r { }", "Event"},
 		{"DmDefenceRule r { Event FLOOD }", "SCAN_FAST"}, {"DmDefenceRule r { Event OUTBOUND_RAW }", "SCAN_FAST"},
 		{"DmDefenceRule r { Event SCAN_FAST\n Lifetime 0 }", "20160"}, {"DmDefenceRule r { Event SCAN_FAST\n Mode Drop }", "Simulate"},
 		{"DmDefenceRule r { Event SCAN_FAST\n SourcePrefix 7 }", "8"}, {"DmDefenceRule r { Event SCAN_FAST\n SourcePrefix6 129 }", "128"},
@@ -28,11 +11,7 @@ START_TEST(refuses)
 		{"DmDefenceRule r { Event SCAN_FAST }\nDmDefenceRule q { Event SCAN_SLOW\n FilterName r }", "again"},
 		{"DmDefenceRule r { Event SCAN_FAST\n MaxFilters 100001 }", "100000"}, {"DmDefenceRule r { Event SCAN_FAST\n Severity 8 }", "7"},
 		{"DmDefenceRule r { Event SCAN_FAST\n Threshold 0 }", "1000"}, {"DmDefenceRule 12345678901234567 { Event SCAN_FAST }", "16"}};
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		char e[512];
-		ck_assert_msg(!build(bad[i].text, e), "%s", bad[i].text);
-		ck_assert_msg(strstr(e, bad[i].word) != NULL, "%s -> %s", bad[i].text, e);
-	}
+	ck_refusals(build, bad, sizeof(bad) / sizeof(*bad));
 }
 END_TEST
 

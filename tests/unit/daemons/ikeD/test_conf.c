@@ -1,6 +1,7 @@
 #include "daemons/ikeD/iked.h"
 #include "lib/base/path.h"
 #include "tests/support/check_main.h"
+#include "tests/support/refusals.h"
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,7 +38,7 @@ static void teardown(void)
 	path_set_root("");
 }
 
-static struct iked_conf *build(const char *text, char error[512])
+static void *build(const char *text, char error[REFUSAL_TEXT_MAX])
 {
 	struct conf *c = NULL;
 	void *built = NULL;
@@ -52,9 +53,7 @@ static struct iked_conf *build(const char *text, char error[512])
 
 START_TEST(refuses)
 {
-	static const struct {
-		const char *text, *word;
-	} bad[] = {{"IkeConfig { IkeRetries 0 }", "iked.conf:1:"}, {"IkeConfig { IkeRetries 9 }", "iked.conf:1:"},
+	static const struct refusal bad[] = {{"IkeConfig { IkeRetries 0 }", "iked.conf:1:"}, {"IkeConfig { IkeRetries 9 }", "iked.conf:1:"},
 		{"IkeConfig { IkeInitWait 16 }", "15"}, {"IkeConfig { SMF119 All }", "IKEALL"}, {"IkeConfig { FIPS140 yes }", "FIPS"},
 		{"IkeConfig { KeyRing a/b/c }", "userid/ring"}, {"IkeConfig { KeyRing toolongname/ring }", "userid/ring"},
 		{"IkeConfig { DeadPeerInterval 60\nDeadPeerTimeout 60 }", "DeadPeerTimeout"}, {"IkeConfig { HalfOpenLimit 1 }", "iked.conf:1:"},
@@ -62,11 +61,7 @@ START_TEST(refuses)
 		{"StackPolicy", "iked.conf:1:"}, {"StackPolicy TCPCS", "iked.conf:1:"}, {"StackPolicy TOOLONGNAME p.policy", "iked.conf:1:"},
 		{"StackPolicy A-B p.policy", "stack name"}, {"StackPolicy A missing.policy", "missing.policy"},
 		{"StackPolicy A p.policy\nStackPolicy a p.policy", "iked.conf:2:"}, {"IkeConfig {", "iked.conf:1:"}};
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		char e[512];
-		ck_assert_msg(!build(bad[i].text, e), "%s", bad[i].text);
-		ck_assert_msg(strstr(e, bad[i].word) != NULL, "%s -> %s", bad[i].text, e);
-	}
+	ck_refusals(build, bad, sizeof(bad) / sizeof(*bad));
 }
 END_TEST
 
