@@ -65,9 +65,9 @@ def udp(peer, size, kpps):
 
 
 def rates_of(peer, size):
-    """The rates to measure @peer at, after a first look."""
+    """The rates to measure @peer at: finer about where a first look says that its maximum is, and all others, for that look may be wrong."""
     best = max(RATES, key=lambda r: udp(peer, size, r)[0])
-    return sorted({min(round(best * f), RATES[-1]) for f in FINE})
+    return sorted({min(round(best * f), RATES[-1]) for f in FINE} | set(RATES))
 
 
 def median(values):

@@ -106,8 +106,8 @@ static int tun_fd(const struct link *l, unsigned queue)
 	return queue_of(l, queue)->fd;
 }
 
-/* A packet with its vnet header is read into one buffer that takes any: a read(2) costs a sixth less than a readv(2) into three, and
- * copying a small one from there nothing beside it. */
+/* A packet with its vnet header is read into one buffer that takes any: read(2) has no list of buffers to copy in and check, and a small
+ * packet is soon copied from there. */
 static unsigned tun_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max)
 {
 	struct tun_queue *q = queue_of(l, queue);
