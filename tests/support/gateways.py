@@ -53,6 +53,29 @@ IpFilterPolicy {{
 KEYS = {1: os.urandom(20).hex(), 2: os.urandom(20).hex()}  # of what the first and the second receive
 
 
+class StackRun(rv.Process):
+    """stack_run, the packet path alone, by the profile in @file."""
+
+    def __init__(self, ns, file, name="stack_run"):
+        super().__init__([rv.program("stack_run"), file], ns=ns, name=name)
+
+    def counters(self):
+        """What it counted by name, when it has ended."""
+        return {m[1]: int(m[2]) for m in re.finditer(r"(?m)^[^\t\n]+\t([A-Z0-9_.]+)\t(\d+)$", self.output())}
+
+    def ended(self):
+        """Ends it, which is a check; what it counted."""
+        rv.check("the stack ends in order", self.stop(15) == 0, self.output())
+        return self.counters()
+
+
+def stack(ns, name, profile, policy=None):
+    """A StackRun by these texts, started."""
+    if policy:
+        profile += "IPSECPOLICY '%s'\n" % rv.write("stacks/%s.policy" % name, policy)
+    return StackRun(ns, rv.write("stacks/%s.profile" % name, profile)).start()
+
+
 class Gateway:
     """Number @me (1 or 2). @protect: with the tunnel in its policy, else only what the profile permits. @udp: ESP in UDP."""
 
@@ -67,7 +90,7 @@ class Gateway:
             text += "IPSECPOLICY '%s'\n" % policy
         with open(profile, "w") as f:
             f.write(text)
-        self.process = rv.Process([rv.program("stack_run"), profile], ns=ns, name="stack_run-%s-%d" % (ns, me))
+        self.process = StackRun(ns, profile, name="stack_run-%s-%d" % (ns, me))
 
     def start(self):
         self.process.start()
@@ -79,7 +102,7 @@ class Gateway:
     def stop(self):
         """Its exit status, and what it counted by name."""
         status = self.process.stop()
-        return status, {m[1]: int(m[2]) for m in re.finditer(r"(?m)^[^\t\n]+\t([A-Z0-9_]+)\t(\d+)$", self.process.output())}
+        return status, self.process.counters()
 
 
 def pair(folder, ns_left, ns_right, **how):

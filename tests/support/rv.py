@@ -175,6 +175,12 @@ def run(name, *args, uid=0, ns=None, stdin=None, timeout=30, env=None):
                                            (e.stderr or b"").decode(errors="replace") + "\ntimed out")
 
 
+def scapy(ns, program):
+    """Runs @program, which has scapy's names, and gives what it prints."""
+    p = run("/usr/bin/python3", "-c", "from scapy.all import *\nconf.verb = 0\n" + program, ns=ns, timeout=60)
+    return p.stdout + p.stderr
+
+
 def must(*argv, ns=None):
     p = subprocess.run(in_ns(ns) + list(argv), capture_output=True, text=True, timeout=30)
     if p.returncode:

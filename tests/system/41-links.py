@@ -13,8 +13,10 @@ import sys
 import tempfile
 import time
 
-BUILD = os.environ.get("RAVELIN_BUILD", "build/debug")
-RUN = os.path.join(BUILD, "tests/bench/stack_run")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import gateways
+import rv
+
 TAG = "rv-links-%d" % os.getpid()
 failed = 0
 
@@ -39,39 +41,20 @@ def must(side, *args):
         raise RuntimeError("%s: %s: %s" % (side, " ".join(args), r.stdout))
 
 
-class Stack:
-    running = []
-
+class Stack(gateways.StackRun):
     def __init__(self, side, profile, wait=True):
-        self.file = tempfile.NamedTemporaryFile("w", suffix=".profile")
-        self.file.write(profile)
-        self.file.flush()
-        self.p = subprocess.Popen(["ip", "netns", "exec", TAG + side, RUN, self.file.name], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
-        Stack.running.append(self.p)
+        super().__init__(TAG + side, rv.write("stacks/%s.profile" % side, profile))
+        self.start()
         if wait:
             time.sleep(1)
 
-    def stop(self):
-        self.p.send_signal(signal.SIGTERM)
-        try:
-            out, err = self.p.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.p.kill()
-            out, err = self.p.communicate()
-        check(self.p.returncode == 0, "the stack ends in order" + ("" if self.p.returncode == 0 else ": " + err))
-        self.file.close()
-        return {l.split("\t")[1]: int(l.split("\t")[2]) for l in out.splitlines()}
+    def ended(self):
+        status = self.stop(15)
+        check(status == 0, "the stack ends in order" + ("" if status == 0 else ": " + self.output()))
+        return self.counters()
 
     def refused(self):
-        out, err = self.p.communicate(timeout=15)
-        self.file.close()
-        return self.p.returncode, err
-
-    def cpu(self):
-        with open("/proc/%d/stat" % self.p.pid) as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return self.wait(15), self.output()
 
 
 def wires(mtu=1500):
@@ -146,9 +129,9 @@ def misordered(dest, **kw):
 
 
 def idle(s, name):
-    before, start = s.cpu(), time.monotonic()
+    before, start = gateways.cpu_seconds([s]), time.monotonic()
     time.sleep(2)
-    share = (s.cpu() - before) / (time.monotonic() - start)
+    share = (gateways.cpu_seconds([s]) - before) / (time.monotonic() - start)
     check(share < 0.01, "%s: idle, it takes under 1 %% of a processor (%.2f %%)" % (name, share * 100))
     after_pause = min(round_trips("192.0.2.1", 1, 1)[:1] + round_trips("192.0.2.1", 2, 2)[1:] or [999])
     busy = statistics.median(round_trips("192.0.2.1", 20, 0.01) or [0])
@@ -180,7 +163,7 @@ def driver(name, more=""):
     down_and_up(name)
     if name == "XDP":
         xdp_leaves(s)
-    c = s.stop()
+    c = s.ended()
     if name != "XDP":
         check(got / max(1, c.get("TX", 0)) > 1500, "%s: super-packets stay whole (%d bytes of TCP a packet sent)" % (name, got / max(1, c["TX"])))
     check(not c.get("LINK_TX") and not c.get("LINK_FRAME"), "%s: no packet was refused by a device" % name)
@@ -194,7 +177,7 @@ def killed(name, more):
     child = sh("pgrep", "-P", str(s.p.pid)).stdout.split()
     for pid in child + [s.p.pid]:
         os.kill(int(pid), signal.SIGKILL)
-    s.p.communicate()
+    s.wait()
     time.sleep(0.3)
     must("m", "sysctl", "-qw", "net.ipv4.conf.left.arp_ignore=0", "net.ipv4.conf.all.arp_ignore=0")
     must("m", "ip", "addr", "replace", "192.0.2.60/24", "dev", "left")
@@ -231,10 +214,8 @@ def refusals():
     two = profile("RING").replace("DEVICE right", "DEVICE left")
     got, err = Stack("m", two, wait=False).refused()
     check(got == 78 and "expected another VLANID" in err, "refused: two interfaces on one device without VLANID")
-    unprivileged = tempfile.NamedTemporaryFile("w", suffix=".profile")
-    unprivileged.write(profile("XDP"))
-    unprivileged.flush()
-    r = inside("m", "setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all", RUN, unprivileged.name)
+    r = inside("m", "setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all", rv.program("stack_run"),
+               rv.write("stacks/unprivileged.profile", profile("XDP")))
     check(r.returncode == 71 and "CAP_BPF" in r.stdout, "refused: XDP without CAP_BPF (%s)" % r.stdout.strip())
     check(ping("192.0.2.1", count=1) == 0 and "xdp" not in inside("m", "ip", "link", "show", "left").stdout, "what was refused left nothing behind")
     unwire()
@@ -308,10 +289,10 @@ def vlan(name):
     check(ask("8100000a", "192.0.2.1", "192.0.2.7") == "answered", "%s: a tagged question is answered" % name)
     check(ask("8100001e", "192.0.2.1", "192.0.2.7") == "silence" and ask("", "192.0.2.1", "192.0.2.7") == "silence",
           "%s: with a foreign tag, or none, it is not" % name)
-    h = host.stop()
+    h = host.ended()
     lesser = min(h["HOST.0"], h["HOST.1"])
     check(lesser > 20, "%s: both queues of the TUN carry packets (%d and %d)" % (name, h["HOST.0"], h["HOST.1"]))
-    c = s.stop()
+    c = s.ended()
     check(name == "XDP" or c.get("LINK_VLAN", 0) >= 2, "%s: but counted, or left to the kernel (%d)" % (name, c.get("LINK_VLAN", 0)))
     unwire()
 
@@ -326,7 +307,7 @@ def jumbo(name):
     got = tcp("198.51.100.2")
     check(got > 2e6, "%s: TCP passes with jumbo frames (%.0f Mbit/s)" % (name, got * 8 / 1e6))
     check(ask("8100a000", "192.0.2.1", "192.0.2.7") == "answered", "%s: a priority tag counts as none" % name)
-    s.stop()
+    s.ended()
     unwire()
 
 
@@ -387,7 +368,7 @@ def tunnel(folder, name, mtu):
     end = iperf("10.2.0.1", "-P", "8")
     check(end.get("sum_received", {}).get("bytes", 0) > 2e6, "%s: TCP passes the tunnel" % name)
     for s in stacks:
-        s.stop()
+        s.ended()
     for side in "ab":
         sh("ip", "netns", "del", TAG + side)
 
@@ -402,7 +383,7 @@ def generic():
     time.sleep(1)
     check(ping("198.51.100.2") == 3, "XDP: it forwards from a device whose driver has none")
     check("xdpgeneric" in inside("m", "ip", "link", "show", "br0").stdout, "XDP: in the kernel's generic way")
-    s.stop()
+    s.ended()
     unwire()
 
 
@@ -421,9 +402,7 @@ def part(name):
         with tempfile.TemporaryDirectory() as folder:
             tunnel(folder, name, 9000)
     finally:
-        for p in Stack.running:
-            if p.poll() is None:
-                p.kill()
+        rv.cleanup()
         unwire()
 
 

@@ -2,15 +2,14 @@
 """ICMP errors and tunnels (RFC 4301 section 6.2), with real packets: a tunnel only for TCP port 5201 between two hosts, a router behind the
 far gateway that is none of them, and a narrow link behind that router."""
 import os
-import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import gateways
 import rv
 
-RUN = os.path.join(rv.BUILD, "tests/bench/stack_run")
 PROFILE = """
 IPCONFIG IPSECURITY {options}
 IPCONFIG6 IPSECURITY {options}
@@ -84,36 +83,12 @@ HOSTS = {1: "10.1.0.5", 2: "10.2.9.5"}
 KEYS = {1: "a1" * 20, 2: "b2" * 20}
 
 
-class Stack:
-    def __init__(self, ns, me, options="", icmp=False):
-        peer = 3 - me
-        values = dict(me=me, peer=peer, own=HOSTS[me], other=HOSTS[peer], options=options, icmp=7 if icmp else 99,
-                      siteicmp=8 if icmp else 99, spi_in=1000 + me, spi_out=1000 + peer,
-                      key_in=KEYS[me], key_out=KEYS[peer], ports="1 65535" if me == 1 else "5201", toports="5201" if me == 1 else "1 65535")
-        profile = PROFILE.format(**values) + "IPSECPOLICY '%s'\n" % rv.write("stacks/G%d.policy" % me, POLICY.format(**values))
-        self.p = subprocess.Popen(rv.in_ns(ns) + [RUN, rv.write("stacks/G%d.profile" % me, profile)], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
-        rv.at_end(self.kill)
-
-    def kill(self):
-        if self.p.poll() is None:
-            self.p.kill()
-            self.p.wait()
-
-    def stop(self):
-        self.p.send_signal(signal.SIGTERM)
-        try:
-            out, err = self.p.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.p.kill()
-            out, err = self.p.communicate()
-        rv.check("the stack ends in order", self.p.returncode == 0, err)
-        return {l.split("\t")[1]: int(l.split("\t")[2]) for l in out.splitlines() if l.count("\t") >= 2}
-
-
-def scapy(ns, program):
-    p = rv.run("/usr/bin/python3", "-c", "from scapy.all import *\nconf.verb = 0\n" + program, ns=ns, timeout=60)
-    return p.stdout + p.stderr
+def stack(ns, me, options="", icmp=False):
+    peer = 3 - me
+    values = dict(me=me, peer=peer, own=HOSTS[me], other=HOSTS[peer], options=options, icmp=7 if icmp else 99,
+                  siteicmp=8 if icmp else 99, spi_in=1000 + me, spi_out=1000 + peer,
+                  key_in=KEYS[me], key_out=KEYS[peer], ports="1 65535" if me == 1 else "5201", toports="5201" if me == 1 else "1 65535")
+    return gateways.stack(ns, "G%d" % me, PROFILE.format(**values), POLICY.format(**values))
 
 
 # What comes back for one SYN: who says what.
@@ -124,7 +99,7 @@ print("answer", a.sprintf("%%IP.src%% %%ICMP.type%%") if a and ICMP in a else a 
 
 
 def ask(ns, dst, ttl=64, port=5201, size=0, flags="DF"):
-    return scapy(ns, ASK % (HOSTS[1], dst, ttl, flags, port, size))
+    return rv.scapy(ns, ASK % (HOSTS[1], dst, ttl, flags, port, size))
 
 
 # What somebody behind the far gateway may write: it says it is about what the near host has sent.
@@ -155,9 +130,9 @@ print(len(got), got, flush=True)
     rv.at_end(hears.kill)
     hears.stdout.readline()
     time.sleep(1)
-    out = scapy(ns_program, program)
+    out = rv.scapy(ns_program, program)
     time.sleep(wait)
-    scapy(ns, 'send(IP(dst="10.1.0.1") / UDP(sport=9, dport=9) / "theend")')
+    rv.scapy(ns, 'send(IP(dst="10.1.0.1") / UDP(sport=9, dport=9) / "theend")')
     return out, hears.communicate(timeout=60)[0]
 
 
@@ -172,7 +147,7 @@ print([p[IP].tos for p in got], flush=True)
     rv.at_end(hears.kill)
     hears.stdout.readline()
     time.sleep(1)
-    scapy(h1, """
+    rv.scapy(h1, """
 for tos in (10 << 2, 12 << 2 | 1, 13 << 2, 63 << 2 | 2, 0):
     send(IP(src="10.1.0.5", dst="10.2.9.5", tos=tos) / TCP(sport=4001, dport=5201, flags="R"))
 """)
@@ -200,7 +175,7 @@ def make(net):
 def main():
     net = rv.Net("rvi")
     h1, g1, g2, r2, h2 = make(net)
-    one, two = Stack(g1, 1), Stack(g2, 2)
+    one, two = stack(g1, 1), stack(g2, 2)
     server = subprocess.Popen(rv.in_ns(h2) + ["iperf3", "-s"], stdout=subprocess.DEVNULL)
     rv.at_end(server.kill)
     rv.check("the tunnel carries TCP to its port", rv.until(lambda: "TCP 10.2.9.5:5201" in ask(h1, HOSTS[2]), 20))
@@ -221,17 +196,17 @@ def main():
     rv.check("a link behind the peer is too narrow: the sender is told", "dest-unreach" in out, out)
     p = rv.run("iperf3", "-c", HOSTS[2], "-t", "1", "-f", "m", "--connect-timeout", "4000", ns=h1, timeout=30)
     rv.check("so TCP passes, with its path MTU found inside the tunnel", p.returncode == 0 and "receiver" in p.stdout, p.stdout + p.stderr)
-    c, d = one.stop(), two.stop()
+    c, d = one.ended(), two.ended()
     rv.check("counted: passed by what they return", c.get("ICMP_RETURNED", 0) >= 3 and d.get("ICMP_RETURNED", 0) >= 3, (c, d))
     rv.check("counted: what our side of the peer refused", d.get("FILTER_IMPLICIT", 0) >= 6, d)
     # A peer that puts everything into the tunnel: our side asks what is in it.
-    one, two = Stack(g1, 1), Stack(g2, 2, icmp=True)
+    one, two = stack(g1, 1), stack(g2, 2, icmp=True)
     rv.check("a peer that sends every error by the tunnel", rv.until(lambda: "TCP 10.2.9.5:5201" in ask(h1, HOSTS[2]), 20))
     out, heard = heard_by(h1, FORGED, r2)
     rv.check("none that is not about its packets arrives", "sent" in out and heard.startswith("0 "), out + heard)
     out = ask(h1, HOSTS[2], ttl=3)
     rv.check("and those that are do", "answer 10.2.0.9 time-exceeded" in out, out)
-    c, _ = one.stop(), two.stop()
+    c, _ = one.ended(), two.ended()
     rv.check("counted: three are about others, three return no packet", c.get("FILTER_ICMP_RETURNED") == 3 and c.get("FILTER_ICMP_QUOTE") == 3, c)
     return rv.finish()
 

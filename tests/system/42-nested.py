@@ -1,15 +1,14 @@
 #!/usr/bin/python3
 """A tunnel inside a tunnel (RFC 4301 section 5.2), with real packets: a rule protects what another rule's tunnel has made."""
 import os
-import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import gateways
 import rv
 
-RUN = os.path.join(rv.BUILD, "tests/bench/stack_run")
 PROFILE = """
 IPCONFIG IPSECURITY
 INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24 IPADDR 203.0.113.{me}/32
@@ -57,35 +56,15 @@ KEYS = {1: "a1" * 20, 2: "b2" * 20}
 MORE = {1: "c3" * 20, 2: "d4" * 20}
 
 
-class Stack:
+def stack(ns, me, nested=True, net="203.0.113"):
     """@nested: with the second rule. @net: of the first tunnel's ends; the second one's are the wire's addresses."""
-
-    def __init__(self, ns, me, nested=True, net="203.0.113"):
-        v = dict(me=me, peer=3 - me, net=net)
-        second = SECOND.format(**v) if nested else ""
-        policy = TUNNEL.format(name="first", base=100, cipher="AES_GCM KeyLength 128", key_in=KEYS[me], key_out=KEYS[3 - me], **v)
-        v["net"] = "192.0.2"
-        policy += TUNNEL.format(name="second", base=200, cipher="AES_GCM KeyLength 128", key_in=MORE[me], key_out=MORE[3 - me], **v)
-        policy += RULES.format(second=second, **v)
-        profile = PROFILE.format(**v) + "IPSECPOLICY '%s'\n" % rv.write("stacks/N%d.policy" % me, policy)
-        self.p = subprocess.Popen(rv.in_ns(ns) + [RUN, rv.write("stacks/N%d.profile" % me, profile)], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
-        rv.at_end(self.kill)
-
-    def kill(self):
-        if self.p.poll() is None:
-            self.p.kill()
-            self.p.wait()
-
-    def stop(self):
-        self.p.send_signal(signal.SIGTERM)
-        try:
-            out, err = self.p.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.p.kill()
-            out, err = self.p.communicate()
-        rv.check("the stack ends in order", self.p.returncode == 0, err)
-        return {l.split("\t")[1]: int(l.split("\t")[2]) for l in out.splitlines() if l.count("\t") >= 2}
+    v = dict(me=me, peer=3 - me, net=net)
+    second = SECOND.format(**v) if nested else ""
+    policy = TUNNEL.format(name="first", base=100, cipher="AES_GCM KeyLength 128", key_in=KEYS[me], key_out=KEYS[3 - me], **v)
+    v["net"] = "192.0.2"
+    policy += TUNNEL.format(name="second", base=200, cipher="AES_GCM KeyLength 128", key_in=MORE[me], key_out=MORE[3 - me], **v)
+    policy += RULES.format(second=second, **v)
+    return gateways.stack(ns, "N%d" % me, PROFILE.format(**v), policy)
 
 
 def ping(ns, *more, count=3):
@@ -124,18 +103,18 @@ print("sent")
 
 def layers(a, b):
     """Who has the keys may send more than two; none of them is opened further."""
-    s = Stack(b, 2, net="192.0.2")
+    s = stack(b, 2, net="192.0.2")
     mac = rv.run("cat", "/sys/class/net/wire0/address", ns=b).stdout.strip()
     time.sleep(2)
     p = rv.run("/usr/bin/python3", "-c", LAYERS % (MORE[2], KEYS[2], mac), ns=a, timeout=30)
     rv.check("two, three and five layers are sent", "sent" in p.stdout, p.stdout + p.stderr)
     time.sleep(1)
-    c = s.stop()
+    c = s.ended()
     rv.check("two are opened, the third is not", c.get("ESP_NESTED") == 2 and c.get("DECAP") == 6 and c.get("HOST", 0) >= 1, c)
 
 
 def both(a, b, net, text):
-    one, two = Stack(a, 1, net=net), Stack(b, 2, net=net)
+    one, two = stack(a, 1, net=net), stack(b, 2, net=net)
     rv.check("%s: pings pass through both" % text, rv.until(lambda: ping(a) == 3, 15))
     n, seen = spis(a, b)
     rv.check("%s: the wire shows only the second" % text, n == 5 and seen == str([("192.0.2.1", 2002), ("192.0.2.2", 2001)]), (n, seen))
@@ -147,7 +126,7 @@ def both(a, b, net, text):
     time.sleep(0.5)
     p = rv.run("iperf3", "-c", "10.2.0.1", "-t", "1", "--connect-timeout", "4000", ns=a, timeout=30)
     rv.check("%s: TCP passes" % text, p.returncode == 0 and "receiver" in p.stdout, p.stdout + p.stderr)
-    c, d = one.stop(), two.stop()
+    c, d = one.ended(), two.ended()
     rv.check("%s: counted" % text, c.get("NESTED", 0) >= 10 and d.get("NESTED", 0) >= 10 and c.get("DECAP", 0) >= 2 * 10, (c, d))
 
 
@@ -156,13 +135,13 @@ def main():
     a, b = net.ns("a"), net.ns("b")
     net.veth(a, "wire0", b, "wire0", offloads=False)
     # Refusals first: one side wraps once, where the other one's policy asks for two.
-    one, two = Stack(a, 1, nested=False), Stack(b, 2)
+    one, two = stack(a, 1, nested=False), stack(b, 2)
     rv.check("one layer, where two are asked for, does not pass", not rv.until(lambda: ping(a, count=2), 4))
-    c, d = one.stop(), two.stop()
+    c, d = one.ended(), two.ended()
     rv.check("it is counted", d.get("FILTER_CLEAR", 0) >= 2 and not c.get("NESTED"), d)
-    one, two = Stack(a, 1), Stack(b, 2, nested=False)
+    one, two = stack(a, 1), stack(b, 2, nested=False)
     rv.check("nor do two, where one is asked for", not rv.until(lambda: ping(a, count=2), 4))
-    c, d = one.stop(), two.stop()
+    c, d = one.ended(), two.ended()
     rv.check("they were two", c.get("NESTED", 0) >= 2, c)
     layers(a, b)
     both(a, b, "203.0.113", "other ends")

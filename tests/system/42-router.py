@@ -4,15 +4,14 @@
 The packet path alone (stack_run), as in 40-stack."""
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import gateways
 import rv
 
-RUN = os.path.join(rv.BUILD, "tests/bench/stack_run")
 SITES = {1: "192.0.2.1", 2: "198.51.100.2"}
 ROUTERS = {1: "192.0.2.254", 2: "198.51.100.254"}
 KEYS = {1: "a1" * 20, 2: "b2" * 20}
@@ -61,32 +60,6 @@ IpFilterPolicy {{
 """
 
 
-class Stack:
-    """stack_run in namespace @ns; .counters after stop()."""
-
-    def __init__(self, ns, name, profile, policy=None):
-        if policy:
-            profile += "IPSECPOLICY '%s'\n" % rv.write("stacks/%s.policy" % name, policy)
-        self.p = subprocess.Popen(rv.in_ns(ns) + [RUN, rv.write("stacks/%s.profile" % name, profile)],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        rv.at_end(self.kill)
-
-    def kill(self):
-        if self.p.poll() is None:
-            self.p.kill()
-            self.p.wait()
-
-    def stop(self):
-        self.p.send_signal(signal.SIGTERM)
-        try:
-            out, err = self.p.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.p.kill()
-            out, err = self.p.communicate()
-        rv.check("the stack ends in order", self.p.returncode == 0, err)
-        return {l.split("\t")[1]: int(l.split("\t")[2]) for l in out.splitlines() if l.count("\t") >= 2}
-
-
 def six(address):
     return "2001:db8:ffff:%s::%s" % (address.split(".")[0], address.split(".")[3])
 
@@ -96,7 +69,7 @@ def site(net_ns, me, options="", wire=""):
     values = dict(me=me, peer=peer, own=SITES[me], peer_own=SITES[peer], own6=six(SITES[me]), router=ROUTERS[me],
                   router6=six(ROUTERS[me]), options=options, wire=wire, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me][:40],
                   key_out=KEYS[peer][:40])
-    return Stack(net_ns, "S%d" % me, PROFILE.format(**values), POLICY.format(**values))
+    return gateways.stack(net_ns, "S%d" % me, PROFILE.format(**values), POLICY.format(**values))
 
 
 def ping(ns, dest, *more, count=2):
@@ -118,12 +91,6 @@ def iperf(client, server, dest, seconds=2):
             s.wait()
     m = re.search(r"([\d.]+) Mbits/sec\s+receiver", out)
     return float(m.group(1)) if m else 0.0
-
-
-def scapy(ns, program):
-    """Runs @program with scapy's names; what it prints."""
-    p = rv.run("/usr/bin/python3", "-c", "from scapy.all import *\nconf.verb = 0\n" + program, ns=ns, timeout=60)
-    return p.stdout + p.stderr
 
 
 def table():
@@ -158,9 +125,9 @@ def path_mtu(net):
     one, two = site(a, 1), site(b, 2)
     rv.until(lambda: ping(a, "10.2.0.1") == 2, 10)
     # Refusals: what somebody who knows the addresses, but not the SPI, may say.
-    out = scapy(r, FORGED.format(src=SITES[1], dst=SITES[2], router=ROUTERS[1], mtu=600, spis="1, 999, 1001, 1003, 0x12345678"))
+    out = rv.scapy(r, FORGED.format(src=SITES[1], dst=SITES[2], router=ROUTERS[1], mtu=600, spis="1, 999, 1001, 1003, 0x12345678"))
     rv.check("forged messages are sent", "sent" in out, out)
-    out = scapy(r, FORGED.format(src=SITES[1], dst=SITES[2], router=ROUTERS[1], mtu=300, spis="1002,"))
+    out = rv.scapy(r, FORGED.format(src=SITES[1], dst=SITES[2], router=ROUTERS[1], mtu=300, spis="1002,"))
     rv.check("one with a value that is none, too", "sent" in out, out)
     rv.check("they change nothing: what fits passes", ping(a, "10.2.0.1", "-M", "do", "-s", "1300") == 2)
     p = rv.run("ping", "-c", "6", "-i", "0.3", "-W", "1", "-M", "do", "-s", "1400", "10.2.0.1", ns=a)
@@ -173,14 +140,14 @@ def path_mtu(net):
     rv.check("TCP goes on through the narrow path (%.0f Mbit/s)" % mbits, mbits > 20)
     mbits = iperf(a, b, "2001:db8:2::1")
     rv.check("TCP over IPv6, too (%.0f Mbit/s)" % mbits, mbits > 20)
-    c, _ = one.stop(), two.stop()
+    c, _ = one.ended(), two.ended()
     rv.check("the messages of the router were believed", c.get("PMTU", 0) >= 1, c)
     rv.check("the forged ones were not: 5 about no SA, one implausible", c.get("PMTU_STRANGER") == 5 and c.get("PMTU_IMPLAUSIBLE") == 1, c)
     # An operator may not want that at all.
     one, two = site(a, 1, "NOPATHMTUDISCOVERY"), site(b, 2)
     rv.until(lambda: ping(a, "10.2.0.1") == 2, 10)
     rv.check("NOPATHMTUDISCOVERY believes nobody", ping(a, "10.2.0.1", "-M", "do", "-s", "1400", count=4) == 0)
-    c, _ = one.stop(), two.stop()
+    c, _ = one.ended(), two.ended()
     rv.check("and counts none", c.get("PMTU", 0) == 0, c)
 
 
@@ -290,7 +257,7 @@ def gate(net):
     for n, via, via6 in ((left, "192.0.2.1", "2001:db8:1::1"), (right, "198.51.100.1", "2001:db8:2::1")):
         net.route(n, "default", via)
         rv.must("ip", "-6", "route", "replace", "default", "via", via6, ns=n)
-    s = Stack(g, "GATE", GATE, GATE_POLICY)
+    s = gateways.stack(g, "GATE", GATE, GATE_POLICY)
     rv.check("the gate forwards, IPv4 and IPv6", rv.until(lambda: ping(left, "198.51.100.9") == 2, 10) and
              rv.until(lambda: ping(left, "2001:db8:2::9") == 2, 10))
     hears = subprocess.Popen(rv.in_ns(right) + ["/usr/bin/python3", "-c", "from scapy.all import *\nconf.verb = 0\n" + HEARD],
@@ -298,10 +265,10 @@ def gate(net):
     rv.at_end(hears.kill)
     rv.check("somebody listens on the other side", "ready" in hears.stdout.readline())
     time.sleep(1)
-    out = scapy(left, SENT)
+    out = rv.scapy(left, SENT)
     rv.check("all sorts of packets are sent", "sent all" in out, out)
     time.sleep(1.5)  # what waits for a first that never comes is given up
-    scapy(left, 'send(IP(dst="198.51.100.9") / UDP(sport=7, dport=2000) / "theend")')
+    rv.scapy(left, 'send(IP(dst="198.51.100.9") / UDP(sport=7, dport=2000) / "theend")')
     heard = hears.communicate(timeout=60)[0].strip()
     names = eval(heard) if heard.startswith("{") else {}
     rv.check("good packets and whole good fragments arrive", all(names.get("good%d" % i, 0) >= 1 for i in (1, 2, 3, 4, 5)), heard)
@@ -313,14 +280,14 @@ def gate(net):
     rv.check("no fragment of what a port denies passes: in order, backwards, without its first, IPv6", "frag3" not in names, heard)
     rv.check("fragments that overwrite their first void the packet", names.get("frag2", 0) <= 1, heard)
     claims(left, g)
-    c = s.stop()
+    c = s.ended()
     for name, least in (("IP_MARTIAN", 4), ("IP_SOURCE", 3), ("IP_LINK_LOCAL", 2), ("IP_SOURCE_ROUTE", 3), ("IP_REVERSE_PATH", 3), ("IP_SPOOFED", 2),
                         ("IP_REDIRECT", 1), ("ND_REDIRECT", 1), ("IP_OVERLAP", 2), ("IP_REASS_TIME", 3), ("FILTER_DENY", 10)):
         rv.check("%s is counted" % name, c.get(name, 0) >= least, "%s: %s" % (c.get(name), c))
 
 
 def neighbours(ns, program):
-    return scapy(ns, 'me = get_if_hwaddr("eth0")\n' + program)
+    return rv.scapy(ns, 'me = get_if_hwaddr("eth0")\n' + program)
 
 
 def claims(left, g):
@@ -360,7 +327,7 @@ def own(net):
     def refused():
         return sorted(re.findall(r"somebody else has an address .*?address=\"?([0-9a-f.:]+)", daemon.output()))
     rv.check("two addresses are somebody else's: told", rv.until(lambda: refused() == ["192.0.2.3", "2001:db8::3"], 10), daemon.output())
-    rv.check("they are not answered for", scapy(out, """
+    rv.check("they are not answered for", rv.scapy(out, """
 a = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="192.0.2.9", pdst="192.0.2.3"), timeout=1, iface="eth0")
 b = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="192.0.2.9", pdst="192.0.2.1"), timeout=3, iface="eth0")
 print("answers", a is not None, b is not None)
@@ -368,7 +335,7 @@ print("answers", a is not None, b is not None)
     rv.check("the others are used", ping(out, "192.0.2.1") == 2 and ping(out, "2001:db8::1") == 2)
     time.sleep(2.5)  # until it is sure of them
     claim = 'sendp(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:66:66") / ARP(op=2, hwsrc="02:00:00:00:66:66", psrc="192.0.2.1", pdst="192.0.2.1"), iface="eth0")'
-    sniffed = scapy(out, """
+    sniffed = rv.scapy(out, """
 s = AsyncSniffer(iface="eth0", filter="arp", count=0)
 s.start()
 time.sleep(1)

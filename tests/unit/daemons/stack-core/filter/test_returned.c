@@ -78,20 +78,28 @@ static void head6(uint8_t *h, const struct addr *src, const struct addr *dst, ui
 	memcpy(h + 24, dst->b, 16);
 }
 
-/* An error of @type from @src to @dst, about a packet from @of to @to. */
-static struct pkt error4(uint8_t type, const char *src, const char *dst, const char *of, const char *to, uint8_t proto, uint16_t sport, uint16_t dport)
+/* An error of @type from @src to @dst in bytes, which are otherwise empty. */
+static struct pkt an_error(uint8_t type, const char *src, const char *dst, uint8_t proto, uint16_t header)
 {
-	struct pkt p = a_packet(src, dst, 1, 0, 0);
-	struct addr a = an_addr(of), b = an_addr(to);
+	struct pkt p = a_packet(src, dst, proto, 0, 0);
 
 	memset(bytes, 0, sizeof(bytes));
+	bytes[header] = type;
 	p.buf = bytes;
 	p.size = sizeof(bytes);
-	p.l4_off = 20;
+	p.l4_off = header;
 	p.icmp_type = type;
 	p.scope = PKT_ROUTED;
+	return p;
+}
+
+/* It is about a packet from @of to @to. */
+static struct pkt error4(uint8_t type, const char *src, const char *dst, const char *of, const char *to, uint8_t proto, uint16_t sport, uint16_t dport)
+{
+	struct pkt p = an_error(type, src, dst, 1, 20);
+	struct addr a = an_addr(of), b = an_addr(to);
+
 	head4(bytes, &p.src, &p.dst, 1, 56);
-	bytes[20] = type;
 	head4(bytes + 28, &a, &b, proto, 1500);
 	ip_put16(bytes + 48, sport);
 	ip_put16(bytes + 50, dport);
@@ -101,16 +109,9 @@ static struct pkt error4(uint8_t type, const char *src, const char *dst, const c
 
 static struct pkt error6(uint8_t type, const char *src, const char *dst, const char *of, const char *to, uint16_t sport, uint16_t dport, bool ext)
 {
-	struct pkt p = a_packet(src, dst, 58, 0, 0);
+	struct pkt p = an_error(type, src, dst, 58, 40);
 	struct addr a = an_addr(of), b = an_addr(to);
 
-	memset(bytes, 0, sizeof(bytes));
-	p.buf = bytes;
-	p.size = sizeof(bytes);
-	p.l4_off = 40;
-	p.icmp_type = type;
-	p.scope = PKT_ROUTED;
-	bytes[40] = type;
 	head6(bytes + 48, &a, &b, ext ? 60 : 6);
 	bytes[88] = 6;
 	ip_put16(bytes + (ext ? 96 : 88), sport);
