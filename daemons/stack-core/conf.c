@@ -263,23 +263,28 @@ static int build_ids(struct conf_node *n, struct stack_conf *s)
 	return r;
 }
 
+/* The first of operand @name's two words turns @v on, the second one off; without them @v stays. */
+static void build_choice(const struct conf_node *n, const char *name, bool *v)
+{
+	const struct conf_value *f = conf_get(n, name);
+
+	if (f && f->given)
+		*v = f->u == 0;
+}
+
 static int build_node(struct conf_node *n, struct stack_conf *s)
 {
 	const char *name = n->stmt->name;
 	int r = 0;
 
 	if (!strcmp(name, "IPCONFIG") || !strcmp(name, "IPCONFIG6")) {
-		const struct conf_value *on = conf_get(n, "IPSECURITY"), *fwd = conf_get(n, "DATAGRAMFWD");
+		bool six = name[8];
+		const struct conf_value *on = conf_get(n, "IPSECURITY");
 		if (on && on->given)
-			*(name[8] ? &s->ipsecurity6 : &s->ipsecurity4) = true;
-		if (fwd && fwd->given)
-			s->forwarding = !strcasecmp(fwd->s, "DATAGRAMFWD");
-		const struct conf_value *mtu = conf_get(n, "PATHMTUDISCOVERY");
-		if (mtu && mtu->given)
-			*(name[8] ? &s->path_mtu6 : &s->path_mtu4) = mtu->u == 0;
-		const struct conf_value *check = conf_get(n, "ICMPPAYLOADCHECK");
-		if (check && check->given)
-			*(name[8] ? &s->icmp_check6 : &s->icmp_check4) = check->u == 0;
+			*(six ? &s->ipsecurity6 : &s->ipsecurity4) = true;
+		build_choice(n, "DATAGRAMFWD", &s->forwarding);
+		build_choice(n, "PATHMTUDISCOVERY", six ? &s->path_mtu6 : &s->path_mtu4);
+		build_choice(n, "ICMPPAYLOADCHECK", six ? &s->icmp_check6 : &s->icmp_check4);
 	} else if (!strcmp(name, "TCPCONFIG") || !strcmp(name, "UDPCONFIG")) {
 		const struct conf_value *low = conf_get(n, "RESTRICTLOWPORTS");
 		s->low_ports[name[0] == 'T' ? PORT_TCP : PORT_UDP] = low && low->given && low->u == 0;

@@ -210,9 +210,11 @@ static void sa_fill(struct sa_row *row, const struct tunnel *t, const struct sa 
 	SET(row->m, bytes, atomic_load(&c.bytes));
 	SET(row->m, auth_failed, atomic_load(&c.auth_failed));
 	SET(row->m, replayed, atomic_load(&c.replayed));
-	if (!sa->inbound && pmtu_known(t, loop_now_ms())) {
-		SET(row->m, path_mtu, pmtu_known(t, loop_now_ms()));
-		SET(row->m, path_mtu_age_s, (uint32_t)(pmtu_age_ms(t, loop_now_ms()) / 1000));
+	uint64_t now = loop_now_ms();
+	uint32_t mtu = sa->inbound ? 0 : pmtu_known(t, now);
+	if (mtu) {
+		SET(row->m, path_mtu, mtu);
+		SET(row->m, path_mtu_age_s, (uint32_t)(pmtu_age_ms(t, now) / 1000));
 	}
 }
 

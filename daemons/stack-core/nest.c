@@ -7,11 +7,6 @@
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/worker.h"
 
-static bool is_sealed(uint8_t proto)
-{
-	return proto == IP_ESP || proto == IP_AH;
-}
-
 static bool asked_for(const struct worker *w, uint8_t family)
 {
 	return filter_nests(w->stack->filters) && (family == 4 ? w->stack->ipsecurity4 : w->stack->ipsecurity6);
@@ -73,7 +68,7 @@ void nest_out(struct worker *w, struct pkt **pkts, struct sa *const *sas, unsign
 
 bool nest_in(struct worker *w, struct pkt *p, bool *ret_open)
 {
-	if (!is_sealed(p->proto) || p->fragment || !asked_for(w, p->family) || !pipe_is_ours(w, &p->dst))
+	if (!ip_is_sealed(p->proto) || p->fragment || !asked_for(w, p->family) || !pipe_is_ours(w, &p->dst))
 		return false;
 	p->scope = PKT_LOCAL;
 	if (p->nested)
@@ -94,7 +89,7 @@ bool nest_missing(struct worker *w, const struct pkt *p, const struct nest_outsi
 {
 	struct filter_verdict v;
 
-	if (p->nested || !is_sealed(o->proto) || !asked_for(w, o->dst.family))
+	if (p->nested || !ip_is_sealed(o->proto) || !asked_for(w, o->dst.family))
 		return false;
 	struct pkt q = shape(o->proto, &o->src, &o->dst, true);
 	q.secclass = p->secclass;

@@ -86,7 +86,7 @@ static void resolve(struct worker *w, struct pkt *p)
 		p->ethertype = 0;
 		out_send(w, p);
 	} else if (failed) {
-		if (!p->sa_in && !p->sealed && p->proto != IP_ESP && p->proto != IP_AH)
+		if (!p->sa_in && !p->sealed && !ip_is_sealed(p->proto))
 			pipe_error(w, p, ICMP_HOST_DOWN, 0);
 		pipe_drop(w, p, DROP_NEIGH_TIMEOUT);
 	} else {

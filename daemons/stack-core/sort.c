@@ -264,7 +264,7 @@ static void sort_in(struct worker *w, struct pkt *p)
 	if (p->fragment && !(p = defrag(w, p)))
 		return;
 	if (l->type != LINK_TUN && for_us(w, p)) {
-		if (p->proto == IP_ESP || p->proto == IP_AH) {
+		if (ip_is_sealed(p->proto)) {
 			sealed_in(w, p);
 			return;
 		}

@@ -22,8 +22,8 @@
 	X(REASSEMBLED, "ip", "packets put together of fragments")                       \
 	X(KEEPALIVE, "ipsec-in", "NAT keepalives of peers (RFC 3948 2.3)")              \
 	X(DECAP, "ipsec-in", "packets taken out of ESP or AH")                          \
-	X(NESTED, "ipsec-out", "of them, packets put into a second tunnel")             \
 	X(ENCAP, "ipsec-out", "packets put into ESP or AH")                             \
+	X(NESTED, "ipsec-out", "of them, packets put into a second tunnel")             \
 	X(IN_PERMIT, "filter", "inbound packets permitted")                             \
 	X(OUT_PERMIT, "filter", "outbound packets permitted")                           \
 	X(LOCAL, "local", "packets for the stack itself")                               \
@@ -35,7 +35,7 @@
 	X(JOINED, "route", "segments and datagrams joined to others of their flow")     \
 	X(PMTU, "icmp", "messages about the path MTU of a tunnel that were believed")   \
 	X(ICMP_ERROR, "icmp", "ICMP errors sent")                                       \
-	X(ICMP_RETURNED, "icmp", "ICMP errors that passed by the packet they return (RFC 4301 6.2)")                                       \
+	X(ICMP_RETURNED, "icmp", "ICMP errors that passed by the packet they return (RFC 4301 6.2)") \
 	X(TX, "link-tx", "packets sent")
 
 enum pass_counter {

@@ -297,9 +297,11 @@ static bool row_fill(struct row *row, const struct tunnel *t, const struct gener
 	sa_sum(g->in, &in);
 	sa_sum(g->out, &out);
 	SET(*m, installed_us, g->installed_us);
-	if (pmtu_known(t, loop_now_ms())) {
-		SET(*m, path_mtu, pmtu_known(t, loop_now_ms()));
-		SET(*m, path_mtu_age_s, (uint32_t)(pmtu_age_ms(t, loop_now_ms()) / 1000));
+	uint64_t now = loop_now_ms();
+	uint32_t mtu = pmtu_known(t, now);
+	if (mtu) {
+		SET(*m, path_mtu, mtu);
+		SET(*m, path_mtu_age_s, (uint32_t)(pmtu_age_ms(t, now) / 1000));
 	}
 	SET(*m, outbound_ready, g->ready);
 	SET(*m, in_packets, atomic_load(&in.packets));

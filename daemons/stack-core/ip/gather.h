@@ -6,6 +6,6 @@
 enum { GATHER_FLOWS = 8, GATHER_SEGMENTS = 60, GATHER_BYTES = 60000, GATHER_HEADS = 24 };
 
 /* Joins what can be joined of @pkts, which came from the TUN and are not parsed; returns how many are left. Order within a flow is kept;
- * none waits for another that is not there yet. At most GATHER_HEADS
- * are made of one batch: encrypting them takes as many large buffers again. */
+ * none waits for another that is not there yet. At most GATHER_HEADS are made of one batch: encrypting them takes as many large buffers
+ * again. */
 unsigned gather(struct pkt_pool *pool, struct pkt **pkts, unsigned n);

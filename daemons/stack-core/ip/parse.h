@@ -27,6 +27,10 @@ static inline void ip_put32(uint8_t *b, uint32_t v)
 	ip_put16(b, v >> 16);
 	ip_put16(b + 2, v & 0xffff);
 }
+static inline bool ip_is_sealed(uint8_t proto)
+{
+	return proto == IP_ESP || proto == IP_AH;
+}
 static inline bool ip_is_multicast(const struct addr *a)
 {
 	return a->family == 4 ? (a->b[0] & 0xf0) == 0xe0 : a->b[0] == 0xff;

@@ -122,12 +122,12 @@ static unsigned tun_rx(struct link *l, unsigned queue, struct pkt_pool *pool, st
 			break;
 		uint32_t len = (uint32_t)((size_t)got - vnet);
 		struct pkt *p = len <= QUEUE_SMALL_ROOM ? pkt_alloc(pool) : NULL;
-		if (p)
+		if (p) {
 			memcpy(pkt_data(p), at + vnet, len);
-		else
+		} else {
 			p = q->room;
-		if (p == q->room)
 			q->room = NULL;
+		}
 		memcpy(&hdr, at, vnet);
 		p->len = len;
 		vnet_read(p, &hdr, 0);

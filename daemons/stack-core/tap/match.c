@@ -124,7 +124,7 @@ uint32_t tap_headers(const struct pkt *p)
 			n += ICMP_HEADER;
 			break;
 		}
-	} else if (p->l4_off >= least && (p->proto == IP_ESP || p->proto == IP_AH)) {
+	} else if (p->l4_off >= least && ip_is_sealed(p->proto)) {
 		n += p->proto == IP_ESP ? ESP_HEADER : AH_HEADER;
 	}
 	return n < p->len ? n : p->len;
