@@ -1,6 +1,6 @@
 /* The decision over one packet: flow cache, else defences, filters in force and the implicit deny,
  * in this order. */
-#include "daemons/stack-core/filter/quote.h"
+#include "daemons/stack-core/ip/quote.h"
 #include "daemons/stack-core/filter/set.h"
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ipsec/sa.h"

@@ -10,7 +10,7 @@
  *
  * Between a router on our side and the tunnel a message is in clear; it is let in when its answer would be, and then goes out by
  * a tunnel or not at all. Defensive filters count always. Nobody negotiates a tunnel for an error. */
-#include "daemons/stack-core/filter/quote.h"
+#include "daemons/stack-core/ip/quote.h"
 #include "daemons/stack-core/filter/set.h"
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ip/parse.h"

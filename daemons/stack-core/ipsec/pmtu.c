@@ -1,18 +1,19 @@
 /* pmtu: one word a tunnel, "until << 16 | MTU", so that a rekeyed tunnel keeps what its path is like, and what strangers can make
  * us remember is bounded by what we have tunnels. */
 #include "daemons/stack-core/ipsec/pmtu.h"
+#include "daemons/stack-core/ip/quote.h"
 #include "daemons/stack-core/ipsec/iphdr.h"
 #include "daemons/stack-core/ipsec/sadb.h"
 
-enum { ICMP4 = 1, ICMP6 = 58, UDP = 17, NATT = 4500, ERROR_HEADER = 8, RETURNED = 8 };
+enum { ICMP4 = 1, ICMP6 = 58, UDP = 17, NATT = 4500, ERROR_HEADER = 8, SPI_END = 8, UDP_SPI_END = 12 };
 
-/* What an error message returns of the packet it is about. */
+/* The protected packet that a message is about. */
 struct returned {
+	struct quote q;
 	uint8_t proto; /* SA_ESP or SA_AH, also in UDP */
-	bool udp, df;
+	bool udp;
 	uint16_t sport, dport;
-	uint32_t spi, total;
-	struct addr src, dst;
+	uint32_t spi;
 };
 
 static bool is_too_big(const struct pkt *p)
@@ -37,42 +38,27 @@ static bool checksum_good(const struct pkt *p, const uint8_t *m, uint32_t len)
 	return sum == 0xffff;
 }
 
-/* The transport header at @l4, @left bytes of it. False: not ESP, AH or ESP in UDP. */
-static bool read_inner(const uint8_t *l4, uint32_t left, struct returned *r)
+/* False: not ESP, AH or ESP in UDP. */
+static bool read_returned(const struct pkt *p, struct returned *r)
 {
-	if (left < RETURNED)
+	const uint8_t *l4;
+
+	if (!quote_read(p, &r->q) || r->q.left < SPI_END)
 		return false;
+	l4 = r->q.l4;
+	r->proto = r->q.proto;
 	if (r->proto == SA_ESP || r->proto == SA_AH) {
 		r->spi = get32(l4 + (r->proto == SA_AH ? 4 : 0));
 		return true;
 	}
 	r->sport = get16(l4);
 	r->dport = get16(l4 + 2);
-	if (r->proto != UDP || left < 12 || (r->sport != NATT && r->dport != NATT))
+	if (r->proto != UDP || r->q.left < UDP_SPI_END || (r->sport != NATT && r->dport != NATT))
 		return false;
 	r->udp = true;
 	r->proto = SA_ESP;
 	r->spi = get32(l4 + 8);
 	return r->spi != 0; /* 0: IKE */
-}
-
-static bool read_returned(uint8_t family, const uint8_t *d, uint32_t len, struct returned *r)
-{
-	uint32_t header = family == 4 ? IP_V4_MIN : IP_V6_LEN;
-
-	if (len < header || d[0] >> 4 != family)
-		return false;
-	if (family == 4) {
-		header = (d[0] & 15U) * 4;
-		if (header < IP_V4_MIN || len < header || (get16(d + 6) & 0x1fff))
-			return false;
-	}
-	r->proto = d[family == 4 ? 9 : 6];
-	r->df = family == 6 || (get16(d + 6) & 0x4000);
-	r->total = family == 4 ? get16(d + 2) : IP_V6_LEN + get16(d + 4);
-	r->src = iphdr_src(d);
-	r->dst = iphdr_dst(d);
-	return read_inner(d + header, len - header, r);
 }
 
 /* What a router would have said that only knows RFC 792: the next step of RFC 1191 section 7 below the packet's length. */
@@ -87,11 +73,11 @@ static uint32_t plateau(uint32_t total)
 }
 
 /* 0: no router says that. */
-static uint32_t plausible(uint8_t family, uint32_t said, const struct returned *r)
+static uint32_t plausible(uint8_t family, uint32_t said, const struct quote *q)
 {
 	if (family == 4 && !said)
-		said = plateau(r->total);
-	if (!r->df || said >= r->total)
+		said = plateau(q->total);
+	if (!q->df || said >= q->total)
 		return 0;
 	if (family == 6)
 		return said < PMTU_LEAST6 ? PMTU_LEAST6 : said;
@@ -100,12 +86,12 @@ static uint32_t plausible(uint8_t family, uint32_t said, const struct returned *
 
 static struct sa *sa_of(struct sadb *db, const struct returned *r)
 {
-	struct sa *sa = sadb_outbound(db, &r->dst, r->proto, r->spi);
+	struct sa *sa = sadb_outbound(db, &r->q.dst, r->proto, r->spi);
 
 	if (!sa)
 		return NULL;
 	const struct sa_path *path = sa_outside(sa);
-	if ((path->src.family && !addr_equal(&path->src, &r->src)) || path->udp != r->udp)
+	if ((path->src.family && !addr_equal(&path->src, &r->q.src)) || path->udp != r->udp)
 		return NULL;
 	return r->udp && (path->sport != r->sport || path->dport != r->dport) ? NULL : sa;
 }
@@ -129,13 +115,13 @@ enum pmtu_heard pmtu_hear(struct sadb *db, const struct pkt *p, uint64_t now_ms)
 	uint32_t len = p->len - p->l4_off;
 	struct returned r = {0};
 
-	if (!is_too_big(p) || len < ERROR_HEADER || !read_returned(p->family, m + ERROR_HEADER, len - ERROR_HEADER, &r))
+	if (!is_too_big(p) || len < ERROR_HEADER || !read_returned(p, &r))
 		return PMTU_FOREIGN;
 	struct sa *sa = sa_of(db, &r);
 	if (!sa)
 		return r.udp ? PMTU_FOREIGN : PMTU_STRANGER;
-	uint32_t mtu = plausible(p->family, p->family == 4 ? get16(m + 6) : get32(m + 4), &r);
-	if (!addr_equal(&p->dst, &r.src) || !mtu || !checksum_good(p, m, len))
+	uint32_t mtu = plausible(p->family, p->family == 4 ? get16(m + 6) : get32(m + 4), &r.q);
+	if (!addr_equal(&p->dst, &r.q.src) || !mtu || !checksum_good(p, m, len))
 		return PMTU_IMPLAUSIBLE;
 	return learn(sa->tunnel, mtu, now_ms);
 }

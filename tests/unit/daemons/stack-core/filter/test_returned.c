@@ -1,5 +1,5 @@
 /* ICMP errors and tunnels (RFC 4301 section 6.2): what the packet in an error lets in and out, and what not. */
-#include "daemons/stack-core/filter/quote.h"
+#include "daemons/stack-core/ip/quote.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "tests/unit/daemons/stack-core/filter/support.h"
 

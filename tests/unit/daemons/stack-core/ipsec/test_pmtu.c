@@ -202,6 +202,26 @@ START_TEST(believed)
 }
 END_TEST
 
+/* Options that a host behind us sent in transport mode stand before ESP: they are looked past. */
+START_TEST(behind_options)
+{
+	open_tunnel(6, &suites[0], false);
+	for (unsigned i = 0; i < 2; i++) {
+		message(6, 1400, 1300);
+		uint8_t *q = quoted();
+		memmove(q + 56, q + 40, k.p.len - (uint32_t)(q + 40 - pkt_data(&k.p)) - 16);
+		memset(q + 40, 0, 16);
+		q[40] = 60;
+		q[48] = SA_ESP;
+		q[6] = 0;
+		q[49] = i ? 0 : 77; /* more of them than came back */
+		ck_assert_int_eq(hear(), i ? PMTU_LEARNT : PMTU_FOREIGN);
+	}
+	ck_assert_uint_eq(pmtu_known(l.t, now), 1300);
+	loop_close(&l);
+}
+END_TEST
+
 START_TEST(least)
 {
 	open_tunnel(6, &suites[0], false);
@@ -238,6 +258,7 @@ static Suite *suite(void)
 	tcase_add_test(t, refused4);
 	tcase_add_test(t, truncated);
 	tcase_add_test(t, believed);
+	tcase_add_test(t, behind_options);
 	tcase_add_test(t, least);
 	suite_add_tcase(s, t);
 	return s;
