@@ -43,21 +43,17 @@ struct sa *nest_over(struct worker *w, const struct sa *sa, uint16_t *ret_drop)
 	return v.sa;
 }
 
-void nest_out(struct worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n)
+void nest_out(struct worker *w, struct pkt **pkts, unsigned n)
 {
 	struct pkt *again[PKT_BATCH];
 	struct sa *over[PKT_BATCH];
 	unsigned m = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		uint16_t drop;
-		struct sa *sa = pkts[i]->drop ? NULL : nest_over(w, sas[i], &drop);
-		if (!pkts[i]->drop)
-			pkts[i]->drop = drop;
-		if (!sa)
+		if (pkts[i]->drop || !pkts[i]->over)
 			continue;
 		again[m] = pkts[i];
-		over[m++] = sa;
+		over[m++] = pkts[i]->over;
 	}
 	if (!m)
 		return;

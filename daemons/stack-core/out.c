@@ -193,7 +193,7 @@ static void protect_all(struct worker *w, struct pkt **pkts, struct sa **sas, un
 			ipsec_out(w->ipsec, pkts + at, sas + at, run);
 			tap_protected(&w->tap, pkts + at, sas + at, run);
 			if (filter_nests(w->stack->filters))
-				nest_out(w, pkts + at, sas + at, run);
+				nest_out(w, pkts + at, run);
 			outers(w, pkts + at, run);
 			continue;
 		}
@@ -347,9 +347,14 @@ void out_decide(struct worker *w, struct pkt *p)
 	}
 	const struct link *uplink = NULL;
 	uint32_t mtu = mtu_of(w, r, p->out_link);
+	p->over = NULL;
 	if (sa) {
 		uint16_t drop;
-		struct sa *over = nest_over(w, sa, &drop);
+		struct sa *over = p->over = nest_over(w, sa, &drop);
+		if (drop) {
+			pipe_drop(w, p, drop);
+			return;
+		}
 		const struct addr *end = &sa_outside(over ? over : sa)->dst;
 		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, end->family ? end : &p->dst));
 		if (o->kind == FIB_LINK || o->kind == FIB_GATEWAY) {

@@ -43,6 +43,7 @@ struct pkt {
 	bool sealed;			     /* a protected packet of ours: no ICMP error about it */
 	bool unfiltered;		     /* the stack's own word about path MTU: see pipe_error */
 	bool nested;			     /* opened out of one tunnel, to be opened out of another (nest.c) */
+	struct sa *over;		     /* outbound: of the tunnel around its tunnel (nest.c) */
 	bool vouched;			     /* an ICMP error that only the packet in it let in (filter/returned.c) */
 	uint8_t about_scope;		     /* of the packet that an error of ours is about */
 	uint32_t about_sa;		     /* its sa_in */
