@@ -251,6 +251,10 @@ static void sort_in(struct worker *w, struct pkt *p)
 		return;
 	}
 	tap_stage(&w->tap, TAP_LINK_RX, p);
+	if ((p->csum_partial || p->gso_size) && !cut_sound(p)) {
+		pipe_drop(w, p, p->drop);
+		return;
+	}
 	if (l->type == LINK_TUN ? !ids_out(w->ids, p) : !ids_in(w->ids, p)) {
 		pipe_drop(w, p, p->drop);
 		return;

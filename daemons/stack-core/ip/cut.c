@@ -22,7 +22,7 @@ void cut_checksum(struct pkt *p)
 static bool is_tcp(const struct pkt *p)
 {
 	unsigned t = p->gso_type & ~(unsigned)PKT_GSO_ECN;
-	return p->proto == IP_TCP && (t == PKT_GSO_TCP4 || t == PKT_GSO_TCP6);
+	return p->proto == IP_TCP && t == (p->family == 4 ? PKT_GSO_TCP4 : PKT_GSO_TCP6);
 }
 
 uint32_t cut_header_len(const struct pkt *p)
@@ -37,7 +37,27 @@ uint32_t cut_header_len(const struct pkt *p)
 		len = p->l4_off + 8u;
 	if (is_tcp(p) && len < p->l4_off + 20u)
 		return 0;
-	return len <= p->len ? len : 0;
+	return len < p->len ? len : 0;
+}
+
+static bool checksum_sound(const struct pkt *p)
+{
+	uint32_t field = (uint32_t)p->csum_start + p->csum_offset, own = p->l4_off + (p->proto == IP_TCP ? 16u : 6u);
+
+	if (p->fragment || p->csum_start < p->l4_off || field + 2 > p->len)
+		return false;
+	if (p->proto != IP_TCP && p->proto != IP_UDP)
+		return field >= p->l4_off + 4u;
+	return field == own || (p->csum_start > p->l4_off && field >= p->l4_off + (p->proto == IP_TCP ? 20u : 8u));
+}
+
+bool cut_sound(struct pkt *p)
+{
+	if (p->csum_partial && !checksum_sound(p))
+		p->drop = DROP_LINK_FRAME;
+	else if (p->gso_size && !cut_header_len(p))
+		p->drop = DROP_IP_SEGMENT;
+	return !p->drop;
 }
 
 uint32_t cut_segment_len(const struct pkt *p)

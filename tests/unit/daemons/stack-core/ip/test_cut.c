@@ -1,0 +1,116 @@
+/* What a link's offload header says is believed only as far as it fits the packet. */
+#include "daemons/stack-core/ip/cut.h"
+#include "daemons/stack-core/drop.h"
+#include "daemons/stack-core/ip/parse.h"
+#include "tests/support/check_main.h"
+#include <string.h>
+
+enum { PAYLOAD = 100 };
+
+static uint8_t bytes[400];
+
+/* From a machine that claims what is in the fields, with @pad bytes behind its end. */
+static struct pkt packet(uint8_t family, uint8_t proto, uint32_t pad)
+{
+	struct addr a = {family, {10, 1}}, b = {family, {10, 2}};
+	uint32_t ip = family == 4 ? IP4_HEADER : IP6_HEADER, len = ip + PAYLOAD;
+
+	memset(bytes, 1, sizeof(bytes));
+	if (family == 4)
+		ip4_write(bytes, &a, &b, proto, 64, 0, len, 1, true);
+	else
+		ip6_write(bytes, &a, &b, proto, 64, 0, PAYLOAD);
+	bytes[ip + 12] = 0x50; /* TCP: no options */
+	if (proto == IP_UDP)
+		ip_put16(bytes + ip + 4, PAYLOAD);
+	struct pkt p = {.buf = bytes, .size = sizeof(bytes), .len = len + pad};
+	ck_assert(ip_parse(&p));
+	ck_assert_uint_eq(p.len, len);
+	return p;
+}
+
+static bool partial(struct pkt p, uint32_t start, uint32_t offset)
+{
+	p.csum_partial = true;
+	p.csum_start = (uint16_t)start;
+	p.csum_offset = (uint16_t)offset;
+	bool good = cut_sound(&p);
+	if (p.drop != (good ? 0 : DROP_LINK_FRAME))
+		ck_abort_msg("reason %u", p.drop);
+	return good;
+}
+
+/* Every place that a checksum could be written to. */
+START_TEST(checksums)
+{
+	static const uint8_t protos[] = {IP_TCP, IP_UDP, 132, IP_ESP};
+
+	for (unsigned i = 0; i < 8; i++) {
+		uint8_t family = i & 1 ? 4 : 6, proto = protos[i / 2];
+		struct pkt p = packet(family, proto, 50);
+		uint32_t own = proto == IP_TCP ? 16 : 6, header = proto == IP_TCP ? 20 : 8;
+		for (uint32_t start = 0; start < p.len + 60; start++)
+			for (uint32_t offset = 0; offset < 30; offset++) {
+				uint32_t field = start + offset - p.l4_off;
+				bool inside = start >= p.l4_off && start + offset + 2 <= p.len;
+				bool want = proto == IP_TCP || proto == IP_UDP ? inside && (field == own || (start > p.l4_off && field >= header))
+									     : inside && field >= 4;
+				if (partial(p, start, offset) != want)
+					ck_abort_msg("%u: %u + %u", proto, start, offset);
+			}
+		ck_assert(!partial(p, UINT16_MAX, UINT16_MAX));
+		p.fragment = true;
+		ck_assert(!partial(p, p.l4_off, own));
+	}
+}
+END_TEST
+
+static uint16_t super(struct pkt p, unsigned type, uint16_t size)
+{
+	p.gso_type = (uint16_t)type;
+	p.gso_size = size;
+	ck_assert(cut_sound(&p) == !p.drop);
+	return p.drop;
+}
+
+START_TEST(super_packets)
+{
+	static const unsigned types[] = {PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP_L4, PKT_GSO_UDP, 2, 7};
+
+	for (unsigned i = 0; i < 6; i++) {
+		uint8_t family = i & 1 ? 4 : 6, proto = i / 2 == 0 ? IP_TCP : i / 2 == 1 ? IP_UDP : 132;
+		struct pkt p = packet(family, proto, 0);
+		for (unsigned t = 0; t < 6; t++) {
+			unsigned fits = proto == IP_TCP ? (family == 4 ? PKT_GSO_TCP4 : PKT_GSO_TCP6) : proto == IP_UDP ? PKT_GSO_UDP_L4 : 0;
+			ck_assert_uint_eq(super(p, types[t], 50), types[t] == fits ? 0 : DROP_IP_SEGMENT);
+		}
+	}
+	struct pkt p = packet(4, IP_TCP, 0);
+	ck_assert_uint_eq(super(p, PKT_GSO_TCP4 | PKT_GSO_ECN, 50), 0);
+	bytes[IP4_HEADER + 12] = 0x40; /* header shorter than it is */
+	ck_assert_uint_eq(super(p, PKT_GSO_TCP4, 50), DROP_IP_SEGMENT);
+	bytes[IP4_HEADER + 12] = 0xf0; /* 60 bytes: 40 are left */
+	ck_assert_uint_eq(super(p, PKT_GSO_TCP4, 50), 0);
+	p.len = IP4_HEADER + 60; /* nothing to cut */
+	ck_assert_uint_eq(super(p, PKT_GSO_TCP4, 50), DROP_IP_SEGMENT);
+	p = packet(4, IP_UDP, 0);
+	p.len = IP4_HEADER + 8;
+	ck_assert_uint_eq(super(p, PKT_GSO_UDP_L4, 50), DROP_IP_SEGMENT);
+	p = packet(4, IP_UDP, 0);
+	p.fragment = true;
+	ck_assert_uint_eq(super(p, PKT_GSO_UDP_L4, 50), DROP_IP_SEGMENT);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("cut");
+	TCase *t = tcase_create("cut");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, checksums);
+	tcase_add_test(t, super_packets);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+RV_CHECK_MAIN(suite())
