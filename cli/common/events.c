@@ -34,6 +34,7 @@ static const struct {
 	{"stack.filter.", &stack__filter_log__descriptor},
 	{"stack.sa.", &stack__sa_event__descriptor},
 	{"stack.address.", &stack__address_event__descriptor},
+	{"stack.link.", &stack__link_event__descriptor},
 	{"stack.neighbour.", &stack__neighbour_event__descriptor},
 	{"stack.acquire", &stack__acquire__descriptor},
 	{"stack.tunnel.", &stack__tunnel_event__descriptor},

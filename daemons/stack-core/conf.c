@@ -344,36 +344,15 @@ void stack_conf_free(void *built)
 	free(s);
 }
 
-static bool same_link(const struct link *a, const struct link *b)
-{
-	bool same = !strcmp(a->name, b->name) && !strcmp(a->device, b->device) && a->type == b->type && a->mtu == b->mtu &&
-		a->choice == b->choice && a->xdp == b->xdp && a->vlan == b->vlan && a->n_addrs == b->n_addrs;
-
-	for (unsigned i = 0; same && i < a->n_addrs; i++)
-		same = a->addrs[i].len == b->addrs[i].len && addr_equal(&a->addrs[i].addr, &b->addrs[i].addr);
-	return same;
-}
-
-static const struct link *link_named(const struct stack_conf *c, const char *name)
-{
-	for (unsigned i = 0; i < c->n_links; i++)
-		if (!strcmp(c->links[i].name, name))
-			return &c->links[i];
-	return NULL;
-}
-
-int stack_conf_same_links(const struct stack_conf *a, const struct stack_conf *b, struct errbuf *why)
+int stack_conf_may_follow(const struct stack_conf *a, const struct stack_conf *b, struct errbuf *why)
 {
 	if (a->workers != b->workers)
-		return err_set(why, EINVAL, "WORKERS is %u instead of %u", b->workers, a->workers);
-	for (unsigned i = 0; i < b->n_links; i++)
-		if (!link_named(a, b->links[i].name))
-			return err_set(why, EINVAL, "INTERFACE %s is new", b->links[i].name);
-	for (unsigned i = 0; i < a->n_links; i++) {
-		if (!link_named(b, a->links[i].name))
-			return err_set(why, EINVAL, "INTERFACE %s is gone", a->links[i].name);
-		if (!same_link(&a->links[i], &b->links[i]))
-			return err_set(why, EINVAL, "INTERFACE %s is another, or at another place", a->links[i].name);
-	}
+		return err_set(why, EINVAL, "WORKERS is %u instead of %u: it cannot change while the stack runs: restart it", b->workers, a->workers);
 	return 0;
+}
+
+void stack_conf_place(struct stack_conf *c, const uint16_t place[LINKS_MAX])
+{
+	for (unsigned i = 0; i < c->n_routes; i++)
+		c->routes[i].link = place[c->routes[i].link];
 }

@@ -26,5 +26,6 @@ struct stack_conf {
 /* struct daemon_spec's build and built_free. */
 int stack_conf_build(struct conf *c, const char *instance, void **ret_built);
 void stack_conf_free(void *built);
-/* 0 when both describe the same interfaces and workers, else -EINVAL: what @why says cannot change while the stack runs. A SECCLASS can. */
-int stack_conf_same_links(const struct stack_conf *a, const struct stack_conf *b, struct errbuf *why);
+/* -EINVAL: @b is not what the stack of @a can become while it runs: @why. What its links can become: links.h. */
+int stack_conf_may_follow(const struct stack_conf *a, const struct stack_conf *b, struct errbuf *why);
+void stack_conf_place(struct stack_conf *c, const uint16_t place[LINKS_MAX]); /* its links have those indices in the stack */

@@ -105,10 +105,6 @@ int core_apply(struct core *k, struct stack_conf *c, struct errbuf *e)
 	if (!r)
 		r = ports_apply(k, c->ports, e);
 	if (!r) {
-		for (unsigned i = 0; i < c->n_links; i++) {
-			__atomic_store_n(&s->links[i].secclass, c->links[i].secclass, __ATOMIC_RELAXED);
-			__atomic_store_n(&s->links[i].urpf, c->links[i].urpf, __ATOMIC_RELAXED);
-		}
 		apply_ids(k, c);
 		s->forwarding = c->forwarding;
 		s->path_mtu4 = c->path_mtu4;

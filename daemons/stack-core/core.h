@@ -3,6 +3,7 @@
 #include "daemons/stack-core/conf.h"
 #include "daemons/stack-core/core_ids.h"
 #include "daemons/stack-core/ipsec/dynamic.h"
+#include "daemons/stack-core/links.h"
 #include "daemons/stack-core/ports.h"
 #include "daemons/stack-core/traces.h"
 #include "lib/daemon/daemon.h"
@@ -40,6 +41,7 @@ void events_started(struct core *k);
 void events_filters(struct core *k, uint64_t now_us); /* drains the filter log */
 void events_neighbour(void *core, const struct neigh *n);
 void events_conflict(void *core, uint16_t link, const struct addr *a, const uint8_t mac[6], bool refused);
+void events_link(void *core, const struct link *l, enum links_what what);
 void events_tunnel(struct core *k, const struct tunnel *t, const char *why);
 
 /* tunnels_events.c */

@@ -1,6 +1,7 @@
 /* core_daemon: the life of the daemon: open, start, reload, stop; its clock. */
 #include "daemons/stack-core/core_daemon.h"
 #include "daemons/stack-core/handover.h"
+#include "daemons/stack-core/links.h"
 #include "lib/daemon/fdstore.h"
 #include "lib/log/log.h"
 #include "proto/stack.pb-c.h"
@@ -130,22 +131,31 @@ static int core_reload(struct daemon *d, void *built, struct errbuf *e)
 {
 	struct core *k = d->state;
 	struct stack_conf *c = built;
+	struct links_change *links = NULL;
+	uint16_t place[LINKS_MAX];
 
-	struct errbuf why = {""};
-	if (stack_conf_same_links(k->conf, c, &why) < 0) {
-		stack_conf_free(c);
-		return err_set(e, EINVAL, "%s: INTERFACE and WORKERS cannot change while the stack runs: restart it", why.text);
-	}
-	int r = core_apply(k, c, e);
+	int r = stack_conf_may_follow(k->conf, c, e);
+	if (!r)
+		r = links_begin(k->stack, c->links, c->n_links, place, &links, e);
 	if (r < 0) {
-		struct errbuf back = {""};
-		if (core_apply(k, k->conf, &back) < 0)
-			log_error("the old configuration could not be put back whole", "reason", back.text);
 		stack_conf_free(c);
 		return r;
 	}
+	stack_conf_place(c, place);
+	r = core_apply(k, c, e);
+	if (r < 0) {
+		struct errbuf back = {""};
+		links_undo(links);
+		if (core_apply(k, k->conf, &back) < 0)
+			log_error("the old configuration could not be put back whole", "reason", back.text);
+		links_undo_end(links);
+		stack_conf_free(c);
+		return r;
+	}
+	links_commit(links, events_link, k);
 	stack_conf_free(k->conf);
 	k->conf = c;
+	daemon_status("%u interfaces, %u workers", c->n_links, k->stack->n_workers);
 	return 0;
 }
 

@@ -26,6 +26,9 @@ const struct bus_event core_events[] = {
 	{"stack.ids.scan", &stack__ids_event__descriptor, NETMGMT},
 	{"stack.ids.tr", &stack__ids_event__descriptor, NETMGMT},
 	{"stack.address.conflict", &stack__address_event__descriptor, NETMGMT},
+	{"stack.link.added", &stack__link_event__descriptor, NETMGMT},
+	{"stack.link.removed", &stack__link_event__descriptor, NETMGMT},
+	{"stack.link.changed", &stack__link_event__descriptor, NETMGMT},
 	{"stack.neighbour.changed", &stack__neighbour_event__descriptor, NETMGMT},
 	{0},
 };
@@ -135,6 +138,20 @@ void events_conflict(void *arg, uint16_t link, const struct addr *a, const uint8
 		log_warning("somebody else claims an address of this stack", "address", address, "link", m.link, "mac", mac_text);
 	if (k->daemon->bus)
 		bus_publish(k->daemon->bus, "stack.address.conflict", &m.base);
+}
+
+void events_link(void *arg, const struct link *l, enum links_what what)
+{
+	static const char *const topics[] = {"stack.link.added", "stack.link.removed", "stack.link.changed"};
+	static const char *const texts[] = {"interface added", "interface removed", "interface changed"};
+	struct core *k = arg;
+	Stack__LinkEvent m = STACK__LINK_EVENT__INIT;
+
+	m.link = (char *)(uintptr_t)l->name;
+	m.device = (char *)(uintptr_t)l->device;
+	log_notice(texts[what], "stack", k->stack->name, "interface", l->name, "device", l->device);
+	if (k->daemon->bus)
+		bus_publish(k->daemon->bus, topics[what], &m.base);
 }
 
 void events_tunnel(struct core *k, const struct tunnel *t, const char *why)

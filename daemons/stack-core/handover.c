@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const struct link_store handover_store = {fdstore_take, fdstore_keep};
+const struct link_store handover_store = {fdstore_take, fdstore_keep, fdstore_forget};
 
 static Stack__Handover *read_file(uint8_t *map, size_t size)
 {

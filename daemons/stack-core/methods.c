@@ -74,10 +74,11 @@ static void method_links(struct bus_call *call, const ProtobufCMessage *request)
 
 	(void)request;
 	for (unsigned i = 0; i < s->n_links; i++) {
+		if (!s->links[i].n_queues)
+			continue;
 		link_fill(&rows[i], &s->links[i]);
-		list[i] = &rows[i].m;
+		list[reply.n_links++] = &rows[i].m;
 	}
-	reply.n_links = s->n_links;
 	reply.links = list;
 	bus_reply(call, &reply.base);
 	free(rows);

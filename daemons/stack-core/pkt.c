@@ -7,35 +7,59 @@
 struct pkt_pool {
 	struct pkt *small, *large; /* free lists */
 	unsigned small_free;
+	struct chunk *chunks;
+};
+
+struct chunk {
+	struct chunk *next;
 	struct pkt *pkts;
 	uint8_t *memory;
 };
 
-struct pkt_pool *pkt_pool_new(unsigned small, unsigned large)
+static void add(struct pkt_pool *pool, unsigned small, unsigned large)
 {
-	struct pkt_pool *pool = xnew(struct pkt_pool);
+	struct chunk *c = xnew(struct chunk);
 	size_t bytes = (size_t)small * PKT_SMALL + (size_t)large * PKT_LARGE;
 
-	pool->memory = xcheck(aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095));
-	pool->pkts = xcalloc((size_t)small + large, sizeof(struct pkt));
-	uint8_t *at = pool->memory;
+	c->memory = xcheck(aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095));
+	c->pkts = xcalloc((size_t)small + large, sizeof(struct pkt));
+	c->next = pool->chunks;
+	pool->chunks = c;
+	uint8_t *at = c->memory;
 	for (unsigned i = 0; i < small + large; i++) {
-		struct pkt *p = &pool->pkts[i];
+		struct pkt *p = &c->pkts[i];
 		bool big = i >= small;
 		p->buf = at;
 		p->size = big ? PKT_LARGE : PKT_SMALL;
 		at += p->size;
 		pkt_free(pool, p);
 	}
+}
+
+struct pkt_pool *pkt_pool_new(unsigned small, unsigned large)
+{
+	struct pkt_pool *pool = xnew(struct pkt_pool);
+
+	add(pool, small, large);
 	return pool;
+}
+
+void pkt_pool_grow(struct pkt_pool *pool, unsigned large)
+{
+	add(pool, 0, large);
 }
 
 void pkt_pool_free(struct pkt_pool *pool)
 {
 	if (!pool)
 		return;
-	free(pool->memory);
-	free(pool->pkts);
+	while (pool->chunks) {
+		struct chunk *c = pool->chunks;
+		pool->chunks = c->next;
+		free(c->memory);
+		free(c->pkts);
+		free(c);
+	}
 	free(pool);
 }
 

@@ -84,6 +84,7 @@ static inline uint32_t pkt_tailroom(const struct pkt *p)
 /* The pool of one worker. pkt_alloc gives a packet whose fields are zero and whose off is PKT_HEADROOM; NULL: none left. */
 struct pkt_pool;
 struct pkt_pool *pkt_pool_new(unsigned small, unsigned large);
+void pkt_pool_grow(struct pkt_pool *pool, unsigned large); /* so many large ones more; by its only user */
 void pkt_pool_free(struct pkt_pool *pool);
 struct pkt *pkt_alloc(struct pkt_pool *pool);
 struct pkt *pkt_alloc_large(struct pkt_pool *pool);

@@ -59,6 +59,8 @@ struct stack *stack_new(const char *name, unsigned workers)
 {
 	struct stack *s = xnew(struct stack);
 
+	if (pthread_mutex_init(&s->park_lock, NULL) || pthread_cond_init(&s->park_cond, NULL))
+		abort();
 	(void)snprintf(s->name, sizeof(s->name), "%s", name);
 	s->forwarding = s->path_mtu4 = s->path_mtu6 = true;
 	s->host_link = -1;
@@ -88,6 +90,11 @@ static uint32_t secret_links(const struct stack *s)
 	return links;
 }
 
+void stack_secrets(struct stack *s)
+{
+	taps_secret(s->taps, secret_links(s));
+}
+
 int stack_open(struct stack *s, struct errbuf *e)
 {
 	link_share(s->links, s->n_links);
@@ -100,168 +107,10 @@ int stack_open(struct stack *s, struct errbuf *e)
 		if (s->links[i].type == LINK_TUN)
 			s->host_link = (int)i;
 	}
-	taps_secret(s->taps, secret_links(s));
+	stack_secrets(s);
+	s->pool_links = s->n_links;
 	for (unsigned i = 0; i < s->n_workers; i++)
 		s->workers[i] = worker_new(s, i);
-	return 0;
-}
-
-/* Growing list of routes. */
-struct routes {
-	struct fib_route *list;
-	unsigned n, cap;
-};
-
-static void put(struct routes *t, const struct prefix *dst, enum fib_kind kind, uint16_t link)
-{
-	if (t->n == t->cap) {
-		t->cap = t->cap ? t->cap * 2 : 64;
-		t->list = xrealloc(t->list, t->cap, sizeof(*t->list));
-	}
-	t->list[t->n++] = (struct fib_route){.dst = *dst, .kind = (uint8_t)kind, .link = link};
-}
-
-static void broadcasts(struct routes *t, const struct prefix *net, uint16_t link)
-{
-	struct prefix all = {net->addr, 32}, none = all;
-
-	if (net->addr.family != 4 || net->len > 30)
-		return;
-	for (unsigned i = net->len; i < 32; i++)
-		all.addr.b[i / 8] |= (uint8_t)(0x80 >> i % 8);
-	put(t, &all, FIB_BROADCAST, link);
-	put(t, &none, FIB_BROADCAST, link);
-}
-
-/* Somebody on a network of ours has it (ip/dad.h). */
-static bool refused(const struct stack *s, const struct addr *a)
-{
-	for (unsigned i = 0; i < s->n_links; i++)
-		for (unsigned k = 0; k < s->links[i].n_addrs; k++)
-			if (link_refused(&s->links[i], k) && addr_equal(&s->links[i].addrs[k].addr, a))
-				return true;
-	return false;
-}
-
-/* Our own addresses, the TUN's first (they win where a NIC has the same), then the networks. */
-static void own_routes(const struct stack *s, struct routes *t)
-{
-	for (unsigned pass = 0; pass < 2; pass++)
-		for (unsigned i = 0; i < s->n_links; i++) {
-			const struct link *l = &s->links[i];
-			bool tun = l->type == LINK_TUN;
-			for (unsigned a = 0; tun == !pass && a < l->n_addrs; a++) {
-				struct prefix host = {l->addrs[a].addr, l->addrs[a].addr.family == 4 ? 32 : 128};
-				if (!refused(s, &host.addr))
-					put(t, &host, tun ? FIB_HOST : FIB_LOCAL, l->index);
-			}
-		}
-	for (unsigned i = 0; i < s->n_links; i++) {
-		const struct link *l = &s->links[i];
-		for (unsigned a = 0; a < l->n_addrs; a++) {
-			struct prefix net = l->addrs[a];
-			prefix_mask(&net);
-			put(t, &net, FIB_LINK, l->index);
-			broadcasts(t, &net, l->index);
-		}
-	}
-}
-
-static bool has(const struct prefix *list, unsigned n, const struct prefix *p)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (list[i].len == p->len && addr_equal(&list[i].addr, &p->addr))
-			return true;
-	return false;
-}
-
-static const struct addr *tun_address(const struct link *tun, uint8_t family)
-{
-	for (unsigned i = 0; i < tun->n_addrs; i++)
-		if (tun->addrs[i].addr.family == family)
-			return &tun->addrs[i].addr;
-	return NULL;
-}
-
-/* The host's programs reach through the TUN what the stack reaches through its other links. A route that the host has already is
- * left alone. */
-static void host_routes(struct stack *s, const struct fib *f)
-{
-	struct prefix *want = xcalloc(STACK_HOST_ROUTES_MAX, sizeof(*want));
-	const struct link *tun = &s->links[s->host_link];
-	unsigned n = 0;
-	struct errbuf e;
-
-	for (unsigned i = 1; i <= fib_count(f) && n < STACK_HOST_ROUTES_MAX; i++) {
-		const struct fib_route *r = fib_route(f, i);
-		if ((r->kind == FIB_LINK || r->kind == FIB_GATEWAY) && r->link != s->host_link && tun_address(tun, r->dst.addr.family) &&
-			!has(want, n, &r->dst))
-			want[n++] = r->dst;
-	}
-	for (unsigned i = 0; i < s->n_host_routes; i++)
-		if (!has(want, n, &s->host_routes[i]) && netlink_route_del(tun->ifindex, &s->host_routes[i], &e) < 0)
-			log_warning("host route stays", "reason", e.text);
-	for (unsigned i = 0; i < n; i++)
-		if (!has(s->host_routes, s->n_host_routes, &want[i]) &&
-			netlink_route_add(tun->ifindex, &want[i], tun_address(tun, want[i].addr.family), 0, &e) < 0)
-			log_warning("host route not set", "reason", e.text);
-	memcpy(s->host_routes, want, n * sizeof(*want));
-	s->n_host_routes = n;
-	free(want);
-}
-
-/* What a link should take: what there is a way for, but not back to its own network if it is the only link on its device. */
-static void tell_links(struct stack *s, const struct fib *f)
-{
-	struct prefix *list = xcalloc(fib_count(f) + 1, sizeof(*list));
-
-	for (unsigned i = 0; i < s->n_links; i++) {
-		struct link *l = &s->links[i];
-		unsigned n = 0;
-		for (unsigned k = 1; k <= fib_count(f); k++) {
-			const struct fib_route *r = fib_route(f, k);
-			bool back = r->kind == FIB_LINK && r->link == i && l->trunk == l && !l->sibling;
-			if (r->kind != FIB_NONE && r->kind != FIB_BROADCAST && !back)
-				list[n++] = r->dst;
-		}
-		link_takes(l, list, n);
-	}
-	free(list);
-}
-
-static void keep_routes(struct stack *s, const struct fib_route *routes, unsigned n)
-{
-	if (routes == s->routes)
-		return;
-	free(s->routes);
-	s->routes = xcalloc(n ? n : 1, sizeof(*routes));
-	s->n_routes = n;
-	if (n)
-		memcpy(s->routes, routes, n * sizeof(*routes));
-}
-
-int stack_routes(struct stack *s, const struct fib_route *routes, unsigned n, struct errbuf *e)
-{
-	struct routes t = {0};
-	struct fib *f, *old = s->fib;
-
-	own_routes(s, &t);
-	for (unsigned i = 0; i < n; i++) {
-		put(&t, &routes[i].dst, routes[i].kind, routes[i].link);
-		t.list[t.n - 1] = routes[i];
-	}
-	int r = fib_new(t.list, t.n, e, &f);
-	free(t.list);
-	if (r < 0)
-		return r;
-	rcu_assign_pointer(s->fib, f);
-	if (old)
-		synchronize_rcu();
-	fib_free(old);
-	keep_routes(s, routes, n);
-	tell_links(s, f);
-	if (s->host_link >= 0)
-		host_routes(s, f);
 	return 0;
 }
 
@@ -314,6 +163,8 @@ void stack_free(struct stack *s)
 	filter_set_free(s->filters);
 	sadb_free(s->sadb);
 	ids_free(s->ids);
+	pthread_cond_destroy(&s->park_cond);
+	pthread_mutex_destroy(&s->park_lock);
 	close(s->control_fd);
 	free(s);
 }
@@ -327,6 +178,15 @@ static void heard(struct stack *s, const struct ring_msg *m, uint64_t now_ms)
 		neigh_want(s->neigh, m->link, &m->addr, now_ms);
 	else if (neigh_hear(s->neigh, m->link, &m->addr, m->mac, m->how, now_ms))
 		stack_kick(s);
+}
+
+void stack_heard(struct stack *s)
+{
+	struct ring_msg m;
+
+	for (unsigned i = 0; i < s->n_workers; i++)
+		for (unsigned budget = WORKER_RING; budget && worker_take(s->workers[i], &m); budget--)
+			heard(s, &m, s->now_ms);
 }
 
 static void told(struct stack *s, struct worker *w)
@@ -344,14 +204,12 @@ static void told(struct stack *s, struct worker *w)
 
 void stack_control(struct stack *s, uint64_t now_ms)
 {
-	struct ring_msg m;
 	uint64_t n;
 
+	s->now_ms = now_ms;
 	if (read(s->control_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		log_error("control eventfd", "error", log_errno(errno));
-	for (unsigned i = 0; i < s->n_workers; i++)
-		for (unsigned budget = WORKER_RING; budget && worker_take(s->workers[i], &m); budget--)
-			heard(s, &m, now_ms);
+	stack_heard(s);
 	for (unsigned i = 0; i < s->n_workers; i++)
 		told(s, s->workers[i]);
 	for (unsigned i = 0; i < s->n_workers; i++)
@@ -365,6 +223,43 @@ void stack_control(struct stack *s, uint64_t now_ms)
 		for (unsigned i = 0; i < s->n_links; i++)
 			s->overruns += link_overruns(&s->links[i]);
 	}
+}
+
+void stack_wait_parked(struct stack *s)
+{
+	rcu_thread_offline();
+	pthread_mutex_lock(&s->park_lock);
+	s->parked++;
+	pthread_cond_broadcast(&s->park_cond);
+	while (atomic_load(&s->parking))
+		pthread_cond_wait(&s->park_cond, &s->park_lock);
+	s->parked--;
+	pthread_mutex_unlock(&s->park_lock);
+	rcu_thread_online();
+}
+
+void stack_park(struct stack *s)
+{
+	unsigned running = 0;
+
+	for (unsigned i = 0; i < s->n_workers; i++)
+		running += s->workers[i] && s->workers[i]->running;
+	pthread_mutex_lock(&s->park_lock);
+	atomic_store(&s->parking, true);
+	pthread_mutex_unlock(&s->park_lock);
+	stack_kick(s);
+	pthread_mutex_lock(&s->park_lock);
+	while (s->parked < running)
+		pthread_cond_wait(&s->park_cond, &s->park_lock);
+	pthread_mutex_unlock(&s->park_lock);
+}
+
+void stack_unpark(struct stack *s)
+{
+	pthread_mutex_lock(&s->park_lock);
+	atomic_store(&s->parking, false);
+	pthread_cond_broadcast(&s->park_cond);
+	pthread_mutex_unlock(&s->park_lock);
 }
 
 void stack_kick(struct stack *s)

@@ -58,7 +58,8 @@ struct stack {
 	bool ipsecurity4, ipsecurity6; /* packets of that family are filtered */
 	bool path_mtu4, path_mtu6; /* ICMP about the path of tunnels is believed (pmtu.h) */
 	struct link links[LINKS_MAX];
-	unsigned n_links;
+	unsigned n_links; /* places in use, and below: one that was left has n_queues 0 (links.h) */
+	unsigned pool_links; /* for so many the workers have buffers */
 	const struct link_store *store; /* NULL, or set before stack_open: queues outlive this run */
 	int host_link; /* index of the TUN, -1: none */
 	struct fib *fib; /* RCU */
@@ -74,11 +75,17 @@ struct stack {
 	struct tap_set *tapped; /* RCU: what is watched now; NULL: nothing */
 	struct worker *workers[LINK_WORKERS_MAX];
 	unsigned n_workers;
+	atomic_bool parking; /* workers are asked to stand still */
+	unsigned parked;     /* so many do */
+	pthread_mutex_t park_lock;
+	pthread_cond_t park_cond;
 	int control_fd; /* eventfd: readable when workers have something for stack_control */
+	uint64_t now_ms; /* of the last stack_control */
 	uint64_t tick_ms;
 	uint64_t overruns; /* counted by the kernel for us */
 	struct prefix host_routes[STACK_HOST_ROUTES_MAX]; /* of the host through the TUN */
 	unsigned n_host_routes;
+	bool host_again; /* the TUN has other addresses: the host may have lost routes with the old ones */
 	/* Hooks of whoever is above; NULL allowed. */
 	void (*on_neighbour)(void *arg, const struct neigh *n);
 	void (*on_conflict)(void *arg, uint16_t link, const struct addr *a, const uint8_t mac[6], bool refused);
@@ -97,6 +104,12 @@ void stack_stop(struct stack *s);		     /* and joins them */
 void stack_free(struct stack *s);
 /* Handles what workers sent and what is due. Call when control_fd is readable, and every 100 ms. */
 void stack_control(struct stack *s, uint64_t now_ms);
+/* All workers stand still between two rounds, with nothing in their hands but packets that wait; until stack_unpark. */
+void stack_park(struct stack *s);
+void stack_unpark(struct stack *s);
+void stack_wait_parked(struct stack *s); /* a worker that is asked to */
+void stack_heard(struct stack *s);	  /* what workers heard of neighbours so far is told */
+void stack_secrets(struct stack *s);	  /* tells captures which links nobody outside sees */
 void stack_kick(struct stack *s); /* wakes all workers: a table changed that they may wait for */
 void stack_counters(const struct stack *s, uint64_t pass[PASS_MAX], uint64_t drops[DROP_MAX]);
 uint64_t stack_route_packets(const struct stack *s, uint32_t route);

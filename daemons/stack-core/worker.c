@@ -28,13 +28,13 @@ struct worker *worker_new(struct stack *s, unsigned index)
 	memset(w, 0, sizeof(*w));
 	w->stack = s;
 	w->index = w->tap.index = index;
-	w->pool = pkt_pool_new(WORKER_SMALL, WORKER_LARGE_SPARE + s->n_links * 33);
+	w->pool = pkt_pool_new(WORKER_SMALL, WORKER_LARGE_SPARE + s->n_links * WORKER_LARGE_LINK);
 	w->ipsec = ipsec_worker_new(s->sadb, index);
 	w->filter = filter_worker_new(s->filters, FILTER_CACHE_DEFAULT);
 	w->ids = ids_worker(s->ids, index);
 	w->hold = hold_new();
 	w->reass = reass_new();
-	w->tx = xcalloc(s->n_links, sizeof(*w->tx));
+	w->tx = xcalloc(LINKS_MAX, sizeof(*w->tx));
 	w->route_packets = xcalloc(FIB_ROUTES_MAX + 1, sizeof(uint64_t));
 	w->pending_tail = &w->pending;
 	icmp_limits_init(&w->icmp);
@@ -185,12 +185,47 @@ static void *run(void *arg)
 		unsigned n = worker_round(w, ns / 1000000, clock_of(CLOCK_REALTIME, 1000000));
 		w->meter.was_busy = n;
 		rcu_quiescent_state();
+		if (atomic_load_explicit(&w->stack->parking, memory_order_acquire)) {
+			stack_wait_parked(w->stack);
+			n = 1; /* what came meanwhile is looked for before it sleeps */
+		}
 		idle = n ? 0 : idle + 1;
 		if (idle >= IDLE_ROUNDS)
 			sleep_in_kernel(w);
 	}
 	rcu_unregister_thread();
 	return NULL;
+}
+
+void worker_watch(struct worker *w, int fd, bool on)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+
+	if (fd >= 0 && epoll_ctl(w->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &ev))
+		log_error("packets do not wake the worker", "error", log_errno(errno));
+}
+
+void worker_forget(struct worker *w, uint16_t link)
+{
+	struct pkt *list = w->pending;
+
+	w->tap.set = rcu_dereference(w->stack->tapped); /* that of its last round may be gone */
+	w->pending = NULL;
+	w->pending_tail = &w->pending;
+	w->n_pending = w->n_pending_large = 0;
+	while (list) {
+		struct pkt *p = list;
+		list = p->next;
+		if (p->out_link == link) {
+			pipe_drop(w, p, DROP_LINK_DOWN);
+			continue;
+		}
+		p->next = NULL;
+		*w->pending_tail = p;
+		w->pending_tail = &p->next;
+		w->n_pending++;
+		w->n_pending_large += p->size != PKT_SMALL;
+	}
 }
 
 int worker_start(struct worker *w, struct errbuf *e)

@@ -13,6 +13,7 @@
 
 enum { WORKER_PENDING_MAX = 256, WORKER_PENDING_HOP = 16, WORKER_PENDING_LARGE = 8, WORKER_PENDING_MS = 3500, WORKER_RING = 1024 };
 enum { WORKER_SMALL = 4096, WORKER_LARGE_SPARE = 64, WORKER_BYTES = 192 << 10 };
+enum { WORKER_LARGE_LINK = 33 }; /* large buffers that a link may keep */
 
 enum ring_type { RING_WANT, RING_HEARD };
 struct ring_msg {
@@ -76,6 +77,10 @@ struct worker {
 
 struct worker *worker_new(struct stack *s, unsigned index);
 void worker_free(struct worker *w);
+/* While it stands still (stack_park) or has no thread: packets by that descriptor (-1: nothing) wake it, or not any more; packets that
+ * wait for a link address of that link are dropped and counted. */
+void worker_watch(struct worker *w, int fd, bool on);
+void worker_forget(struct worker *w, uint16_t link);
 int worker_start(struct worker *w, struct errbuf *e);
 void worker_stop(struct worker *w);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Reload under load: routes, filters, tunnels and intrusion detection of two stacks change again and again while TCP and pings go through
-their tunnel. Nothing is lost."""
+their tunnel; then interfaces come, change and go beside it. Nothing is lost."""
 import json
 import os
 import re
@@ -11,6 +11,20 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import rv
 
+# An ARP question with the tag of VLAN 7, as a switch sends it: not every kernel has VLAN devices.
+ASK = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind(("wire1", 0))
+s.settimeout(1)
+me, target = s.getsockname()[4], socket.inet_aton(sys.argv[1])
+ask = bytes.fromhex("0001080006040001") + me + socket.inet_aton("10.77.0.9") + bytes(6) + target
+s.send(b"\\xff" * 6 + me + bytes.fromhex("810000070806") + ask + bytes(18))
+while True:
+    got, where = s.recvfrom(2000)
+    if where[2] != 4 and got[12:14] == b"\\x08\\x06" and got[21] == 2 and got[28:32] == target:
+        break
+"""
 PROFILE = """
 IPCONFIG IPSECURITY
 INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24
@@ -71,6 +85,8 @@ def write(me, turn):
         rules += RULE.format(name="no%d" % i, me=me, dest="10.8.%d.0/24" % i, action="deny", vpn="")
     tunnels += TUNNEL.format(name="gcm", me=me, remote="192.0.2.%d" % peer, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me], key_out=KEYS[peer])
     rules += RULE.format(name="four", me=me, dest="10.%d.0.0/24" % peer, action="ipsec", vpn="IpManVpnActionRef gcm")
+    for i, own in enumerate(("198.51.100.0/24", "203.0.113.0/24")):
+        rules += "IpFilterRule near%d { IpSourceAddr %s\n IpDestAddr %s\n IpServiceRef all\n IpGenericFilterActionRef permit }\n" % (i, own, own)
     routes = "\n".join("  ROUTE 10.7.%d.0/24 192.0.2.%d WIRE" % (i, peer) for i in range(turn % 5 * 10))
     rv.write("stacks/%s.policy" % NAMES[me], POLICY.format(tunnels=tunnels, rules=rules))
     rv.write("stacks/%s.profile" % NAMES[me], PROFILE.format(me=me, peer=peer, name=NAMES[me], routes=routes,
@@ -89,6 +105,10 @@ def drops(me):
 net = rv.Net("rvrel")
 ns = {1: net.ns("left"), 2: net.ns("right")}
 net.veth(ns[1], "wire0", ns[2], "wire0")
+far = net.ns("far")
+net.veth(ns[1], "wire1", far, "wire1")
+for address in ("198.51.100.9/24", "203.0.113.9/24"):
+    rv.run("ip", "addr", "add", address, "dev", "wire1", ns=far)
 rv.Daemon.tun()
 rv.run("safctl", "--init")
 rv.saf_base(NAMES.values())
@@ -151,12 +171,82 @@ def changed(old, new):
     return events[1].next(10)
 
 
-for old, new, what in (("INTERFACE HOST", "INTERFACE EAST DEFINE AFPACKET DEVICE lo\nINTERFACE HOST", "INTERFACE EAST is new"),
-                       ("INTERFACE WIRE", "INTERFACE WEST", "no INTERFACE statement defines"), ("192.0.2.1/24", "192.0.2.1/25", "INTERFACE WIRE is another"),
-                       ("WORKERS 2", "WORKERS 3", "WORKERS is 3 instead of 2")):
+def loaded_with(interfaces):
+    """LEFT has these beside its own."""
+    e = changed("INTERFACE HOST", interfaces + "\nINTERFACE HOST")
+    return e and e[0] == "stack.conf.loaded"
+
+
+def links():
+    return {x["name"]: x for x in json.loads(ctl(1, "links").stdout)["links"]}
+
+
+def pings(address):
+    return rv.until(lambda: rv.run("ping", "-n", "-c", "1", "-W", "1", address, ns=far).returncode == 0, 10)
+
+
+def vlan_answers(address):
+    return rv.until(lambda: rv.run("/usr/bin/python3", "-c", ASK, address, ns=far).returncode == 0, 10)
+
+
+def fds():
+    return len(os.listdir("/proc/%d/fd" % daemons[1].p.pid))
+
+
+def kib():
+    with open("/proc/%d/status" % daemons[1].p.pid) as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+
+
+before_links = links()
+for old, new, what in (("INTERFACE HOST", "INTERFACE EAST DEFINE AFPACKET DEVICE lo\nINTERFACE HOST", "device lo is not Ethernet"),
+                       ("INTERFACE HOST", "INTERFACE EAST DEFINE AFPACKET DEVICE wire1\nINTERFACE NEAR DEFINE AFPACKET DEVICE nodev\nINTERFACE HOST",
+                        "there is no device nodev"),
+                       ("INTERFACE WIRE", "INTERFACE WEST", "no INTERFACE statement defines"),
+                       ("DEVICE tun0", "DEVICE tun7", "restart"), ("WORKERS 2", "WORKERS 3", "WORKERS is 3 instead of 2")):
     e = changed(old, new)
     rejected = rv.protos().common.ConfRejected.FromString(e[2]) if e and e[0] == "stack.conf.rejected" else None
     rv.check("refused: %s" % what, rejected and any(what in x for x in rejected.errors), rejected or e)
+rv.check("and the interfaces are what they were", sorted(links()) == sorted(before_links) == ["HOST", "WIRE"], links())
+
+# --- interfaces come, change and go, while each ping over another one is counted ---
+told = rv.Subscriber("stack-core@LEFT", "stack.link.")
+flood = subprocess.Popen(rv.in_ns(ns[1]) + ["ping", "-n", "-q", "-i", "0.004", "-w", "20", "-W", "3", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
+start = time.monotonic()
+B = "INTERFACE BETA DEFINE AFPACKET DEVICE wire1 "
+rv.check("an interface is added", loaded_with(B + "IPADDR 198.51.100.1/24") and "BETA" in links(), links())
+e = told.next(5)
+rv.check("which an event tells", e and e[0] == "stack.link.added" and rv.protos().stack.LinkEvent.FromString(e[2]).link == "BETA", e)
+rv.check("and it answers", pings("198.51.100.1"))
+rv.check("its address changes", loaded_with(B + "IPADDR 203.0.113.1/24 MTU 1400") and pings("203.0.113.1"))
+e = told.next(5)
+rv.check("which an event tells, too", e and e[0] == "stack.link.changed", e)
+rv.check("the old one is nobody's", rv.run("ping", "-n", "-c", "1", "-W", "1", "198.51.100.1", ns=far).returncode != 0)
+rv.check("its MTU is another, its counters go on", links()["BETA"]["mtu"] == 1400 and int(links()["BETA"]["rx_packets"]) > 1, links()["BETA"])
+GAMMA = "\nINTERFACE GAMMA DEFINE AFPACKET DEVICE wire1 VLANID 7 IPADDR 10.77.0.1/24"
+rv.check("a VLAN is added on its device", loaded_with(B + "IPADDR 203.0.113.1/24" + GAMMA) and vlan_answers("10.77.0.1") and pings("203.0.113.1"))
+rv.check("and stays when the first interface of the device goes", loaded_with(GAMMA) and vlan_answers("10.77.0.1") and sorted(links()) == ["GAMMA", "HOST", "WIRE"], links())
+rv.check("the first one comes back, driven in another way", loaded_with(B + "DRIVER SOCKET IPADDR 203.0.113.1/24") and pings("203.0.113.1"))
+rv.check("as stackctl says", links()["BETA"].get("driver") == "SOCKET", links()["BETA"])
+rv.check("it goes", loaded_with("") and sorted(links()) == ["HOST", "WIRE"], links())
+rv.check("and answers no more", rv.run("ping", "-n", "-c", "1", "-W", "1", "203.0.113.1", ns=far).returncode != 0)
+# The first rounds fill what is filled once.
+count = None
+rounds = 0
+while rounds < 60:
+    rounds += 1
+    ok = loaded_with(B + "IPADDR 198.51.100.1/24") and loaded_with("")
+    if not ok:
+        break
+    if rounds == 5:
+        count, memory = fds(), kib()
+rv.check("%d rounds of adding and removing" % rounds, ok and rounds == 60)
+rv.check("leave no descriptor behind", fds() == count, (count, fds()))
+rv.check("nor memory", kib() < memory + 8192, (memory, kib()))
+out, _ = flood.communicate(timeout=60)
+m = re.search(r"(\d+) packets transmitted, (\d+) received", out)
+rv.check("not one of %s pings over the other interface was lost" % (m.group(1) if m else "?"), m and m.group(1) == m.group(2) and int(m.group(1)) > 500, out)
+print("# %.1f s of changes of interfaces" % (time.monotonic() - start))
 e = changed("DEVICE wire0", "DEVICE wire0 SECCLASS 9")
 rv.check("a security class may change", e and e[0] == "stack.conf.loaded", e)
 rv.check("with traffic going on", rv.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", "10.2.0.1", ns=ns[1]).returncode == 0)

@@ -143,8 +143,11 @@ static void link_flood(const struct teller *t, unsigned link)
 
 void ids_link_counts(struct ids *ids, unsigned link, uint64_t received)
 {
-	if (link < IDS_LINKS_MAX)
-		ids->links[link].now_received = received;
+	if (link >= IDS_LINKS_MAX)
+		return;
+	if (received < ids->links[link].now_received) /* another link has its place */
+		ids->links[link].received = received;
+	ids->links[link].now_received = received;
 }
 
 static void every_second(struct teller *t)

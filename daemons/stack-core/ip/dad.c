@@ -8,6 +8,7 @@
 struct own {
 	uint16_t link;
 	unsigned index;	 /* in link->addrs */
+	struct addr addr;
 	unsigned probes; /* still to be sent */
 	bool sure;
 	uint64_t next_ms, told_ms;
@@ -31,8 +32,30 @@ struct dad *dad_new(struct link *links, unsigned n, const struct dad_hooks *hook
 	d->hooks = *hooks;
 	for (unsigned i = 0; i < n; i++)
 		for (unsigned a = 0; links[i].ethernet && links[i].dad_probes && a < links[i].n_addrs; a++)
-			d->own[d->n++] = (struct own){.link = (uint16_t)i, .index = a, .probes = links[i].dad_probes};
+			d->own[d->n++] = (struct own){.link = (uint16_t)i, .index = a, .addr = links[i].addrs[a].addr, .probes = links[i].dad_probes};
 	return d;
+}
+
+struct dad *dad_renew(struct dad *old, unsigned n)
+{
+	struct dad *d = dad_new(old->links, n, &old->hooks);
+
+	for (unsigned i = 0; i < d->n; i++)
+		for (unsigned k = 0; k < old->n; k++)
+			if (old->own[k].link == d->own[i].link && addr_equal(&old->own[k].addr, &d->own[i].addr)) {
+				unsigned index = d->own[i].index;
+				d->own[i] = old->own[k];
+				d->own[i].index = index;
+			}
+	free(old);
+	return d;
+}
+
+void dad_forget(struct dad *d, uint16_t link)
+{
+	for (unsigned i = 0; i < d->n; i++)
+		if (d->own[i].link == link)
+			d->own[i--] = d->own[--d->n];
 }
 
 void dad_free(struct dad *d)
@@ -40,15 +63,15 @@ void dad_free(struct dad *d)
 	free(d);
 }
 
-static const struct addr *address(const struct dad *d, const struct own *o)
+static const struct addr *address(const struct own *o)
 {
-	return &d->links[o->link].addrs[o->index].addr;
+	return &o->addr;
 }
 
 static void send(struct dad *d, const struct own *o, bool announce)
 {
 	uint8_t frame[DISCOVER_FRAME_MAX];
-	size_t len = discover_own(&d->links[o->link], address(d, o), announce, frame);
+	size_t len = discover_own(&d->links[o->link], address(o), announce, frame);
 
 	(void)link_send_frame(&d->links[o->link], frame, len); /* lost like any frame */
 }
@@ -70,7 +93,7 @@ void dad_claimed(struct dad *d, uint16_t link, const struct addr *a, const uint8
 {
 	for (unsigned i = 0; i < d->n; i++) {
 		struct own *o = &d->own[i];
-		if (o->link != link || !addr_equal(address(d, o), a) || link_refused(&d->links[link], o->index))
+		if (o->link != link || !addr_equal(address(o), a) || link_refused(&d->links[link], o->index))
 			continue;
 		if (!o->sure)
 			link_refuse(&d->links[link], o->index);

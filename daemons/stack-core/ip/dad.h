@@ -16,6 +16,9 @@ struct dad_hooks {
 };
 struct dad;
 struct dad *dad_new(struct link *links, unsigned n, const struct dad_hooks *hooks); /* links are open; those with dad_probes 0 are left alone */
+/* The links have other addresses: what is known of those that stay stays known. Frees @old. */
+struct dad *dad_renew(struct dad *old, unsigned n);
+void dad_forget(struct dad *d, uint16_t link); /* of a link that goes, or was taken by another */
 void dad_free(struct dad *d);
 void dad_tick(struct dad *d, uint64_t now_ms);
 /* Somebody with link address @mac says that he has @a. */

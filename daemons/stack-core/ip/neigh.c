@@ -272,6 +272,17 @@ static bool age(struct neigh_table *t, struct neigh *n, uint64_t now_ms)
 	}
 }
 
+void neigh_forget(struct neigh_table *t, uint16_t link)
+{
+	for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
+		for (struct neigh **at = &t->buckets[i]; *at;) {
+			if ((*at)->link == link)
+				take_out(t, at);
+			else
+				at = &(*at)->next;
+		}
+}
+
 void neigh_tick(struct neigh_table *t, uint64_t now_ms)
 {
 	for (unsigned i = 0; i < NEIGH_BUCKETS; i++)

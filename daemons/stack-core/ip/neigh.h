@@ -50,6 +50,7 @@ void neigh_want(struct neigh_table *t, uint16_t link, const struct addr *a, uint
 /* True when workers that wait may find something new. */
 bool neigh_hear(struct neigh_table *t, uint16_t link, const struct addr *a, const uint8_t mac[6], enum neigh_heard how, uint64_t now_ms);
 void neigh_tick(struct neigh_table *t, uint64_t now_ms); /* about every 100 ms */
+void neigh_forget(struct neigh_table *t, uint16_t link); /* those of a link that goes */
 void neigh_each(struct neigh_table *t, void (*fn)(void *arg, const struct neigh *n), void *arg);
 unsigned neigh_count(const struct neigh_table *t);
 enum neigh_state neigh_state(const struct neigh *n);

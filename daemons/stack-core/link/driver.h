@@ -25,6 +25,8 @@ struct link_driver {
 	uint64_t (*overruns)(const struct link *l); /* NULL: it cannot tell */
 	/* The destinations that the stack takes packets for. NULL: it takes all frames. */
 	void (*takes)(struct link *l, const struct prefix *list, unsigned n);
+	/* The buffers of @pool that the queue has. NULL: none. */
+	void (*give_back)(struct link *l, unsigned queue, struct pkt_pool *pool);
 };
 extern const struct link_driver driver_socket, driver_ring, driver_xdp, driver_tun;
 
@@ -39,6 +41,7 @@ struct queue_slot {
 };
 /* Fills the slot's buffers and iovec for a frame with @l2 bytes of link header; false: no buffer. */
 bool slot_fill(struct queue_slot *s, struct pkt_pool *pool, unsigned l2);
+void slot_give_back(struct queue_slot *s, struct pkt_pool *pool);
 /* The packet of @len bytes (with the link header, without the vnet header) that was read into @s; off = the IP header. */
 struct pkt *slot_take(struct queue_slot *s, uint32_t len, unsigned l2);
 /* A packet with room for @len bytes of data; NULL: none left. */
@@ -50,7 +53,7 @@ void vnet_write(struct pkt *p, struct virtio_net_hdr *h, unsigned l2);
 /* store.c: descriptors of an earlier run of the stack which had the same interface and as many workers. @detail: what else must be as it
  * was. False: there are none, or not all that @same says are what they should be. */
 bool store_take(struct link *l, unsigned detail, bool (*same)(const struct link *l, int fd), int fds[LINK_WORKERS_MAX]);
-void store_keep(const struct link *l, unsigned detail, unsigned queue, int fd); /* for the next run, unless it came from there */
+void store_keep(struct link *l, unsigned detail, unsigned queue, int fd); /* for the next run, unless it came from there */
 bool store_is_packet_socket(const struct link *l, int fd); /* bound to the device, also if that was made anew under its name */
 
 /* ether.c: the Ethernet header in front of pkt_data(p). */

@@ -176,7 +176,7 @@ int link_fd(const struct link *l, unsigned queue)
 static struct link *owner(struct link *l, struct pkt *p)
 {
 	for (struct link *o = l; o; o = o->sibling)
-		if (o->vlan == p->vlan)
+		if (o->vlan == p->vlan && !o->leaving)
 			return o;
 	if (!p->drop)
 		p->drop = DROP_LINK_VLAN;

@@ -38,6 +38,7 @@ struct link_memory {
 struct link_store {
 	int (*take)(const char *name);
 	int (*keep)(const char *name, int fd);
+	int (*forget)(const char *name);
 };
 
 struct link {
@@ -69,6 +70,9 @@ struct link {
 	const struct link_store *store; /* NULL: queues live as long as this run */
 	bool fresh_routes; /* TUN that is adopted: nobody knows which routes of the host an earlier run made */
 	bool adopted; /* its queues are those of an earlier run, with the packets that came since */
+	unsigned store_detail; /* of the driver, for the name */
+	bool stored;   /* the store has its queues */
+	bool leaving;  /* it goes: what comes for it is dropped */
 	bool ethernet; /* next hops have link addresses */
 	bool gso;      /* takes super-packets and unfinished checksums */
 	_Atomic bool uso; /* and super-packets of UDP; cleared when the kernel turns out not to know them */
@@ -87,6 +91,17 @@ unsigned link_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct p
 void link_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n);
 /* A single frame without a tag, from the control thread. */
 int link_send_frame(struct link *l, uint8_t *frame, size_t len);
+/* change.c: while no worker runs. */
+bool link_same_place(const struct link *a, const struct link *b); /* @b can be had by changing @a */
+bool link_same_queues(const struct link *a, const struct link *b); /* both can be on the same queues of the same device */
+/* Addresses, MTU (asked_mtu), secclass, urpf and dad_probes of @want. */
+int link_change(struct link *l, const struct link *want, struct errbuf *e);
+void link_join(struct link *l, struct link *trunk); /* shares its queues from now on */
+void link_leave(struct link *l); /* its device's queues, if others share them, are theirs */
+void link_give_back(struct link *l, unsigned queue, struct pkt_pool *pool); /* the buffers that wait for packets, before it is closed */
+/* store.c: what a device's queues are kept as says what its links are: before and after they change. */
+void link_store_forget(struct link *l);
+void link_store_again(struct link *l);
 const char *link_type_text(enum link_type t);
 const char *link_driver_text(const struct link *l); /* of an open link */
 /* First address of that family and, for IPv6 without one, the link-local address; NULL: none. */

@@ -73,13 +73,13 @@ static unsigned char family_of(const struct addr *a)
 	return a->family == 4 ? AF_INET : AF_INET6;
 }
 
-int netlink_addr_add(int ifindex, const struct prefix *a, struct errbuf *e)
+static int address(int type, int flags, int ifindex, const struct prefix *a)
 {
-	char buf[512], text[PREFIX_TEXT_MAX];
+	char buf[512];
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 
-	h->nlmsg_type = RTM_NEWADDR;
-	h->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	h->nlmsg_type = (uint16_t)type;
+	h->nlmsg_flags = (uint16_t)flags;
 	struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	m->ifa_family = family_of(&a->addr);
 	m->ifa_prefixlen = a->len;
@@ -87,10 +87,23 @@ int netlink_addr_add(int ifindex, const struct prefix *a, struct errbuf *e)
 	m->ifa_flags = a->addr.family == 6 ? IFA_F_NODAD : 0; /* nobody else is on a TUN */
 	mnl_attr_put(h, IFA_LOCAL, addr_len(&a->addr), a->addr.b);
 	mnl_attr_put(h, IFA_ADDRESS, addr_len(&a->addr), a->addr.b);
-	int r = exchange(h);
-	if (r < 0 && r != -EEXIST)
-		return err_set(e, -r, "cannot set address %s: %s", prefix_text(a, text), strerror(-r));
-	return 0;
+	return exchange(h);
+}
+
+int netlink_addr_add(int ifindex, const struct prefix *a, struct errbuf *e)
+{
+	char text[PREFIX_TEXT_MAX];
+	int r = address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, ifindex, a);
+
+	return r < 0 && r != -EEXIST ? err_set(e, -r, "cannot set address %s: %s", prefix_text(a, text), strerror(-r)) : 0;
+}
+
+int netlink_addr_del(int ifindex, const struct prefix *a, struct errbuf *e)
+{
+	char text[PREFIX_TEXT_MAX];
+	int r = address(RTM_DELADDR, 0, ifindex, a);
+
+	return r < 0 && r != -EADDRNOTAVAIL ? err_set(e, -r, "cannot take back address %s: %s", prefix_text(a, text), strerror(-r)) : 0;
 }
 
 static int route(int type, int flags, int ifindex, const struct prefix *dst, const struct addr *source, uint32_t mtu)

@@ -8,6 +8,7 @@ int netlink_device_up(int ifindex, uint32_t mtu, struct errbuf *e);
 int netlink_queue(int ifindex, uint32_t bytes, uint32_t packets);
 int netlink_device_down(int ifindex, struct errbuf *e);
 int netlink_addr_add(int ifindex, const struct prefix *a, struct errbuf *e); /* host bits kept; there already: fine */
+int netlink_addr_del(int ifindex, const struct prefix *a, struct errbuf *e); /* not there: fine */
 /* A route of the host to @dst through the device; @source (family 0: none) is preferred as source address. -EEXIST: it has one. */
 int netlink_route_add(int ifindex, const struct prefix *dst, const struct addr *source, uint32_t mtu, struct errbuf *e);
 int netlink_route_del(int ifindex, const struct prefix *dst, struct errbuf *e); /* not there: fine */

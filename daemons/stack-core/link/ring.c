@@ -237,4 +237,9 @@ static void ring_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned 
 	sender_tx(&queue_of(l, queue)->out, l, pkts, n);
 }
 
-const struct link_driver driver_ring = {"RING", ring_open, ring_close, ring_fd, ring_rx, ring_tx, packet_overruns, NULL};
+static void ring_give_back(struct link *l, unsigned queue, struct pkt_pool *pool)
+{
+	slot_give_back(&queue_of(l, queue)->large, pool);
+}
+
+const struct link_driver driver_ring = {"RING", ring_open, ring_close, ring_fd, ring_rx, ring_tx, packet_overruns, NULL, ring_give_back};

@@ -228,4 +228,10 @@ static void socket_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigne
 	sender_tx(&queue_of(l, queue)->out, l, pkts, n);
 }
 
-const struct link_driver driver_socket = {"SOCKET", socket_open, socket_close, socket_fd, socket_rx, socket_tx, packet_overruns, NULL};
+static void socket_give_back(struct link *l, unsigned queue, struct pkt_pool *pool)
+{
+	for (unsigned i = 0; i < QUEUE_SLOTS; i++)
+		slot_give_back(&queue_of(l, queue)->slots[i], pool);
+}
+
+const struct link_driver driver_socket = {"SOCKET", socket_open, socket_close, socket_fd, socket_rx, socket_tx, packet_overruns, NULL, socket_give_back};

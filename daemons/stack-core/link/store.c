@@ -29,6 +29,8 @@ bool store_take(struct link *l, unsigned detail, bool (*same)(const struct link 
 	unsigned n = 0;
 	bool all = l->store != NULL;
 
+	l->store_detail = detail;
+
 	for (; all && n < l->n_queues; n++) {
 		name_of(l, detail, n, name);
 		fds[n] = l->store->take(name);
@@ -37,20 +39,40 @@ bool store_take(struct link *l, unsigned detail, bool (*same)(const struct link 
 	for (unsigned i = 0; !all && i < n; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	l->adopted = all;
+	l->adopted = l->stored = all;
 	return all;
 }
 
-void store_keep(const struct link *l, unsigned detail, unsigned queue, int fd)
+void store_keep(struct link *l, unsigned detail, unsigned queue, int fd)
 {
 	char name[STORE_NAME];
 
+	l->stored = l->store != NULL;
 	if (!l->store || l->adopted)
 		return;
 	name_of(l, detail, queue, name);
 	int r = l->store->keep(name, fd);
 	if (r < 0)
 		log_warning("a queue will not outlive this run", "interface", l->name, "error", log_errno(-r));
+}
+
+void link_store_forget(struct link *l)
+{
+	char name[STORE_NAME];
+
+	for (unsigned i = 0; l->queues && l->stored && i < l->n_queues; i++) {
+		name_of(l, l->store_detail, i, name);
+		(void)l->store->forget(name); /* nobody asks for that name again, and what a later run does not ask for is closed */
+	}
+}
+
+void link_store_again(struct link *l)
+{
+	if (!l->queues || !l->stored)
+		return;
+	l->adopted = false;
+	for (unsigned i = 0; i < l->n_queues; i++)
+		store_keep(l, l->store_detail, i, l->driver->fd(l, i));
 }
 
 bool store_is_packet_socket(const struct link *l, int fd)

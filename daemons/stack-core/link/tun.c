@@ -149,4 +149,4 @@ static void tun_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n
 	}
 }
 
-const struct link_driver driver_tun = {"TUN", tun_open, tun_close, tun_fd, tun_rx, tun_tx, NULL, NULL};
+const struct link_driver driver_tun = {"TUN", tun_open, tun_close, tun_fd, tun_rx, tun_tx, NULL, NULL, NULL};

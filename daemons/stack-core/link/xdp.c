@@ -451,4 +451,4 @@ static void xdp_takes(struct link *l, const struct prefix *list, unsigned n)
 	xdp_prog_takes(state_of(l)->prog, l, list, n);
 }
 
-const struct link_driver driver_xdp = {"XDP", xdp_open, xdp_close, xdp_fd, xdp_rx, xdp_tx, xdp_overruns, xdp_takes};
+const struct link_driver driver_xdp = {"XDP", xdp_open, xdp_close, xdp_fd, xdp_rx, xdp_tx, xdp_overruns, xdp_takes, NULL};
