@@ -13,7 +13,7 @@
 
 const struct link_store handover_store = {fdstore_take, fdstore_keep, fdstore_forget};
 
-static Stack__Handover *read_file(uint8_t *map, size_t size)
+Stack__Handover *handover_read(const uint8_t *map, size_t size)
 {
 	struct handover_head h;
 
@@ -36,7 +36,7 @@ Stack__Handover *handover_take(void)
 	if (!fstat(fd, &st) && st.st_size > 0 && st.st_size <= HANDOVER_MAX) {
 		uint8_t *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (map != MAP_FAILED) {
-			h = read_file(map, (size_t)st.st_size);
+			h = handover_read(map, (size_t)st.st_size);
 			secret_wipe(map, (size_t)st.st_size); /* the manager's copy is this memory, too */
 			(void)munmap(map, (size_t)st.st_size);
 		}

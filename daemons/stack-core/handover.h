@@ -26,6 +26,8 @@ extern const struct link_store handover_store;
 
 /* What was left to us; NULL: nothing. Before links are opened. To be given to handover_end. */
 Stack__Handover *handover_take(void);
+/* The @size bytes at @map; NULL: they are no such file. What it says is not checked yet. */
+Stack__Handover *handover_read(const uint8_t *map, size_t size);
 /* The routes of the host that an earlier run made, so that they are compared with those wanted now; before core_apply. */
 void handover_routes(struct core *k, const Stack__Handover *h);
 /* After core_apply, before packets flow: defences and dynamic tunnels. True: every tunnel is here. */

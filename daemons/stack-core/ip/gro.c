@@ -44,7 +44,7 @@ static bool same_flow(const struct pkt *a, const struct pkt *b)
 static bool same_headers(const struct pkt *a, const struct pkt *b, uint32_t header)
 {
 	const uint8_t *x = pkt_data(a), *y = pkt_data(b), *s = x + a->l4_off, *t = y + b->l4_off;
-	bool ip = a->family == 4 ? x[1] == y[1] && x[8] == y[8] : !memcmp(x, y, 4) && x[7] == y[7];
+	bool ip = a->family == 4 ? x[1] == y[1] && x[6] == y[6] && x[8] == y[8] : !memcmp(x, y, 4) && x[7] == y[7];
 
 	return ip && !memcmp(s + 8, t + 8, 5) && !memcmp(s + 14, t + 14, 2) && !memcmp(s + 18, t + 18, header - a->l4_off - 18);
 }

@@ -94,18 +94,21 @@ unsigned uso_merge(struct pkt_pool *pool, const struct link *links, struct pkt *
 		struct pkt *p = pkts[i];
 		bool good = links[p->out_link].uso && plain(p);
 		struct flow *f = NULL;
-		for (unsigned k = 0; good && k < n_flows && !f; k++)
+		for (unsigned k = 0; k < n_flows && !f; k++)
 			if (same_flow(pkts[flows[k].at], p))
 				f = &flows[k];
-		if (f && join(pool, pkts, f, p))
+		if (f && good && join(pool, pkts, f, p))
 			continue;
 		pkts[left++] = p;
-		if (!good || (!f && n_flows == USO_FLOWS))
-			continue;
 		if (f)
 			finish(pkts[f->at], f);
-		else
-			f = &flows[n_flows++];
+		if (f && !good) {
+			*f = flows[--n_flows]; /* a longer one, say: later ones must not overtake it */
+			continue;
+		}
+		if (!good || (!f && n_flows == USO_FLOWS))
+			continue;
+		f = f ? f : &flows[n_flows++];
 		*f = (struct flow){left - 1, p->len - p->l4_off - UDP, 1, true};
 	}
 	for (unsigned k = 0; k < n_flows; k++)

@@ -103,6 +103,11 @@ START_TEST(test_not_joined)
 	ck_assert_uint_eq(gro_merge(pool, links, in, 2), 2);
 	in[0] = segment(0, MSS, 0x10, 1000);
 	in[1] = segment(1, MSS, 0x10, 1000);
+	pkt_data(in[1])[6] |= 0x80; /* the reserved bit */
+	ip4_checksum(pkt_data(in[1]));
+	ck_assert_uint_eq(gro_merge(pool, links, in, 2), 2);
+	in[0] = segment(0, MSS, 0x10, 1000);
+	in[1] = segment(1, MSS, 0x10, 1000);
 	links[0].gso = false;
 	ck_assert_uint_eq(gro_merge(pool, links, in, 2), 2);
 }

@@ -99,6 +99,22 @@ START_TEST(apart)
 }
 END_TEST
 
+/* One of the flow that cannot be joined is not overtaken by those behind it. */
+START_TEST(not_overtaken)
+{
+	struct pkt *list[5] = {datagram(4, 2, 100, 0), datagram(4, 2, 100, 1), datagram(4, 2, 100, 2), datagram(4, 2, 100, 3), datagram(4, 2, 100, 4)};
+
+	list[2] = pkt_enlarge(pool, list[2]);
+	struct pkt *large = list[2];
+	ck_assert_uint_eq(uso_merge(pool, links, list, 5), 3);
+	ck_assert_ptr_eq(list[1], large);
+	ck_assert(list[0]->gso_size == 100 && list[0]->len == 28 + 200);
+	ck_assert(list[2]->gso_size == 100 && pkt_data(list[2])[28] == 3 * 3);
+	for (unsigned i = 0; i < 3; i++)
+		pkt_free(pool, list[i]);
+}
+END_TEST
+
 struct check {
 	unsigned host_next[8], pieces;
 	const uint32_t *sizes;
@@ -168,6 +184,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, apart);
+	tcase_add_test(t, not_overtaken);
 	tcase_add_test(t, cut_again);
 	suite_add_tcase(s, t);
 	return s;
