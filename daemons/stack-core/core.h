@@ -24,6 +24,7 @@ struct core {
 	struct core_traces *traces;
 	struct core_ports *ports; /* port access control; NULL: no statements yet */
 	struct Stack__Handover *handover; /* what the last run left, until it is used */
+	uint64_t boot_id; /* of this run, once it leaves */
 	uint64_t heir_of; /* boot id of the last run, when all of its tunnels are here; else 0 */
 	enum filter_source wanted; /* "ipsec -f default" or "reload", remembered over restarts */
 };

@@ -3,12 +3,15 @@
 #include "daemons/stack-core/handover.h"
 #include "daemons/stack-core/links.h"
 #include "lib/daemon/fdstore.h"
+#include "lib/daemon/notify.h"
 #include "lib/log/log.h"
 #include "proto/stack.pb-c.h"
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { TICK_MS = 20, SECOND_MS = 1000 };
+enum { TICK_MS = 20, SECOND_MS = 1000, DROP_MS = 500 };
 
 static int core_open(struct daemon *d, void *built, struct errbuf *e)
 {
@@ -25,7 +28,8 @@ static int core_open(struct daemon *d, void *built, struct errbuf *e)
 	for (unsigned i = 0; i < c->n_links; i++)
 		k->stack->links[i].fresh_routes = !k->handover;
 	int r = stack_open(k->stack, e);
-	(void)fdstore_drop();
+	if (fdstore_drop())
+		(void)notify_barrier(DROP_MS); /* as long as the manager has them, queues of another number of workers get packets */
 	return r;
 }
 
@@ -159,13 +163,18 @@ static int core_reload(struct daemon *d, void *built, struct errbuf *e)
 	return 0;
 }
 
+/* What a successor waits for is our end: once it has all, the tables, queues and threads are left to the kernel, which is quick at it,
+ * and which clears the memory before anybody else has it. */
 static void core_stop(struct daemon *d)
 {
 	struct core *k = d->state;
 
-	if (k->stack) {
+	if (k->stack && handover_prepare(k)) {
 		stack_stop(k->stack);
-		handover_leave(k);
+		if (handover_leave(k))
+			_exit(EXIT_SUCCESS);
+	} else if (k->stack) {
+		stack_stop(k->stack);
 	}
 	loop_fd_free(k->control);
 	loop_timer_free(k->tick);

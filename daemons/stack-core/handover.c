@@ -157,6 +157,7 @@ bool handover_tunnels(struct core *k, Stack__Handover *h)
 {
 	size_t failed = 0;
 
+	handover_counters(k->stack, h);
 	neighbours(k, h);
 	defences(k, h);
 	for (size_t i = 0; i < h->n_tunnels; i++) {

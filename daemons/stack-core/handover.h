@@ -33,5 +33,11 @@ void handover_routes(struct core *k, const Stack__Handover *h);
 /* After core_apply, before packets flow: defences and dynamic tunnels. True: every tunnel is here. */
 bool handover_tunnels(struct core *k, Stack__Handover *h);
 void handover_end(Stack__Handover *h); /* cleanses; NULL allowed */
-/* After the workers have stopped. */
-void handover_leave(struct core *k);
+/* What was counted goes on (handover_counters.c). */
+void handover_counters(struct stack *s, const Stack__Handover *h);
+void handover_leave_counters(const struct stack *s, Stack__Handover *m);
+void handover_unfill_counters(Stack__Handover *m);
+/* While the workers still carry packets: ends what takes time to end, the bus. False: nobody keeps anything, and nothing was done. */
+bool handover_prepare(struct core *k);
+/* After the workers have stopped; true: the service manager has it. */
+bool handover_leave(struct core *k);

@@ -151,7 +151,7 @@ static void fill(struct leaving *l)
 	const struct prefix *excludes;
 
 	stack__handover__init(&l->m);
-	SET(l->m, boot_id, bus_server_boot_id(l->k->daemon->bus));
+	SET(l->m, boot_id, l->k->boot_id);
 	SET(l->m, stopped_us, core_now_us());
 	l->m.version = (char *)(uintptr_t)RAVELIN_VERSION;
 	for (struct tunnel *t = sadb_next(s->sadb, NULL); t; t = sadb_next(s->sadb, t))
@@ -170,6 +170,7 @@ static void fill(struct leaving *l)
 	l->m.excludes = texts_of(excludes, l->m.n_excludes);
 	l->m.n_host_routes = s->n_host_routes;
 	l->m.host_routes = texts_of(s->host_routes, s->n_host_routes);
+	handover_leave_counters(s, &l->m);
 }
 
 static void unfill(struct leaving *l)
@@ -193,6 +194,7 @@ static void unfill(struct leaving *l)
 		free(l->m.excludes[i]);
 	for (size_t i = 0; i < l->m.n_host_routes; i++)
 		free(l->m.host_routes[i]);
+	handover_unfill_counters(&l->m);
 	free(l->m.neighbours);
 	free(l->m.tunnels);
 	free(l->m.defences);
@@ -221,12 +223,19 @@ static int write_file(const Stack__Handover *m)
 	return fd;
 }
 
-void handover_leave(struct core *k)
+bool handover_prepare(struct core *k)
+{
+	if (notify_barrier(BARRIER_MS) <= 0)
+		return false; /* nobody would keep it */
+	k->boot_id = bus_server_boot_id(k->daemon->bus);
+	daemon_close_bus(k->daemon);
+	return true;
+}
+
+bool handover_leave(struct core *k)
 {
 	struct leaving l = {.k = k};
 
-	if (notify_barrier(BARRIER_MS) <= 0)
-		return; /* nobody would keep it */
 	fill(&l);
 	int fd = write_file(&l.m);
 	int r = fd < 0 ? fd : fdstore_keep(HANDOVER_FILE, fd);
@@ -237,4 +246,5 @@ void handover_leave(struct core *k)
 	if (fd >= 0)
 		close(fd);
 	unfill(&l);
+	return r > 0;
 }

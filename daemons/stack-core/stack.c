@@ -277,9 +277,9 @@ void stack_kick(struct stack *s)
 
 void stack_counters(const struct stack *s, uint64_t pass[PASS_MAX], uint64_t drops[DROP_MAX])
 {
-	memset(pass, 0, PASS_MAX * sizeof(*pass));
-	memset(drops, 0, DROP_MAX * sizeof(*drops));
-	drops[DROP_LINK_OVERRUN] = s->overruns;
+	memcpy(pass, s->past_pass, sizeof(s->past_pass));
+	memcpy(drops, s->past_drops, sizeof(s->past_drops));
+	drops[DROP_LINK_OVERRUN] += s->overruns;
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		for (unsigned c = 0; c < PASS_MAX; c++)
 			pass[c] += s->workers[i]->pass[c];

@@ -83,6 +83,7 @@ struct stack {
 	uint64_t now_ms; /* of the last stack_control */
 	uint64_t tick_ms;
 	uint64_t overruns; /* counted by the kernel for us */
+	uint64_t past_pass[PASS_MAX], past_drops[DROP_MAX]; /* of earlier runs, whose heir this one is */
 	struct prefix host_routes[STACK_HOST_ROUTES_MAX]; /* of the host through the TUN */
 	unsigned n_host_routes;
 	bool host_again; /* the TUN has other addresses: the host may have lost routes with the old ones */

@@ -25,6 +25,12 @@ void daemon_status(const char *fmt, ...)
 	notify_send(line);
 }
 
+void daemon_close_bus(struct daemon *d)
+{
+	bus_server_free(d->bus);
+	d->bus = NULL;
+}
+
 static int fail(int status, const char *what, const struct errbuf *e)
 {
 	log_error("cannot start", "step", what, "error", e->text);

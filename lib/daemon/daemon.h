@@ -52,5 +52,7 @@ struct daemon_spec {
 };
 
 int daemon_main(const struct daemon_spec *spec, int argc, char **argv);
+/* For a daemon's stop(): the bus ends now, its callers are told, and d->bus is NULL. */
+void daemon_close_bus(struct daemon *d);
 /* "STATUS=..." for systemctl status. */
 void daemon_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,90 +1,17 @@
 #!/usr/bin/python3
 """A stack that is restarted, or dies, and the next run that takes over its links, tunnels and filters from the service manager's store:
 TCP and pings of the host's programs go on. The manager here is this test; 11-systemd has the real one start the units."""
-import array
 import os
 import re
-import select
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import rv
 from dynpair import ME, generation, key, write_profile
-
-EXEC = """import os, sys
-fds = [int(f) for f in sys.argv[1].split(",") if f]
-high = [os.dup(f) for f in fds]
-while high and min(high) < 3 + len(fds):
-    high = [os.dup(f) for f in high]
-for i, f in enumerate(high):
-    os.dup2(f, 3 + i, inheritable=True)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=sys.argv[2])
-os.execvp(sys.argv[3], sys.argv[3:])
-"""
-
-
-class Manager(threading.Thread):
-    """The part of systemd that matters: READY=1, FDSTORE=1, FDSTOREREMOVE=1, BARRIER=1."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.path = rv.path("notify.%s" % id(self))
-        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.s.bind(self.path)
-        self.store, self.ready = {}, threading.Event()
-        self.start()
-
-    def run(self):
-        while True:
-            data, control, _, _ = self.s.recvmsg(8192, socket.CMSG_SPACE(64))
-            fds = array.array("i")
-            for _, _, d in control:
-                fds.frombytes(d[:len(d) - len(d) % 4])
-            lines = data.decode().split("\n")
-            name = next((line[7:] for line in lines if line.startswith("FDNAME=")), None)
-            if "FDSTOREREMOVE=1" in lines and name in self.store:
-                os.close(self.store.pop(name))
-            if "FDSTORE=1" in lines:
-                self.store[name] = fds.pop()
-            for f in fds:
-                os.close(f)
-            if "READY=1" in lines:
-                self.ready.set()
-
-
-class Kept(rv.Daemon):
-    """A stack under a manager with a store."""
-
-    def __init__(self, name, ns):
-        self.manager = Manager()
-        super().__init__("stack-core", name, ns=ns, start=False)
-        self.plain = list(self.argv)
-        self.start()
-
-    def start(self, seconds=20):
-        names = sorted(self.manager.store)
-        fds = [self.manager.store[n] for n in names]
-        self.argv = ["/usr/bin/python3", "-c", EXEC, ",".join(map(str, fds)), ":".join(names)] + self.plain
-        self.env["NOTIFY_SOCKET"] = self.manager.path
-        self.manager.ready.clear()
-        with open(self.log, "ab") as out:
-            self.p = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=self.env, pass_fds=fds)
-        if not self.manager.ready.wait(seconds):
-            raise RuntimeError("%s did not get ready:\n%s" % (self.name, self.output()[-3000:]))
-        return self
-
-    def forget(self):
-        """As systemctl stop does once the process has ended."""
-        for name in list(self.manager.store):
-            os.close(self.manager.store.pop(name))
-
-    def pauses(self):
-        return [int(n) for n in re.findall(r"took over from the last run.*?pause_ms=(\d+)", self.output())]
+from kept import Kept
 
 
 class Side:
@@ -115,6 +42,11 @@ class Side:
     def tunnels(self):
         return self.call("DynamicTunnels", "DynamicTunnelsReply")
 
+    def counters(self):
+        self.tunnels()
+        code, text, got = self.client.call("stack.Counters", rv.protos().common.Empty(), self.pb.CountersReply)
+        return {c.name: c.packets for c in got.counters} if code == 1 else text
+
     def ping(self, count=3):
         p = rv.run("ping", "-c", count, "-i", "0.05", "-W", 2, "10.%d.0.1" % (3 - ME[self.name]), ns=self.ns)
         return rv.ping_rate(p.stdout)[1]
@@ -140,7 +72,7 @@ rv.run("safctl", "--init")
 rv.saf_base(list(ME))
 for stack in ME:
     for resource in ("EZB.IPSECCMD.{sysname}.%s.DISPLAY", "RAVELIN.STACK.{sysname}.%s.TUNNEL", "RAVELIN.STACK.{sysname}.%s.DEFEND",
-                     "EZB.NETMGMT.{sysname}.%s.EVENTS"):
+                     "EZB.NETMGMT.{sysname}.%s.EVENTS", "EZB.NETSTAT.{sysname}.%s.COUNTERS"):
         rv.permit(resource % stack, "IBMUSER")
     write_profile(stack)
 left, right = Side("LEFT", ns["LEFT"]), Side("RIGHT", ns["RIGHT"])
@@ -169,6 +101,7 @@ def orderly():
     rv.check("no packet was lost (%d sent, %d came back)" % (sent, received), received == sent == 1200, missing[:20])
     rv.check("none waited for more than a second (longest %.0f ms)" % longest, longest < 1000)
     pauses = left.daemon.pauses()
+    print("takeover.pause\t%d\tms\tlongest\t%d\t-" % (sorted(pauses)[len(pauses) // 2], max(pauses)) if pauses else "no pause", flush=True)
     rv.check("each run took over: pauses of %s ms" % ", ".join(map(str, pauses)), len(pauses) == 3)
     rv.check("the TUN device stayed", rv.run("cat", "/sys/class/net/tun0/ifindex", ns=ns["LEFT"]).stdout == index)
     after = left.tunnels()
@@ -200,7 +133,10 @@ def defences():
     left.tunnels()
     got = defend(add=[block], set_excludes=True, excludes=["198.51.100.0/24"])
     rv.check("a defence is installed and blocks", got[0] == 1 and left.ping(2) == 0, got)
+    before = left.counters()
     left.restart()
+    after = left.counters()
+    rv.check("the stack's counters went on", before["FILTER_DEFENSIVE"] >= 2 and all(after[k] >= before[k] for k in before), (before, after))
     rv.check("it is in force from the first packet after a restart", left.ping(2) == 0)
     left.tunnels()
     rv.check("and goes when defmgrD says so", defend(reset=True)[0] == 1 and left.ping(2) == 2)
@@ -229,7 +165,8 @@ def changed():
     rv.check("the tunnel is there still", left.ping() == 3)
     write_profile("LEFT", workers=1)
     left.restart()
-    rv.check("fewer workers: queues are made anew", len(left.daemon.manager.store) == 2 and left.ping(5) == 5, sorted(left.daemon.manager.store))
+    names, answers = sorted(left.daemon.manager.store), left.ping(5)
+    rv.check("fewer workers: queues are made anew", len(names) == 2 and answers == 5, "%s, %d answers" % (names, answers))
     write_profile("LEFT", more=" ROUTE 10.9.0.0/24 192.0.2.2 WIRE\n", workers=1)
     left.restart(signal.SIGKILL)
     write_profile("LEFT", workers=1)
@@ -238,33 +175,40 @@ def changed():
     rv.check("a crash leaves no route that the profile does not have", "10.9.0.0/24" not in routes and "10.2.0.0/24 dev tun0" in routes, routes)
 
 
-def damaged():
-    """What lies in the store is another's, or cut off: told, and done without."""
-    left.install(4)
-    right.install(4)
+def left_behind():
+    """LEFT ends; the file that waits for its successor."""
     left.daemon.signal(signal.SIGTERM)
     left.daemon.wait(20)
     left.client.close()
     left.client = None
-    fd = left.daemon.manager.store["handover"]
+    return left.daemon.manager.store["handover"]
+
+
+def damaged(what, number, damage):
+    """What lies in the store is another's, or cut off: told, and done without, all of it."""
+    left.install(number)
+    right.install(number)
+    fd = left_behind()
     size = os.fstat(fd).st_size
-    content = os.pread(fd, size, 0)
-    rv.check("an orderly end leaves the tunnel", key(4, 2)[:16] in content)
-    os.ftruncate(fd, size // 2)
+    rv.check("an orderly end leaves the tunnel", key(number, 2)[:16] in os.pread(fd, size, 0))
+    damage(fd, size)
     copy = os.dup(fd)
+    said = left.daemon.output().count("cannot be read")
     left.daemon.start()
-    rv.check("half of it is refused", "cannot be read" in left.daemon.output() and not left.tunnels().tunnels)
-    rv.check("and was wiped where it lay", not any(os.pread(copy, size, 0)))
+    rv.check("%s: refused" % what, left.daemon.output().count("cannot be read") == said + 1)
+    got = left.tunnels()
+    rv.check("%s: no tunnel is there, and it is nobody's heir" % what, not got.tunnels and not got.heir_of, got)
+    rv.check("%s: wiped where it lay" % what, not any(os.pread(copy, size, 0)))
     os.close(copy)
-    left.daemon.signal(signal.SIGTERM)
-    left.daemon.wait(20)
+
+
+def stopped():
+    left_behind()
     left.daemon.forget()
-    left.client.close()
-    left.client = None
-    rv.check("a stop lets the device go", "tun0" not in rv.run("ip", "-br", "link", ns=ns["LEFT"]).stdout)
+    rv.check("a stop lets the device go", rv.until(lambda: "tun0" not in rv.run("ip", "-br", "link", ns=ns["LEFT"]).stdout))
     left.daemon.start()
-    left.install(5)
-    right.install(5)
+    left.install(9)
+    right.install(9)
     rv.check("and a start makes all anew", left.ping() == 3)
 
 
@@ -273,7 +217,10 @@ both_at_once()
 defences()
 crash()
 changed()
-damaged()
+damaged("half of it", 4, lambda fd, size: os.ftruncate(fd, size // 2))
+damaged("the file of a version that does not exist yet", 5, lambda fd, size: os.pwrite(fd, b"RVHANDO9", 0))
+damaged("another length", 6, lambda fd, size: os.pwrite(fd, (size - 17).to_bytes(8, "little"), 8))
+stopped()
 for side in (left, right):
     rv.check("%s ends in order" % side.name, side.daemon.stop() == 0, side.daemon.output()[-2000:])
 sys.exit(rv.finish())

@@ -139,6 +139,20 @@ static bool is_ours(const struct ring_queue *q, uint32_t i)
 	return __atomic_load_n(&frame_at(q, i)->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER;
 }
 
+/* Of a full ring: what came first, by the kernel's clock. What would be handled behind what came later by more than a replay window would
+ * be lost. */
+static uint32_t oldest(const struct ring_queue *q)
+{
+	uint32_t first = 0;
+
+	for (uint32_t i = 1; i < q->frames; i++) {
+		const struct tpacket2_hdr *a = frame_at(q, i), *b = frame_at(q, first);
+		if (a->tp_sec < b->tp_sec || (a->tp_sec == b->tp_sec && a->tp_nsec < b->tp_nsec))
+			first = i;
+	}
+	return first;
+}
+
 /* What waits is a run of slots somewhere in the ring: the first of them is next. The kernel may add to the run while we look, so its
  * beginning is looked for from where it was met. False: nothing waits. */
 static bool find_next(struct ring_queue *q)
@@ -149,9 +163,11 @@ static bool find_next(struct ring_queue *q)
 		i++;
 	if (i == q->frames)
 		return false;
-	while (back++ < q->frames && is_ours(q, (i + q->frames - 1) % q->frames))
+	while (back < q->frames && is_ours(q, (i + q->frames - 1) % q->frames)) {
 		i = (i + q->frames - 1) % q->frames;
-	q->next = i;
+		back++;
+	}
+	q->next = back < q->frames ? i : oldest(q);
 	q->unsure = false;
 	return true;
 }
@@ -200,7 +216,7 @@ static void look_for_error(struct ring_queue *q)
 	if (q->empty++ % EMPTY_CHECK)
 		return;
 	(void)getsockopt(q->out.fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	q->unsure = q->adopted; /* a ring that was full when we took it over had no first slot */
+	q->unsure = q->adopted; /* of a ring that was full when we took it over the first slot was a guess */
 }
 
 static unsigned ring_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max)
