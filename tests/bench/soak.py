@@ -1,11 +1,18 @@
 #!/usr/bin/python3
 """soak: two stacks at full speed for a long time, with everything changing under them: tests/bench/soak.py [MINUTES], 30 unless given.
 
-Between them a dynamic tunnel (ESP in UDP) is rekeyed every two seconds, defensive filters come and go, profiles are reloaded and the stacks
-are restarted now and then with a handover, while TCP fills the tunnel and a ping counts what is lost. At the end: TCP never failed, no ping
-was lost but for counted drops, and the stacks' memory after the first tenth (at least three minutes) is their memory at the end.
+Between them are two dynamic tunnels, IPv4 by ESP in UDP and IPv6 by bare ESP. All the time both are rekeyed every two seconds, defensive
+filters come and go, profiles are reloaded, and LEFT is restarted with a handover, RIGHT never is. Under that, in turns:
 
-Lines as of tests/bench/run: soak.tcp, soak.ping.lost, soak.drops, soak.memory.left, soak.memory.right; exit status 1 when a promise broke."""
+  TCP in four streams by each tunnel, with pings of one packet and of several fragments
+  a flood of UDP datagrams, as many as the kernel takes; of 64 bytes, of 1200 and of fragments, by IPv4 and IPv6, either way
+
+and between them the wire goes down for a moment. What is promised: TCP never fails; each datagram that the kernel took is received or
+counted by the stacks or by the kernel, to the packet; memory and descriptors of the stacks stay what they were after the first tenth.
+
+Lines as of tests/bench/run: soak.tcp, soak.udp.unaccounted, ..., soak.memory.right; exit status 1 when a promise broke."""
+import copy
+import json
 import os
 import random
 import re
@@ -16,43 +23,100 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import rv
-from dynpair import ME, generation, write_profile
+from dynpair import ME, POLICY, generation
+from kept import Kept
 
-TCP_SECONDS = 20
+PROFILE = """IPCONFIG IPSECURITY
+IPCONFIG6 IPSECURITY
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24 IPADDR 2001:db8::{me}/64
+INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24 IPADDR 2001:db8:{me}::1/64
+IPSEC
+  IPSECRULE * * NOLOG PROTO ICMPV6
+ENDIPSEC
+WORKERS 2
+BEGINROUTES
+ ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
+ ROUTE 2001:db8:{peer}::/64 2001:db8::{peer} WIRE
+{more}ENDROUTES
+IPSECPOLICY '{policy}'
+"""
+RULE6 = """ IpFilterRule Net6 {{ IpSourceAddr 2001:db8:{me}::/64
+  IpDestAddr 2001:db8:{peer}::/64
+  IpServiceRef all
+  IpGenericFilterActionRef ipsec
+  IpDynVpnActionRef vpn
+  IpLocalStartActionRef never }}
+ IpFilterRule Near6 {{ IpSourceAddr 2001:db8::/64
+  IpDestAddr 2001:db8::/64
+  IpServiceRef all
+  IpGenericFilterActionRef permit }}
+"""
+PERMIT = "IpGenericFilterAction permit {{ IpFilterAction Permit }}\n"
+FLOODS = [(4, 64, 0), (6, 64, 0), (4, 1200, 0), (4, 4000, 2000), (6, 1200, 0), (6, 4000, 2000)]  # family, bytes, datagrams a second
+TCP_SECONDS, FLOOD_SECONDS, RESTART_SECONDS, FILTERS = 16, 8, 25, 5000
+CHATTER = re.compile("ARP_|ND_|IP_MULTICAST|IP_LINK_LOCAL|LINK_TYPE|LINK_OTHER_HOST|ICMP_|FILTER_IMPLICIT")  # of the hosts; no datagram of the flood
+SUPER = 64  # datagrams that a super-packet may be
 broken = []
+
+
+def say(text):
+    print("soak: " + text, file=sys.stderr, flush=True)
 
 
 def promise(what, kept, detail=""):
     if not kept:
         broken.append(what)
-        print("soak: %s %s" % (what, detail), file=sys.stderr, flush=True)
+        say("%s %s" % (what, detail))
+
+
+def profile(name, more=""):
+    me = ME[name]
+    text = PERMIT + POLICY[:POLICY.rindex("}}")] + RULE6 + "}}\n"
+    policy = rv.write("stacks/%s.policy" % name, text.format(me=me, peer=3 - me))
+    rv.write("stacks/%s.profile" % name, PROFILE.format(me=me, peer=3 - me, more=more, policy=policy))
 
 
 class Stack:
     def __init__(self, name, ns):
         self.name, self.ns, self.me, self.peer, self.pb = name, ns, ME[name], 3 - ME[name], rv.protos().stack
-        write_profile(name)
-        self.daemon = rv.Daemon("stack-core", name, ns=ns)
-        self.client = rv.Client("stack-core@" + name)
-        self.common = rv.protos().common
-        self.memory = []
-        self.random = random.Random(self.me)
-        self.ids = []
+        profile(name)
+        self.daemon = Kept(name, ns)
+        self.client = None
+        self.memory, self.fds, self.ids, self.random = [], [], [], random.Random(self.me)
 
     def call(self, method, request, reply):
-        code, text, got = self.client.call("stack." + method, request, reply, timeout=20)
+        if not self.client:
+            self.client = rv.Client("stack-core@" + self.name)
+        code, text, got = self.client.call("stack." + method, request, reply, timeout=30)
         if code != 1:
             raise RuntimeError("%s %s: %s %s" % (self.name, method, code, text))
         return got
 
+    def tunnels(self, number):
+        one = generation(self.name, number, udp=True)
+        two = copy.deepcopy(one)
+        two.tunnel_id, two.parent_id, two.rule = "Y2", "K2", "Net6"
+        two.local, two.remote = "2001:db8::%d" % self.me, "2001:db8::%d" % self.peer
+        for field in "udp", "local_port", "remote_port":
+            two.ClearField(field)
+        for side, who in ("local", self.me), ("remote", self.peer):
+            setattr(two.selector, side + "_low", "2001:db8:%d::" % who)
+            setattr(two.selector, side + "_high", "2001:db8:%d:0:ffff:ffff:ffff:ffff" % who)
+        for half in getattr(two, "in"), two.out:
+            half.spi += 8
+        return one, two
+
     def install(self, number):
-        self.call("InstallTunnel", self.pb.InstallTunnelRequest(tunnel=generation(self.name, number, udp=True)), self.pb.ChangedReply)
+        for t in self.tunnels(number):
+            self.call("InstallTunnel", self.pb.InstallTunnelRequest(tunnel=t), self.pb.ChangedReply)
 
     def ready(self, number):
-        self.call("ReadyTunnel", self.pb.ReadyTunnelRequest(tunnel_id="Y1", generation=number), self.pb.ChangedReply)
+        for t in "Y1", "Y2":
+            self.call("ReadyTunnel", self.pb.ReadyTunnelRequest(tunnel_id=t, generation=number), self.pb.ChangedReply)
 
     def remove(self, number):
-        self.call("RemoveTunnel", self.pb.RemoveTunnelRequest(tunnel_id="Y1", generation=number, why="soak"), self.pb.ChangedReply)
+        for t in "Y1", "Y2":
+            self.call("RemoveTunnel", self.pb.RemoveTunnelRequest(tunnel_id=t, generation=number, why="soak"), self.pb.ChangedReply)
 
     def churn(self):
         """A hundred defensive filters come, the oldest hundred go; none concerns the traffic."""
@@ -60,35 +124,193 @@ class Stack:
         for _ in range(100):
             i = self.random.getrandbits(48) | 1
             self.ids.append(i)
-            q.add.add(id=i, name="N%x" % i, family=4, inbound=True, routing=3, expires_us=int((time.time() + 600) * 1e6),
+            q.add.add(id=i, name="N%x" % i, family=4, inbound=True, routing=3, expires_us=int((time.time() + 86400) * 1e6),
                       source="198.%d.%d.%d/32" % (18 + i % 2, i >> 8 & 255, i >> 16 & 255))
-        if len(self.ids) > 5000:
+        if len(self.ids) > FILTERS:
             q.remove.extend(self.ids[:100])
             del self.ids[:100]
         self.call("Defend", q, self.pb.DefendReply)
 
     def reload(self, turn):
-        write_profile(self.name, more=" ROUTE 10.9.%d.0/24 192.0.2.%d WIRE\n" % (turn % 200, self.peer))
+        profile(self.name, more=" ROUTE 10.9.%d.0/24 192.0.2.%d WIRE\n" % (turn % 200, self.peer))
         self.daemon.reload()
 
+    def restart(self):
+        self.client.close()
+        self.client = None
+        began = time.monotonic()
+        promise("%s ended badly" % self.name, self.daemon.stop(30) == 0, self.daemon.output()[-1000:])
+        self.daemon.start(60)
+        return time.monotonic() - began
+
     def drops(self):
-        got = self.call("Counters", self.common.Empty(), self.pb.CountersReply)
-        return {c.name: c.packets for c in got.counters if c.drop and c.packets}
+        got = self.call("Counters", rv.protos().common.Empty(), self.pb.CountersReply)
+        return {self.name + "." + c.name: c.packets for c in got.counters if c.drop and c.packets}
 
     def sample(self):
-        with open("/proc/%d/status" % self.daemon.p.pid) as f:
+        pid = self.daemon.p.pid
+        with open("/proc/%d/status" % pid) as f:
             self.memory.append(int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]))
+        self.fds.append(len(os.listdir("/proc/%d/fd" % pid)))
 
 
-def tcp(ns, end, totals):
-    """iperf3 again and again, both ways."""
-    while time.monotonic() < end:
-        p = rv.run("iperf3", "-c", "10.2.0.1", "-t", TCP_SECONDS, "-P", 2, "-f", "m", *(["-R"] if len(totals) % 2 else []), ns=ns,
-                   timeout=TCP_SECONDS + 60)
-        m = re.findall(r"SUM.*?([\d.]+) Mbits/sec.*receiver", p.stdout)
-        if time.monotonic() < end + TCP_SECONDS:
-            promise("TCP failed", p.returncode == 0 and m, p.stdout[-500:] + p.stderr)
-        totals.append(float(m[-1]) / 1000 if m else 0.0)
+class Ledger:
+    """Everything that is counted between a datagram's send(2) and its recv(2): the stacks' drops and the kernel's, of both namespaces."""
+
+    def __init__(self, stacks):
+        self.stacks = stacks
+
+    @staticmethod
+    def kernel(s):
+        got = {}
+        for link in json.loads(rv.must("ip", "-s", "-j", "link", ns=s.ns)):
+            n, st = link["ifname"], link["stats64"]
+            if n == "tun0":
+                got[n + ".rx"] = st["rx"]["dropped"] + st["rx"]["errors"]
+            if n in ("tun0", "wire0"):
+                got[n + ".tx"] = st["tx"]["dropped"] + st["tx"]["errors"]
+        for q in json.loads(rv.must("tc", "-s", "-j", "qdisc", "show", ns=s.ns)):
+            if q.get("root") and q["dev"] in ("tun0", "wire0"):
+                got[q["dev"] + ".qdisc"] = q["drops"]
+        text = rv.must("cat", "/proc/net/snmp", ns=s.ns).splitlines()
+        for names, values in zip(text[::2], text[1::2]):
+            table = dict(zip(names.split()[1:], values.split()[1:]))
+            for k in {"Udp:": ["InErrors", "NoPorts"], "Ip:": ["InDiscards", "InHdrErrors"]}.get(names.split()[0], []):
+                got[names.split()[0] + k] = int(table[k])
+        six = dict(line.split() for line in rv.must("cat", "/proc/net/snmp6", ns=s.ns).splitlines())
+        for k in "Udp6InErrors", "Udp6NoPorts":
+            got[k] = int(six[k])
+        tun = dict(line.split() for line in rv.must("cat", "/proc/net/dev_snmp6/tun0", ns=s.ns).splitlines())  # on wire0 the host has no IPv6
+        for k in "Ip6InDiscards", "Ip6InHdrErrors":
+            got[k] = int(tun[k])
+        return {s.name + ".kernel." + k: v for k, v in got.items()}
+
+    def take(self):
+        now = {}
+        for s in self.stacks:
+            now.update(self.kernel(s))
+            now.update({k: v for k, v in s.drops().items() if not CHATTER.search(k)})
+        return now
+
+
+class Churn(threading.Thread):
+    """What changes under the traffic; it holds @lock while it does, so that nobody looks at counters of a stack that is not there."""
+
+    def __init__(self, left, right):
+        super().__init__(daemon=True)
+        self.left, self.right, self.lock, self.ended, self.error = left, right, threading.Lock(), threading.Event(), None
+        self.rekeys, self.restarts = 1, 0
+
+    def rekey(self):
+        self.rekeys += 1
+        for act in (lambda s: s.install(self.rekeys)), (lambda s: s.ready(self.rekeys)):
+            for s in (self.left, self.right):
+                act(s)
+        time.sleep(0.5)  # what was sent before is on its way
+        for s in (self.left, self.right):
+            s.remove(self.rekeys - 1)
+
+    def run(self):
+        turn, restarted = 0, time.monotonic()
+        try:
+            while not self.ended.wait(1.5):
+                turn += 1
+                with self.lock:
+                    self.rekey()
+                    for s in (self.left, self.right):
+                        s.churn()
+                        s.sample()
+                    if turn % 5 == 0:
+                        (self.left if turn % 10 else self.right).reload(turn)
+                    if time.monotonic() > restarted + RESTART_SECONDS:
+                        self.left.restart()
+                        self.restarts += 1
+                        restarted = time.monotonic()
+        except Exception as e:  # told by the main thread
+            self.error = e
+
+
+def tcp(left, right, turn):
+    """Gbit/s of four streams each by IPv4 and IPv6; what pings were lost."""
+    servers, clients, rates = [], [], []
+    for i, a in enumerate(("10.2.0.1", "2001:db8:2::1")):
+        servers.append(rv.Process(["iperf3", "-s", "-1", "-p", 5301 + i], ns=right.ns).start())
+        rv.until(lambda: ":%d" % (5301 + i) in rv.run("ss", "-Hltn", ns=right.ns).stdout, 10)
+        clients.append(rv.Process(["iperf3", "-c", a, "-p", 5301 + i, "-t", TCP_SECONDS, "-P", 4, "-f", "m", *(["-R"] if (turn + i) % 2 else [])],
+                                  ns=left.ns).start())
+    pings = [subprocess.Popen(rv.in_ns(left.ns) + ["ping", "-q", "-i", "0.05", "-c", str(20 * (TCP_SECONDS - 4)), "-W", "8", "-s", size, a],
+                              stdout=subprocess.PIPE, text=True)
+             for a, size in (("10.2.0.1", "56"), ("10.2.0.1", "4000"), ("2001:db8:2::1", "56"), ("2001:db8:2::1", "4000"))]
+    for c in clients:
+        rc = c.wait(TCP_SECONDS + 60)
+        m = re.findall(r"SUM.*?([\d.]+) Mbits/sec.*receiver", c.output())
+        promise("TCP failed", rc == 0 and m, c.output()[-500:])
+        rates.append(float(m[-1]) / 1000 if m else 0.0)
+    lost = 0
+    for p in pings:
+        sent, received = rv.ping_rate(p.communicate()[0])
+        lost += sent - received
+    for s in servers:
+        s.kill()
+    return sum(rates), lost
+
+
+def flood(one, other, family, size, rate):
+    """(sent, received)"""
+    address = "10.%d.0.1" % other.me if family == 4 else "2001:db8:%d::1" % other.me
+    sink = rv.Process([rv.program("load"), "receive", address, "7000"], ns=other.ns).start()
+    rv.until(lambda: ":7000" in rv.run("ss", "-Hlun", ns=other.ns).stdout, 10)
+    sent = int(rv.run("load", "send", address, 7000, size, FLOOD_SECONDS, rate, ns=one.ns, timeout=FLOOD_SECONDS + 60).stdout)
+    time.sleep(1.5)  # queues become empty
+    sink.signal(15)
+    sink.wait(30)
+    return sent, int(sink.output().split()[-1])
+
+
+class Tally:
+    def __init__(self):
+        self.tcp, self.sent, self.received, self.counted, self.unaccounted, self.pings_lost, self.pings_unaccounted = [], 0, 0, 0, [], 0, 0
+
+    def flooded(self, what, sent, received, before, after):
+        moved = {k: after[k] - before.get(k, 0) for k in after if after[k] != before.get(k, 0)}
+        counted = sum(moved.values())
+        self.sent += sent
+        self.received += received
+        self.counted += counted
+        fragments = what[1] > 1500
+        exact = left = sent - received - counted
+        supers = sum(moved.get(k, 0) for k in moved if re.search("LINK_(NO_BUFFER|OVERRUN)", k))
+        if what[1] > 64 and 0 < left <= supers * SUPER:
+            left = 0  # what was lost before the stack had it is counted as the kernel does: a super-packet is one
+        if fragments:  # a datagram is lost with its first lost fragment, of which it has three
+            left = max(0, sent - received - counted) or min(0, 3 * (sent - received) - counted)
+        self.unaccounted.append(left)
+        say("IPv%d %d bytes: sent %d, received %d, counted %d, unaccounted %d%s %s" % (what[0], what[1], sent, received, counted, left,
+            " (%d in super-packets)" % exact if left != exact and not fragments else "", moved))
+
+
+def cycle(left, right, churn, ledger, tally, turn):
+    def snapshot():
+        with churn.lock:
+            return ledger.take()
+
+    before = snapshot()
+    rate, lost = tcp(left, right, turn)
+    time.sleep(1)
+    after = snapshot()
+    tally.tcp.append(rate)
+    tally.pings_lost += lost
+    tally.pings_unaccounted += max(0, lost - sum(after.values()) + sum(before.values()))
+    what = FLOODS[turn % len(FLOODS)]
+    one, other = (left, right) if turn // len(FLOODS) % 2 == 0 else (right, left)
+    before = snapshot()
+    sent, received = flood(one, other, *what)
+    tally.flooded(what, sent, received, before, snapshot())
+    rv.must("ip", "link", "set", "wire0", "down", ns=right.ns)
+    time.sleep(0.2)
+    rv.must("ip", "link", "set", "wire0", "up", ns=right.ns)
+    back = all(rv.until(lambda: rv.run("ping", "-c1", "-W1", a, ns=left.ns).returncode == 0, 20) for a in ("10.2.0.1", "2001:db8:2::1"))
+    promise("nothing passes after the wire was down", back)
 
 
 def settle(left, right):
@@ -96,18 +318,9 @@ def settle(left, right):
         s.install(1)
     for s in (left, right):
         s.ready(1)
-    if not rv.until(lambda: rv.run("ping", "-c1", "-W1", "10.2.0.1", ns=left.ns).returncode == 0, 20):
-        raise RuntimeError("nothing passes")
-
-
-def rekey(left, right, number):
-    for s in (left, right):
-        s.install(number)
-    for s in (left, right):
-        s.ready(number)
-    time.sleep(0.3)  # what was sent before is on its way
-    for s in (left, right):
-        s.remove(number - 1)
+    for a in "10.2.0.1", "2001:db8:2::1":
+        if not rv.until(lambda: rv.run("ping", "-c1", "-W1", a, ns=left.ns).returncode == 0, 20):
+            raise RuntimeError("nothing passes to %s: %s" % (a, left.drops()))
 
 
 def main():
@@ -122,48 +335,46 @@ def main():
             rv.permit(resource % stack, "IBMUSER")
     left, right = Stack("LEFT", ns["LEFT"]), Stack("RIGHT", ns["RIGHT"])
     settle(left, right)
-    server = rv.Process(["iperf3", "-s"], ns=ns["RIGHT"]).start()
-    rv.until(lambda: ":5201" in rv.run("ss", "-Hltn", ns=ns["RIGHT"]).stdout, 10)
-    end, totals, number, turn, said = time.monotonic() + 60 * minutes, [], 1, 0, 0.0
-    pings = subprocess.Popen(rv.in_ns(ns["LEFT"]) + ["ping", "-q", "-i", "0.05", "-c", str(int(minutes * 60 / 0.05)), "-W", "5", "10.2.0.1"],
-                             stdout=subprocess.PIPE, text=True)
-    traffic = threading.Thread(target=tcp, args=(ns["LEFT"], end, totals))
-    traffic.start()
-    while time.monotonic() < end:
-        number += 1
+    churn, ledger, tally, turn = Churn(left, right), Ledger((left, right)), Tally(), 0
+    churn.start()
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end and not churn.error:
+        cycle(left, right, churn, ledger, tally, turn)
         turn += 1
-        rekey(left, right, number)
-        for s in (left, right):
-            s.churn()
-            s.sample()
-        if turn % 5 == 0:
-            (left if turn % 10 else right).reload(turn)
-        if time.monotonic() > said + 60:
-            said = time.monotonic()
-            print("soak: %d rekeys, %.1f min left, memory %d and %d KiB, TCP %.2f Gbit/s" % (number, (end - said) / 60, left.memory[-1],
-                  right.memory[-1], totals[-1] if totals else 0), file=sys.stderr, flush=True)
-        time.sleep(1.5)
-    traffic.join()
-    sent, received = rv.ping_rate(pings.communicate()[0])
-    drops = [s.drops() for s in (left, right)]
-    server.kill()
-    report(left, right, totals, sent - received, drops, number)
+        say("%d rekeys, %d restarts, %.1f min left, memory %d and %d KiB, TCP %.2f Gbit/s, pings lost %d" % (churn.rekeys, churn.restarts,
+            (end - time.monotonic()) / 60, left.memory[-1], right.memory[-1], tally.tcp[-1], tally.pings_lost))
+    churn.ended.set()
+    churn.join()
+    promise("changing things failed", not churn.error, churn.error)
+    report(left, right, churn, tally)
     return 1 if broken else 0
 
 
-def report(left, right, totals, lost, drops, rekeys):
-    ordered = sorted(totals)
-    print("soak.tcp\t%.2f\tGbit/s\tfailed\t%d\t-" % (ordered[len(ordered) // 2], totals.count(0.0)))
-    counted = sum(sum(d.values()) for d in drops)
-    print("soak.ping.lost\t%d\tpackets\tcounted drops\t%d\t-" % (lost, counted))
-    promise("packets were lost that no counter knows", lost <= counted, "%d, %s" % (lost, drops))
-    print("soak.rekeys\t%d\t-\t-\t-\t-" % rekeys)
+def level(values):
+    """(after the first tenth, at the end): medians of a tenth each."""
+    n = max(1, len(values) // 10)
+    return sorted(values[n:2 * n])[n // 2] if len(values) >= 2 * n else values[0], sorted(values[-n:])[n // 2]
+
+
+def report(left, right, churn, tally):
+    rates = sorted(tally.tcp)
+    print("soak.tcp\t%.2f\tGbit/s\tfailed\t%d\t-" % (rates[len(rates) // 2], sum(r == 0 for r in rates)))
+    print("soak.udp.received\t%d\tpackets\tsent\t%d\t%.3f" % (tally.received, tally.sent, tally.received / max(1, tally.sent)))
+    print("soak.udp.unaccounted\t%d\tpackets\tcounted drops\t%d\t-" % (sum(abs(n) for n in tally.unaccounted), tally.counted))
+    promise("datagrams were lost that no counter knows", not any(tally.unaccounted), tally.unaccounted)
+    print("soak.ping.unaccounted\t%d\tpackets\tlost\t%d\t-" % (tally.pings_unaccounted, tally.pings_lost))
+    promise("pings were lost that no counter knows", not tally.pings_unaccounted)
+    print("soak.rekeys\t%d\t-\trestarts\t%d\t-" % (churn.rekeys, churn.restarts))
+    pauses = sorted(left.daemon.pauses())
+    if pauses:
+        print("soak.pause\t%d\tms\tlongest\t%d\t-" % (pauses[len(pauses) // 2], pauses[-1]))
+    promise("a restart took nothing over", len(pauses) == churn.restarts, pauses)
     for s in (left, right):
-        first, last = s.memory[min(len(s.memory) - 1, max(100, len(s.memory) // 10))], s.memory[-1]  # from then on all filters are there
-        print("soak.memory.%s\t%d\tKiB\tat the beginning\t%d\t%.3f" % (s.name.lower(), last, first, last / first))
-        promise("memory of %s grew" % s.name, last < first * 1.05 + 2048, s.memory[:: max(1, len(s.memory) // 20)])
-        promise("%s ended badly" % s.name, s.daemon.stop() == 0, s.daemon.output()[-1000:])
-    print("soak: drops %s" % drops, file=sys.stderr)
+        for what, unit, values, more in ("memory", "KiB", s.memory, 2048), ("fds", "-", s.fds, 4):
+            first, last = level(values)
+            print("soak.%s.%s\t%d\t%s\tat the beginning\t%d\t%.3f" % (what, s.name.lower(), last, unit, first, last / first))
+            promise("%s of %s grew" % (what, s.name), last < first * 1.05 + more, values[:: max(1, len(values) // 20)])
+        promise("%s ended badly" % s.name, s.daemon.stop(30) == 0, s.daemon.output()[-1000:])
 
 
 if os.geteuid() != 0:
