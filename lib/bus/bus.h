@@ -10,9 +10,12 @@
  * without a row and a row without a resource stop the daemon at start.
  *
  * Limits per connection: a frame BUS_MESSAGE_MAX, a message that is not whole yet FRAMES_MAX frames and FRAMES_BYTES_MAX bytes
- * (lib/bus/frames.h), 1000 whole requests that wait. Who goes above the first two loses the connection (stats.oversized, metric
- * bus_oversized_total), and libzmq frees what it had of the message; who reaches the third is not read from until the daemon has
- * caught up. Peers speak ZMTP 3 or later.
+ * (lib/bus/frames.h), 1000 whole requests that wait, and BUS_WAITING_MAX bytes of them (a short request counts 8 KiB, what libzmq
+ * may keep for it). Who goes above the first two loses the connection (stats.oversized, metric bus_oversized_total), and libzmq frees
+ * what it had of the message; who reaches the third is not read from until the daemon has caught up; who would go above the fourth
+ * loses the connection (stats.overfull, bus_overfull_total). Limits per uid, for each of a daemon's two sockets: BUS_CONNECTIONS_UID_MAX
+ * connections, one more is refused (stats.crowded, bus_crowded_total), and BUS_WAITING_UID_MAX bytes that wait; BUS_CONNECTIONS_MAX
+ * connections of all uids. Neither is for uid 0. Peers speak ZMTP 3 or later.
  *
  * Sequence numbers are per topic, with a random boot id per publisher start; "PKG.heartbeat" carries the last sequence of
  * every topic each second, so that a lost tail is visible (the heartbeat needs no row, and whoever may see one topic may see it). Subscriptions are authorised per topic by SAF; when a
@@ -41,6 +44,7 @@ enum bus_code {
 };
 
 enum { BUS_MESSAGE_MAX = 1 << 20, BUS_NAME_MAX = 32 };
+enum { BUS_CONNECTIONS_UID_MAX = 32, BUS_CONNECTIONS_MAX = 256, BUS_WAITING_MAX = 16 << 20, BUS_WAITING_UID_MAX = 64 << 20 };
 
 struct bus_call; /* one request being served; valid until answered */
 
@@ -101,7 +105,8 @@ void bus_fail(struct bus_call *c, enum bus_code code, const char *fmt, ...) __at
 void bus_publish(struct bus_server *b, const char *topic, const ProtobufCMessage *body);
 
 struct bus_stats {
-	uint64_t requests, refused, malformed, oversized, unknown_peer, replies_dropped, events, subscriptions_refused, unauthorized;
+	uint64_t requests, refused, malformed, oversized, overfull, crowded, unknown_peer, replies_dropped, events, subscriptions_refused,
+		unauthorized;
 };
 void bus_server_stats(const struct bus_server *b, struct bus_stats *ret);
 

@@ -208,7 +208,7 @@ static int on_reply(void *arg)
 	zmq_msg_t part[PARTS];
 	struct pending *p = NULL;
 	uint64_t id;
-	int n = parts_recv(c->socket, part, PARTS);
+	int n = parts_recv(c->socket, part, PARTS, NULL);
 	if (n < 1)
 		return -1;
 	enter(c);

@@ -1,5 +1,6 @@
 #include "lib/bus/endpoint.h"
 #include "lib/bus/bus.h"
+#include "lib/bus/frames.h"
 #include "lib/bus/guard.h"
 #include <ctype.h>
 #include <fcntl.h>
@@ -143,14 +144,14 @@ static void zmq_address(char out[PATH_TEXT_MAX + 8], const char *name, const cha
 	(void)snprintf(out, PATH_TEXT_MAX + 8, "ipc://%s", path_make(path, "/run/ravelin/%s/%s", name, file));
 }
 
-int endpoint_bind(void *socket, const char *name, const char *file, struct errbuf *e)
+int endpoint_bind(void *socket, const char *name, const char *file, struct gate *g, struct errbuf *e)
 {
 	char address[PATH_TEXT_MAX + 8];
 	zmq_address(address, name, file);
 	int fd = listen_at(address + strlen("ipc://"));
 	if (fd < 0)
 		return err_set(e, -fd, "%s: %s", address + strlen("ipc://"), strerror(-fd));
-	guard_listener(fd);
+	guard_listener(fd, g);
 	endpoint_set(socket, ZMQ_USE_FD, fd);
 	if (zmq_bind(socket, address) != 0) {
 		int err = errno;
@@ -199,8 +200,9 @@ void endpoint_set(void *socket, int option, int value)
 	(void)zmq_setsockopt(socket, option, &value, sizeof(value));
 }
 
-int parts_recv(void *socket, zmq_msg_t *part, int max)
+int parts_recv(void *socket, zmq_msg_t *part, int max, uint64_t *ret_cost)
 {
+	uint64_t cost = 0;
 	int n = 0;
 	bool more = true;
 	while (more) {
@@ -211,10 +213,13 @@ int parts_recv(void *socket, zmq_msg_t *part, int max)
 			break; /* only before the first part: libzmq delivers a message whole */
 		}
 		more = zmq_msg_more(m);
+		cost += frames_cost(zmq_msg_size(m));
 		n++;
 		if (m == &extra)
 			(void)zmq_msg_close(m);
 	}
+	if (ret_cost)
+		*ret_cost = cost;
 	return n;
 }
 

@@ -1,12 +1,17 @@
 #include "lib/bus/frames.h"
 #include "lib/bus/bus.h"
 
-enum { MORE = 1, LONG = 2, COMMAND = 4 };
+enum { MORE = 1, LONG = 2, COMMAND = 4, INLINE_MAX = 33, FRAME_COST = 64, BUFFER_COST = 8192 };
 
 /* Before version 3 a peer has other frames; no library of the last ten years speaks so first. */
 static bool greeting_ok(unsigned at, uint8_t c)
 {
 	return at == 0 ? c == 0xff : at == 9 ? (c & 1) != 0 : at == 10 ? c >= 3 : true;
+}
+
+uint64_t frames_cost(uint64_t len)
+{
+	return FRAME_COST + (len > INLINE_MAX ? BUFFER_COST + len : 0);
 }
 
 static bool frame_begins(struct frames *f)
@@ -19,6 +24,8 @@ static bool frame_begins(struct frames *f)
 	f->body = len;
 	if (len > BUS_MESSAGE_MAX)
 		return false;
+	if (!(f->head[0] & COMMAND))
+		f->cost += frames_cost(len);
 	if (f->head[0] & MORE) {
 		f->parts++;
 		f->bytes += len;

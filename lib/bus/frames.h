@@ -17,7 +17,12 @@ struct frames {
 	uint64_t body;	/* still to come of this frame */
 	unsigned parts; /* of the message that is not whole yet */
 	uint64_t bytes;
+	uint64_t cost; /* of frames that began since whoever follows set this to 0 */
 };
+
+/* The most memory that libzmq keeps for a frame of @len bytes: the frame, and where it is not copied the buffer of 8 KiB that it came
+ * in. Commands cost nothing, as nothing keeps them. */
+uint64_t frames_cost(uint64_t len);
 
 /* The next @len bytes of the connection. false: no ZMTP 3, a frame above BUS_MESSAGE_MAX, or a message above the limits; the
  * connection has to end, and this must not be called again for it. */

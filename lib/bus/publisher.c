@@ -9,13 +9,14 @@
 #include "lib/bus/publisher.h"
 #include "lib/base/xalloc.h"
 #include "lib/bus/endpoint.h"
+#include "lib/bus/guard.h"
 #include "lib/bus/peer.h"
 #include "lib/log/log.h"
 #include "proto/common.pb-c.h"
 #include <sys/random.h>
 #include <time.h>
 
-enum { HEARTBEAT_MS = 1000, RECYCLE_MS = 1000, EVENTS_QUEUED = 10000, UIDS_MAX = 1024 };
+enum { HEARTBEAT_MS = 1000, RECYCLE_MS = 1000, EVENTS_QUEUED = 10000, UIDS_MAX = 1024, WAITING_MAX = 1 << 20, WAITING_UID_MAX = 8 << 20 };
 
 struct asked { /* what was decided for a uid: one bit a topic */
 	uid_t uid;
@@ -28,6 +29,7 @@ struct publisher {
 	struct table *table;
 	struct authority authority;
 	void *context, *socket;
+	struct gate *gate;
 	struct loop_zmq *z;	 /* NULL while waiting for a new socket */
 	struct loop_timer *beat, *recycle;
 	uint64_t recycled_ms, boot_id, generation;
@@ -122,11 +124,16 @@ static int on_frame(void *arg)
 	struct publisher *p = arg;
 	struct peer peer = {.uid = (uid_t)-1};
 	zmq_msg_t m;
-	if (parts_recv(p->socket, &m, 1) < 1)
+	uint64_t cost;
+	if (parts_recv(p->socket, &m, 1, &cost) < 1) {
+		guard_empty(p->gate);
 		return -1;
+	}
 	const char *data = zmq_msg_data(&m);
 	size_t len = zmq_msg_size(&m);
 	bool known = peer_of(&m, &peer) == 0;
+	if (known)
+		guard_taken(p->gate, &m, &peer, cost);
 	if (!len || (data[0] != 0 && data[0] != 1))
 		poisoned(p, &peer);
 	else if (!known)
@@ -141,6 +148,7 @@ static int on_frame(void *arg)
 
 static int open_socket(struct publisher *p, struct errbuf *e)
 {
+	static const struct gate_limits limits = {BUS_CONNECTIONS_UID_MAX, BUS_CONNECTIONS_MAX, WAITING_MAX, WAITING_UID_MAX};
 	p->socket = xcheck(zmq_socket(p->context, ZMQ_XPUB));
 	endpoint_set(p->socket, ZMQ_XPUB_MANUAL, 1);
 	endpoint_set(p->socket, ZMQ_LINGER, 200);
@@ -149,7 +157,8 @@ static int open_socket(struct publisher *p, struct errbuf *e)
 	endpoint_set(p->socket, ZMQ_HANDSHAKE_IVL, 5000);
 	int64_t most = 4096; /* a subscription, nothing larger */
 	(void)zmq_setsockopt(p->socket, ZMQ_MAXMSGSIZE, &most, sizeof(most));
-	int r = endpoint_bind(p->socket, p->name, "events", e);
+	p->gate = gate_new(&limits);
+	int r = endpoint_bind(p->socket, p->name, "events", p->gate, e);
 	if (!r)
 		p->z = loop_zmq_new(p->loop, p->socket, on_frame, NULL, p);
 	return r;
@@ -163,6 +172,7 @@ static void on_recycle(void *arg)
 	p->z = NULL;
 	endpoint_set(p->socket, ZMQ_LINGER, 0);
 	(void)zmq_close(p->socket);
+	guard_gate_free(p->gate);
 	p->n_asked = 0;
 	p->recycled_ms = loop_now_ms();
 	p->generation = generation(p);
@@ -290,6 +300,7 @@ void publisher_free(struct publisher *p)
 	loop_timer_free(p->recycle);
 	loop_zmq_free(p->z);
 	(void)zmq_close(p->socket);
+	guard_gate_free(p->gate);
 	endpoint_context_put();
 	free(p);
 }

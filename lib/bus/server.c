@@ -3,6 +3,7 @@
 #include "lib/base/xalloc.h"
 #include "lib/bus/authority.h"
 #include "lib/bus/endpoint.h"
+#include "lib/bus/frames.h"
 #include "lib/bus/guard.h"
 #include "lib/bus/peer.h"
 #include "lib/bus/publisher.h"
@@ -31,6 +32,7 @@ struct bus_server {
 	char *name;
 	int lock_fd;
 	void *context, *socket;
+	struct gate *gate;
 	struct loop_zmq *z;
 	struct table table;
 	struct publisher *publisher;
@@ -172,14 +174,13 @@ static void serve(struct bus_call *c, zmq_msg_t *method, zmq_msg_t *body)
 		call_free(c);
 }
 
-static void dispatch(struct bus_server *b, zmq_msg_t part[PARTS], int n)
+static void dispatch(struct bus_server *b, zmq_msg_t part[PARTS], int n, const struct peer *peer)
 {
-	struct peer peer;
 	if (n < 3 || !zmq_msg_size(&part[2]) || zmq_msg_size(&part[2]) > CALL_ID_MAX || zmq_msg_size(&part[0]) > 255) {
 		b->stats.malformed++; /* there is no call id to answer to */
 		return;
 	}
-	if (peer_of(&part[1], &peer)) {
+	if (!peer) {
 		b->stats.unknown_peer++;
 		return;
 	}
@@ -192,8 +193,8 @@ static void dispatch(struct bus_server *b, zmq_msg_t part[PARTS], int n)
 	}
 	struct bus_call *c = xnew(struct bus_call);
 	c->server = b;
-	c->subject.uid = peer.uid;
-	c->pid = peer.pid;
+	c->subject.uid = peer->uid;
+	c->pid = peer->pid;
 	memcpy(c->route, route, ROUTE_LEN);
 	c->id_len = zmq_msg_size(&part[2]);
 	memcpy(c->id, zmq_msg_data(&part[2]), c->id_len);
@@ -210,11 +211,18 @@ static int on_request(void *arg)
 {
 	struct bus_server *b = arg;
 	zmq_msg_t part[PARTS];
-	int n = parts_recv(b->socket, part, PARTS);
-	if (n < 1)
+	struct peer peer;
+	uint64_t cost;
+	int n = parts_recv(b->socket, part, PARTS, &cost);
+	if (n < 1) {
+		guard_empty(b->gate);
 		return -1;
+	}
 	b->stats.requests++;
-	dispatch(b, part, n);
+	bool known = n > 1 && peer_of(&part[1], &peer) == 0;
+	if (known) /* the first part is libzmq's */
+		guard_taken(b->gate, &part[1], &peer, cost - frames_cost(zmq_msg_size(&part[0])));
+	dispatch(b, part, n, known ? &peer : NULL);
 	parts_close(part, n, PARTS);
 	return 0;
 }
@@ -228,6 +236,7 @@ static void on_idle(void *arg)
 
 static int open_requests(struct bus_server *b, struct loop *l, struct errbuf *e)
 {
+	static const struct gate_limits limits = {BUS_CONNECTIONS_UID_MAX, BUS_CONNECTIONS_MAX, BUS_WAITING_MAX, BUS_WAITING_UID_MAX};
 	int64_t most = BUS_MESSAGE_MAX;
 	b->socket = xcheck(zmq_socket(b->context, ZMQ_ROUTER));
 	endpoint_set(b->socket, ZMQ_ROUTER_MANDATORY, 1);
@@ -236,7 +245,8 @@ static int open_requests(struct bus_server *b, struct loop *l, struct errbuf *e)
 	endpoint_set(b->socket, ZMQ_RCVHWM, QUEUED);
 	endpoint_set(b->socket, ZMQ_HANDSHAKE_IVL, 5000);
 	(void)zmq_setsockopt(b->socket, ZMQ_MAXMSGSIZE, &most, sizeof(most));
-	int r = endpoint_bind(b->socket, b->name, "rpc", e);
+	b->gate = gate_new(&limits);
+	int r = endpoint_bind(b->socket, b->name, "rpc", b->gate, e);
 	if (!r)
 		b->z = loop_zmq_new(l, b->socket, on_request, on_idle, b);
 	return r;
@@ -282,6 +292,7 @@ void bus_server_free(struct bus_server *b)
 	publisher_free(b->publisher);
 	if (b->socket)
 		(void)zmq_close(b->socket);
+	guard_gate_free(b->gate);
 	endpoint_context_put();
 	if (b->lock_fd >= 0)
 		(void)close(b->lock_fd);
@@ -303,5 +314,9 @@ void bus_publish(struct bus_server *b, const char *topic, const ProtobufCMessage
 void bus_server_stats(const struct bus_server *b, struct bus_stats *ret)
 {
 	*ret = b->stats;
-	ret->oversized = guard_ended(); /* libzmq shows none of them to a socket's owner */
+	struct guard_counts g; /* libzmq shows none of them to a socket's owner */
+	guard_counts(&g);
+	ret->oversized = g.oversized;
+	ret->overfull = g.overfull;
+	ret->crowded = g.crowded;
 }

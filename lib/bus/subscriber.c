@@ -131,7 +131,7 @@ static int on_event(void *arg)
 	struct bus_subscriber *s = arg;
 	struct errbuf e;
 	zmq_msg_t part[PARTS];
-	int n = parts_recv(s->socket, part, PARTS);
+	int n = parts_recv(s->socket, part, PARTS, NULL);
 	if (n < 1)
 		return -1;
 	Common__EventHeader *h = NULL;

@@ -54,6 +54,8 @@ static void add_own_stats(struct runtime *r, struct stat_list *l)
 		{"bus_unauthorized_total", "Requests and subscriptions refused, by SAF.", b.unauthorized},
 		{"bus_malformed_total", "Requests that did not parse.", b.malformed},
 		{"bus_oversized_total", "Connections ended for a message above the size limit or without end.", b.oversized},
+		{"bus_overfull_total", "Connections ended because too many bytes of their user's requests waited.", b.overfull},
+		{"bus_crowded_total", "Connections refused because their user, or all, had as many as they may.", b.crowded},
 		{"bus_unknown_peer_total", "Requests whose sender the kernel did not name.", b.unknown_peer},
 		{"bus_replies_dropped_total", "Replies whose caller was gone or slow.", b.replies_dropped},
 		{"bus_events_total", "Events published.", b.events},

@@ -1,6 +1,6 @@
 /* A server of proto/defmgr.proto in a process of its own, whose handlers each do one thing that a test needs:
  *   Add            answers at once               T.{stack|NONE}.CONTROL
- *   Update         never answers                 T.NONE.CONTROL
+ *   Update         never answers, and with a limit keeps the server until server_release   T.NONE.CONTROL
  *   Delete         answers after 50 ms           T.NONE.CONTROL
  *   List           .limit filters with names     T.NONE.CONTROL
  *   UpdateGlobal   publishes .loglimit events    T.NONE.CONTROL
@@ -44,7 +44,11 @@ static void on_add(struct bus_call *c, const ProtobufCMessage *request)
 
 static void on_never(struct bus_call *c, const ProtobufCMessage *request)
 {
-	(void)c, (void)request;
+	char busy[PATH_TEXT_MAX];
+	(void)c;
+	(void)path_make(busy, "/busy");
+	while (((const Defmgr__UpdateRequest *)request)->has_loglimit && access(busy, F_OK) == 0)
+		(void)usleep(2000);
 }
 
 static void answer_later(void *arg)
@@ -126,6 +130,7 @@ static void on_counters(struct bus_call *c, const ProtobufCMessage *request)
 		const char *name;
 		uint64_t value;
 	} list[] = {{"requests", b.requests}, {"refused", b.refused}, {"malformed", b.malformed}, {"oversized", b.oversized},
+		{"overfull", b.overfull}, {"crowded", b.crowded},
 		{"replies_dropped", b.replies_dropped}, {"events", b.events}, {"unauthorized", b.unauthorized},
 		{"subscriptions_refused", b.subscriptions_refused}, {"flushed", s->flushed}};
 	enum { N = sizeof(list) / sizeof(list[0]) };
@@ -209,6 +214,11 @@ static void serve(int ready)
 	_exit(0);
 }
 
+static inline void on_no_answer(void *arg, enum bus_code code, const char *text, const ProtobufCMessage *reply)
+{
+	(void)arg, (void)code, (void)text, (void)reply;
+}
+
 /* Returns what bus_server_new said in the child (as @uid). */
 static int server_start_as(uid_t uid, pid_t *ret_pid)
 {
@@ -240,6 +250,40 @@ static void server_stop(int signo)
 	(void)kill(server_pid, signo);
 	(void)waitpid(server_pid, NULL, 0);
 	server_pid = 0;
+}
+
+/* The server's loop takes nothing from now on until it is released; libzmq's thread goes on. */
+static inline struct bus_client *server_occupy(struct loop *l)
+{
+	Defmgr__UpdateRequest r = DEFMGR__UPDATE_REQUEST__INIT;
+	char busy[PATH_TEXT_MAX];
+	FILE *f = fopen(path_make(busy, "/busy"), "we");
+	ck_assert_ptr_nonnull(f);
+	(void)fclose(f);
+	struct bus_client *c = bus_client_new(l, "testD");
+	r.has_loglimit = true;
+	bus_client_call(c, "defmgr.Update", &r.base, &defmgr__change_reply__descriptor, 60000, on_no_answer, NULL);
+	for (uint64_t end = loop_now_ms() + 500; loop_now_ms() < end;)
+		(void)loop_run_once(l, 50);
+	return c;
+}
+
+static inline void server_release(void)
+{
+	char busy[PATH_TEXT_MAX];
+	(void)unlink(path_make(busy, "/busy"));
+}
+
+static inline size_t server_resident(void)
+{
+	char path[64];
+	unsigned long pages = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)server_pid);
+	FILE *s = fopen(path, "re");
+	ck_assert_ptr_nonnull(s);
+	ck_assert_int_eq(fscanf(s, "%*u %lu", &pages), 1);
+	(void)fclose(s);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static void bus_setup(void)

@@ -105,18 +105,6 @@ END_TEST
 
 /* --- the same against a server --- */
 
-static size_t resident(pid_t pid)
-{
-	char path[64];
-	unsigned long pages = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	FILE *s = fopen(path, "re");
-	ck_assert_ptr_nonnull(s);
-	ck_assert_int_eq(fscanf(s, "%*u %lu", &pages), 1);
-	(void)fclose(s);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Sends frames of @len bytes with MORE until the server ends it; the bytes that were taken. */
 static size_t send_without_end(int fd, size_t len)
 {
@@ -137,7 +125,7 @@ static void is_bounded(size_t len)
 {
 	server_start();
 	ck_assert(call_add(NULL, &(struct errbuf){""}) == BUS_OK);
-	size_t before = resident(server_pid);
+	size_t before = server_resident();
 	for (unsigned i = 1; i <= 4; i++) {
 		int fd = raw_connect("");
 		ck_assert_int_ge(fd, 0);
@@ -145,7 +133,7 @@ static void is_bounded(size_t len)
 		(void)close(fd);
 		ck_assert_uint_eq(counter("oversized"), i);
 	}
-	ck_assert_uint_lt(resident(server_pid), before + 24 * MIB);
+	ck_assert_uint_lt(server_resident(), before + 24 * MIB);
 	ck_assert(call_add(NULL, &(struct errbuf){""}) == BUS_OK);
 }
 
