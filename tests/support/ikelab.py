@@ -59,7 +59,8 @@ DEFAULTS = {
     "key": "secret of both", "data": "HowToEncrypt AES_CBC KeyLength 128\n  HowToAuth ESP HMAC_SHA2_256_128", "pfs": "Group14",
     "pfs_ok": "Group14", "on_demand": "Yes", "auto": "No", "vpn": "", "nat": "Yes", "kex": "", "offer": "", "data_life": "", "rules": "",
     "keepalive": "20", "ca": "", "remote_location": None, "local_id": None, "remote_id": None, "local": None, "remote": None,
-    "encap": "Tunnel", "initiation": "Either", "mine": None, "yours": None, "local_location": None,
+    "encap": "Tunnel", "initiation": "Either", "mine": None, "yours": None, "local_location": None, "service": "all",
+    "protocol": "", "more": "",
 }
 
 
@@ -118,7 +119,7 @@ IpFilterPolicy {
 %(rules)s
   IpFilterRule nets { IpSourceAddr %(mine)s
     IpDestAddr %(yours)s
-    IpServiceRef all
+    IpServiceRef %(service)s
     IpGenericFilterActionRef protect
     IpDynVpnActionRef vpn
     IpLocalStartActionRef start }
@@ -126,6 +127,7 @@ IpFilterPolicy {
 LocalDynVpnPolicy {
   LocalDynVpnRule net { LocalIp %(mine)s
     RemoteIp %(yours)s
+    %(protocol)s
     AutoActivate %(auto)s }
 }
 KeyExchangePolicy {
@@ -148,7 +150,7 @@ KeyExchangePolicy {
     %(shared)s
   }
 }
-""" % v
+%(more)s""" % v
 
 
 CONF = "IkeConfig {\n  IkeSyslogLevel 3\n  SMF119 IKEALL\n  IkeInitWait 1\n  IkeRetries 3\n  %s\n}\nStackPolicy %s ike/%s.policy\n"

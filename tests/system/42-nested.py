@@ -11,18 +11,21 @@ import rv
 
 PROFILE = """
 IPCONFIG IPSECURITY
-INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24 IPADDR 203.0.113.{me}/32
+IPCONFIG6 IPSECURITY
+INTERFACE WIRE DEFINE AFPACKET DEVICE wire0 IPADDR 192.0.2.{me}/24 IPADDR 203.0.113.{me}/32 IPADDR 2001:db8::{me}/64 IPADDR 2001:db8:f::{me}/128
 INTERFACE HOST DEFINE TUN DEVICE tun0 IPADDR 10.{me}.0.1/24
 BEGINROUTES
   ROUTE 10.{peer}.0.0/24 192.0.2.{peer} WIRE
   ROUTE 203.0.113.{peer}/32 192.0.2.{peer} WIRE
+  ROUTE 2001:db8:f::{peer}/128 2001:db8::{peer} WIRE
 ENDROUTES
 WORKERS 1
 """
 TUNNEL = """
 IpManVpnAction {name} {{
-  LocalSecurityEndpointAddr {net}.{me}
-  RemoteSecurityEndpointAddr {net}.{peer}
+  LocalSecurityEndpointAddr {net}{me}
+  RemoteSecurityEndpointAddr {net}{peer}
+  UdpEncapsulation {udp}
   HowToEncap Tunnel
   HowToEncrypt {cipher}
   HowToAuth ESP NULL
@@ -46,8 +49,8 @@ IpFilterPolicy {{
 }}
 """
 SECOND = """
-  IpFilterRule outer {{ IpSourceAddr {net}.{me}
-    IpDestAddr {net}.{peer}
+  IpFilterRule outer {{ IpSourceAddr {net}{me}
+    IpDestAddr {net}{peer}
     IpServiceRef esp
     IpGenericFilterActionRef ipsec
     IpManVpnActionRef second }}
@@ -56,12 +59,12 @@ KEYS = {1: "a1" * 20, 2: "b2" * 20}
 MORE = {1: "c3" * 20, 2: "d4" * 20}
 
 
-def stack(ns, me, nested=True, net="203.0.113"):
-    """@nested: with the second rule. @net: of the first tunnel's ends; the second one's are the wire's addresses."""
-    v = dict(me=me, peer=3 - me, net=net)
+def stack(ns, me, nested=True, net="203.0.113.", wire="192.0.2.", udp="No"):
+    """@nested: with the second rule. @net, @wire: of the ends of the first tunnel and of the second; @udp: of the second."""
+    v = dict(me=me, peer=3 - me, net=net, udp="No")
     second = SECOND.format(**v) if nested else ""
     policy = TUNNEL.format(name="first", base=100, cipher="AES_GCM KeyLength 128", key_in=KEYS[me], key_out=KEYS[3 - me], **v)
-    v["net"] = "192.0.2"
+    v.update(net=wire, udp=udp)
     policy += TUNNEL.format(name="second", base=200, cipher="AES_GCM KeyLength 128", key_in=MORE[me], key_out=MORE[3 - me], **v)
     policy += RULES.format(second=second, **v)
     return gateways.stack(ns, "N%d" % me, PROFILE.format(**v), policy)
@@ -77,8 +80,11 @@ def spis(ns, other):
     hears = subprocess.Popen(rv.in_ns(other) + ["/usr/bin/python3", "-c", """
 from scapy.all import *
 print("ready", flush=True)
-got = sniff(iface="wire0", filter="proto 50", count=6, timeout=30)
-print(sorted({(p[IP].src, int.from_bytes(bytes(p[IP].payload)[:4], "big")) for p in got}), flush=True)
+got = sniff(iface="wire0", filter="ip proto 50 or ip6 proto 50 or udp port 4500", count=6, timeout=30)
+def seen(p):
+    ip = p[IP] if IP in p else p[IPv6]
+    return ip.src, "udp" if UDP in p else "bare", int.from_bytes(bytes(ip[UDP].payload if UDP in p else ip.payload)[:4], "big")
+print(sorted({seen(p) for p in got}), flush=True)
 """], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     rv.at_end(hears.kill)
     hears.stdout.readline()
@@ -103,7 +109,7 @@ print("sent")
 
 def layers(a, b):
     """Who has the keys may send more than two; none of them is opened further."""
-    s = stack(b, 2, net="192.0.2")
+    s = stack(b, 2, net="192.0.2.")
     mac = rv.run("cat", "/sys/class/net/wire0/address", ns=b).stdout.strip()
     time.sleep(2)
     p = rv.run("/usr/bin/python3", "-c", LAYERS % (MORE[2], KEYS[2], mac), ns=a, timeout=30)
@@ -113,11 +119,12 @@ def layers(a, b):
     rv.check("two are opened, the third is not", c.get("ESP_NESTED") == 2 and c.get("DECAP") == 6 and c.get("HOST", 0) >= 1, c)
 
 
-def both(a, b, net, text):
-    one, two = stack(a, 1, net=net), stack(b, 2, net=net)
+def both(a, b, text, net="203.0.113.", wire="192.0.2.", udp="No"):
+    one, two = (stack(ns, me, net=net, wire=wire, udp=udp) for ns, me in ((a, 1), (b, 2)))
     rv.check("%s: pings pass through both" % text, rv.until(lambda: ping(a) == 3, 15))
     n, seen = spis(a, b)
-    rv.check("%s: the wire shows only the second" % text, n == 5 and seen == str([("192.0.2.1", 2002), ("192.0.2.2", 2001)]), (n, seen))
+    rv.check("%s: the wire shows only the second" % text, n == 5 and
+             seen == str([(wire + str(me), "bare" if udp == "No" else "udp", 2003 - me) for me in (1, 2)]), (n, seen))
     p = rv.run("ping", "-c", "3", "-W", "1", "-M", "do", "-s", "1440", "10.2.0.1", ns=a)
     rv.check("%s: what does not fit both is told with the MTU less both" % text, "mtu" in (p.stdout + p.stderr).lower(), p.stdout + p.stderr)
     rv.check("%s: what may be cut passes" % text, ping(a, "-M", "dont", "-s", "4000") == 3)
@@ -144,8 +151,11 @@ def main():
     c, d = one.ended(), two.ended()
     rv.check("they were two", c.get("NESTED", 0) >= 2, c)
     layers(a, b)
-    both(a, b, "203.0.113", "other ends")
-    both(a, b, "192.0.2", "the same ends")
+    both(a, b, "other ends")
+    both(a, b, "the same ends", net="192.0.2.")
+    both(a, b, "the second in IPv6", wire="2001:db8::")
+    both(a, b, "both in IPv6", net="2001:db8:f::", wire="2001:db8::")
+    both(a, b, "the second in UDP", udp="Yes")
     return rv.finish()
 
 
