@@ -173,7 +173,7 @@ static bool append(struct hold *h, struct want *x, struct pkt *p)
 	return true;
 }
 
-void hold_packet(struct worker *w, struct pkt *p, const struct filter_rule *rule)
+void hold_packet(struct worker *w, struct pkt *p, const struct pkt *asks, const struct filter_rule *rule)
 {
 	struct hold *h = w->hold;
 	bool news = !p->held_ms, want_told = false;
@@ -185,12 +185,12 @@ void hold_packet(struct worker *w, struct pkt *p, const struct filter_rule *rule
 		pipe_drop(w, p, DROP_FILTER_HOLD_TIME);
 		return;
 	}
-	struct want *x = want_get(h, p, rule, w->now_ms, &want_told);
+	struct want *x = want_get(h, asks, rule, w->now_ms, &want_told);
 	bool kept = x && append(h, x, p);
 	if (!x)
 		h->untold++;
 	/* An older packet only waits; that its want has been told is long known. */
-	if (x && want_told && (news || !x->told_ms) && tell(w, p, rule, kept))
+	if (x && want_told && (news || !x->told_ms) && tell(w, asks, rule, kept))
 		x->told_ms = w->now_ms;
 	if (!kept) {
 		filter_give_up(w->filter, rule, p);

@@ -24,8 +24,9 @@ struct hold_want {
 struct hold;
 struct hold *hold_new(void);
 void hold_free(struct hold *h); /* packets belong to the pool */
-/* Takes @p. @rule is the anchor, or the dynamic filter whose tunnel is not ready. */
-void hold_packet(struct worker *w, struct pkt *p, const struct filter_rule *rule);
+/* Takes @p. @rule is the anchor, or the dynamic filter whose tunnel is not ready; @asks what its tunnel would carry: @p, or what a first
+ * tunnel makes of it. */
+void hold_packet(struct worker *w, struct pkt *p, const struct pkt *asks, const struct filter_rule *rule);
 /* Decides all that wait anew. */
 void hold_release(struct worker *w);
 unsigned hold_waiting(const struct hold *h);

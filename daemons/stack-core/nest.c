@@ -25,21 +25,24 @@ static uint8_t secclass_towards(const struct worker *w, const struct addr *dst)
 	return r->kind == FIB_LINK || r->kind == FIB_GATEWAY ? w->stack->links[r->link].secclass : 0;
 }
 
-struct sa *nest_over(struct worker *w, const struct sa *sa, uint16_t *ret_drop)
+bool nest_over(struct worker *w, struct pkt *p, const struct sa *sa)
 {
 	const struct sa_path *path = sa_outside(sa);
 	struct filter_verdict v;
 
-	*ret_drop = 0;
+	p->over = NULL;
 	if (!asked_for(w, path->dst.family) || path->udp || !path->src.family || !path->dst.family)
-		return NULL;
+		return true;
 	struct pkt q = shape(sa->proto, &path->src, &path->dst, false);
 	q.secclass = secclass_towards(w, &path->dst);
 	filter_check(w->filter, &q, &v);
 	if (filter_rule_spec(v.rule)->action != FILTER_IPSEC || v.sa == sa)
-		return NULL;
-	if (!v.sa) /* it must not leave without */
-		*ret_drop = v.drop ? v.drop : DROP_FILTER_NO_TUNNEL;
+		return true;
+	p->over = v.sa;
+	if (!v.drop && v.action == FILTER_HOLD)
+		hold_packet(w, p, &q, v.rule);
+	else if (!v.sa) /* it must not leave without */
+		pipe_drop(w, p, v.drop ? v.drop : DROP_FILTER_NO_TUNNEL);
 	return v.sa;
 }
 

@@ -319,7 +319,7 @@ static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa, bo
 		return false;
 	if (v.action == FILTER_HOLD) {
 		*ret_held = true;
-		hold_packet(w, p, v.rule);
+		hold_packet(w, p, p, v.rule);
 		return false;
 	}
 	*ret_sa = v.sa;
@@ -348,13 +348,10 @@ void out_decide(struct worker *w, struct pkt *p)
 	const struct link *uplink = NULL;
 	uint32_t mtu = mtu_of(w, r, p->out_link);
 	p->over = NULL;
+	if (sa && !nest_over(w, p, sa))
+		return;
 	if (sa) {
-		uint16_t drop;
-		struct sa *over = p->over = nest_over(w, sa, &drop);
-		if (drop) {
-			pipe_drop(w, p, drop);
-			return;
-		}
+		const struct sa *over = p->over;
 		const struct addr *end = &sa_outside(over ? over : sa)->dst;
 		const struct fib_route *o = fib_route(w->fib, fib_lookup(w->fib, end->family ? end : &p->dst));
 		if (o->kind == FIB_LINK || o->kind == FIB_GATEWAY) {

@@ -104,8 +104,9 @@ void out_flush(struct worker *w);		  /* protect, resolve, send */
 void out_pending(struct worker *w);		  /* those whose link address came, or whose time is over */
 void out_send(struct worker *w, struct pkt *p);	  /* p->out_link and p->mac are set */
 /* nest.c: tunnels in tunnels */
-/* The SA that protects what @sa makes, NULL: none; *ret_drop is set when there should be one. The rule is asked, and counts. */
-struct sa *nest_over(struct worker *w, const struct sa *sa, uint16_t *ret_drop);
+/* Sets p->over to the SA that protects what @sa makes of @p, NULL: none. The rule is asked, and counts. False: there should be one; @p
+ * waits for it or was dropped. */
+bool nest_over(struct worker *w, struct pkt *p, const struct sa *sa);
 /* Protects those of @pkts, which have been protected, that have to be protected again: by ->over. */
 void nest_out(struct worker *w, struct pkt **pkts, unsigned n);
 /* Is @p, which came out of a tunnel, ESP or AH for us? Then it has p->drop 0 and is to be opened, or was dropped and freed: see *ret_open. */

@@ -100,6 +100,11 @@ def main():
         rv.write(name, text.replace("DEVICE eth0 ", "DEVICE eth0 IPADDR 203.0.113.%d/32 " % g.me))
     case(wire, gates, inner, "inner")
     case(wire, gates, outer, "outer")
+    for g in gates:
+        g.policy(**outer(g.me))
+        g.stack.reload()
+        g.run("ikectl", "reload")
+    rv.check("outer: the first packets raise it", gates[0].ping(10, interval="0.3") >= 6 and gates[0].up(1), gates[0].log()[-2000:])
     return rv.finish()
 
 
