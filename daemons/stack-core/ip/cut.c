@@ -25,7 +25,8 @@ static bool is_tcp(const struct pkt *p)
 	return p->proto == IP_TCP && t == (p->family == 4 ? PKT_GSO_TCP4 : PKT_GSO_TCP6);
 }
 
-uint32_t cut_header_len(const struct pkt *p)
+/* Bytes before the payload, of which there may be none; 0: nothing that we can cut. */
+static uint32_t headers(const struct pkt *p)
 {
 	uint32_t len = 0;
 
@@ -37,6 +38,12 @@ uint32_t cut_header_len(const struct pkt *p)
 		len = p->l4_off + 8u;
 	if (is_tcp(p) && len < p->l4_off + 20u)
 		return 0;
+	return len <= p->len ? len : 0;
+}
+
+uint32_t cut_header_len(const struct pkt *p)
+{
+	uint32_t len = headers(p);
 	return len < p->len ? len : 0;
 }
 
@@ -53,10 +60,14 @@ static bool checksum_sound(const struct pkt *p)
 
 bool cut_sound(struct pkt *p)
 {
+	uint32_t len = p->gso_size ? headers(p) : 0;
+
 	if (p->csum_partial && !checksum_sound(p))
 		p->drop = DROP_LINK_FRAME;
-	else if (p->gso_size && !cut_header_len(p))
+	else if (p->gso_size && !len)
 		p->drop = DROP_IP_SEGMENT;
+	else if (p->gso_size && p->len - len <= p->gso_size)
+		p->gso_size = p->gso_type = 0; /* a single segment is an ordinary packet */
 	return !p->drop;
 }
 

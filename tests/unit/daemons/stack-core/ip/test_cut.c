@@ -67,9 +67,15 @@ END_TEST
 
 static uint16_t super(struct pkt p, unsigned type, uint16_t size)
 {
+	uint32_t payload = p.len - p.l4_off - (p.proto == IP_TCP ? (bytes[p.l4_off + 12] >> 4) * 4u : 8u);
+
 	p.gso_type = (uint16_t)type;
 	p.gso_size = size;
 	ck_assert(cut_sound(&p) == !p.drop);
+	if (!p.drop) {
+		ck_assert_uint_eq(p.gso_size, payload > size ? size : 0);
+		ck_assert_uint_eq(p.gso_type, payload > size ? type : 0);
+	}
 	return p.drop;
 }
 
@@ -92,10 +98,16 @@ START_TEST(super_packets)
 	bytes[IP4_HEADER + 12] = 0xf0; /* 60 bytes: 40 are left */
 	ck_assert_uint_eq(super(p, PKT_GSO_TCP4, 50), 0);
 	p.len = IP4_HEADER + 60; /* nothing to cut */
+	ck_assert_uint_eq(super(p, PKT_GSO_TCP4, 50), 0);
+	p.len--; /* not even the header */
 	ck_assert_uint_eq(super(p, PKT_GSO_TCP4, 50), DROP_IP_SEGMENT);
 	p = packet(4, IP_UDP, 0);
 	p.len = IP4_HEADER + 8;
-	ck_assert_uint_eq(super(p, PKT_GSO_UDP_L4, 50), DROP_IP_SEGMENT);
+	ck_assert_uint_eq(super(p, PKT_GSO_UDP_L4, 50), 0);
+	p = packet(4, IP_UDP, 0);
+	for (unsigned size = PAYLOAD - 8 - 2; size <= PAYLOAD - 8 + 2; size++)
+		ck_assert_uint_eq(super(p, PKT_GSO_UDP_L4, (uint16_t)size), 0);
+	ck_assert_uint_eq(super(p, PKT_GSO_UDP_L4, UINT16_MAX), 0);
 	p = packet(4, IP_UDP, 0);
 	p.fragment = true;
 	ck_assert_uint_eq(super(p, PKT_GSO_UDP_L4, 50), DROP_IP_SEGMENT);
