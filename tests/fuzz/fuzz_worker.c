@@ -8,13 +8,15 @@
  *   3 time passes
  *
  * What one sends the other receives: policies mirror each other, with tunnels in IPv4, in IPv6, in UDP (super-packets), in a tunnel, and
- * AH. No packet is lost from a pool, and what leaves is well-formed. */
+ * AH. No packet is lost from a pool, what leaves is well-formed, and where nobody forged or changed anything a host gets only what the other
+ * one's sent. */
 #include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/cut.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/link/driver.h"
 #include "daemons/stack-core/worker.h"
 #include "tests/fuzz/gates.h"
+#include "tests/fuzz/sent.h"
 #include <urcu-qsbr.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,6 +40,7 @@ struct gate {
 };
 static struct gate gates[GATES];
 static uint64_t now_ms = 1000000;
+static bool honest; /* until somebody forges or changes something */
 static struct frame spare[2 * GATES * QUEUED], *free_frames[2 * GATES * QUEUED];
 static unsigned n_free;
 
@@ -133,8 +136,11 @@ static void host_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned 
 {
 	(void)l;
 	(void)queue;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		inspect(pkts[i]);
+		if (honest && !pkts[i]->fragment && pkts[i]->proto != IPPROTO_IP_ICMP && pkts[i]->proto != IP_ICMP6) /* errors are the gateways' own */
+			sent_each(pkts[i], sent_must);
+	}
 }
 
 static const struct link_driver host_driver = {"FUZZ", NULL, NULL, NULL, host_rx, host_tx, NULL, NULL};
@@ -256,6 +262,12 @@ static void host_packet(int me, const uint8_t *b, unsigned i)
 		f->vnet.gso_type = udp ? PKT_GSO_UDP_L4 : v6 ? PKT_GSO_TCP6 : PKT_GSO_TCP4;
 		f->vnet.gso_size = (uint16_t)(b[7] * 8 + (b[0] >> 4));
 	}
+	if (honest) {
+		struct pkt p = {.buf = f->data, .size = FRAME, .len = f->len};
+		vnet_read(&p, &f->vnet, 0);
+		if (!p.drop)
+			sent_each(&p, sent_add);
+	}
 	put(&gates[me - 1].in[HOST], f);
 }
 
@@ -309,8 +321,10 @@ static size_t record(const uint8_t *b, const uint8_t *data, size_t left)
 			host_packet(1 + (b[0] >> 3 & 1), b, i);
 		return 0;
 	case 1:
+		honest = false;
 		return raw(b, data, left);
 	case 2:
+		honest = false;
 		step(); /* the host's packets are on the wire now */
 		tamper(b);
 		return 0;
@@ -348,6 +362,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!n_free && !gates[0].s)
 		make();
 	acquaint();
+	sent_clear();
+	honest = true;
 	for (unsigned i = 0; i < RECORDS && size >= RECORD; i++) {
 		size_t used = record(data, data + RECORD, size - RECORD);
 		data += RECORD + used;

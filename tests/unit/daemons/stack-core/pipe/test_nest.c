@@ -97,13 +97,14 @@ static struct filter_spec rule(const char *name, const char *src, const char *ds
 	return f;
 }
 
-static void policy(void)
+static void policy(bool negotiated)
 {
 	struct filter_spec r[4] = {rule("inner", "10.1.0.0/16", "10.2.0.0/16", FILTER_PROTO_ANY, "first"),
 		rule("over", "198.51.100.101/32", "198.51.100.102/32", IP_ESP, "second"), rule("lan", "0.0.0.0/0", "0.0.0.0/0", FILTER_PROTO_ANY, "")};
 	struct filter_install i = {.rules = r, .n = 4, .loaded = true, .find = find};
 	struct errbuf e;
 
+	r[1].anchor = r[1].on_demand = negotiated;
 	r[2].inbound = true;
 	r[3] = rule("out", "0.0.0.0/0", "0.0.0.0/0", FILTER_PROTO_ANY, "");
 	ck_assert_msg(!filter_install(s->filters, FILTER_POLICY, &i, &e), "%s", e.text);
@@ -132,7 +133,7 @@ static void setup(void)
 	first = tunnel("first", FIRST_SPI, "198.51.100.101", "198.51.100.102");
 	second = tunnel("second", SECOND_SPI, "198.51.100.1", "198.51.100.2");
 	s->ipsecurity4 = true;
-	policy();
+	policy(false);
 }
 
 static void teardown(void)
@@ -194,7 +195,7 @@ static uint64_t passed(unsigned counter)
 START_TEST(not_without_the_second)
 {
 	second = NULL;
-	policy();
+	policy(false);
 	send_udp(100, false);
 	ck_assert_uint_eq(n_sent, 0);
 	ck_assert_uint_eq(dropped(DROP_FILTER_NO_TUNNEL), 1);
@@ -238,6 +239,38 @@ START_TEST(a_packet_that_is_cut)
 }
 END_TEST
 
+/* The second one is to be negotiated: the want names what it would carry, and the packet waits so long. */
+START_TEST(waits_for_the_second)
+{
+	struct worker *w = s->workers[0];
+	struct addr us = addr("198.51.100.101"), peer = addr("198.51.100.102");
+	struct hold_want want;
+
+	policy(true);
+	for (unsigned i = 0; i < 3; i++)
+		send_udp(100, false);
+	ck_assert_uint_eq(n_sent, 0);
+	ck_assert_uint_eq(hold_waiting(w->hold), 3);
+	ck_assert(hold_take(w->hold, &want) && want.held);
+	ck_assert(want.proto == IP_ESP && !want.ports && addr_equal(&want.src, &us) && addr_equal(&want.dst, &peer));
+	ck_assert_str_eq(want.rule, "over");
+	ck_assert(!hold_take(w->hold, &want)); /* told once */
+	policy(false); /* it comes */
+	now_ms += HOLD_MS / 2;
+	(void)worker_round(w, now_ms, now_ms * 1000);
+	ck_assert_uint_eq(hold_waiting(w->hold), 0);
+	ck_assert_uint_eq(n_sent, 3);
+	ck_assert_uint_eq(ip_get32(sent[2] + 20), SECOND_SPI);
+	policy(true); /* or not */
+	send_udp(100, false);
+	now_ms += HOLD_MS;
+	(void)worker_round(w, now_ms, now_ms * 1000);
+	ck_assert_uint_eq(hold_waiting(w->hold), 0);
+	ck_assert_uint_eq(dropped(DROP_FILTER_HOLD_TIME), 1);
+	ck_assert_uint_eq(n_sent, 3);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s1 = suite_create("nest");
@@ -246,6 +279,7 @@ static Suite *suite(void)
 	tcase_add_test(t, not_without_the_second);
 	tcase_add_test(t, each_rule_counts_once);
 	tcase_add_test(t, a_packet_that_is_cut);
+	tcase_add_test(t, waits_for_the_second);
 	suite_add_tcase(s1, t);
 	return s1;
 }
