@@ -251,27 +251,36 @@ void send_plain_error(struct ike *k, const struct ike_path *path, const struct i
 
 /* p1.c */
 struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator);
-struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8_t rcookie[IKE_COOKIE]);
 void p1_end(struct p1 *p); /* unlinks; no message, no event */
 void p1_deaf(struct p1 *p); /* the peer answers nothing by it: told, deleted; what hangs on it begins anew when its time comes */
 void p1_free(struct p1 *p);
-/* Message ids: is it new, and used from now on (RFC 2408 3.1)? A table that fills up makes the SA be renewed. */
-bool p1_id_used(const struct p1 *p, uint32_t id);
-bool p1_id_use(struct p1 *p, uint32_t id);
-struct p1 *p1_under_way(struct ike *k, const struct ike_path *path); /* begun by us */
 int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rule *rule, struct p1 *replaces, struct p1 **ret,
 	struct errbuf *err);
 void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_header *h, const uint8_t *data, size_t len);
 void p1_input(struct p1 *p, const struct ike_path *path, const struct isakmp_header *h, uint8_t *data, size_t len);
 void p1_failed(struct p1 *p, uint16_t notify, const char *message, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void p1_number(struct p1 *p, const struct p1 *replaces); /* "K3", generation */
-void p1_not_half_open(struct p1 *p); /* it does not count against floods any more */
 void p1_kex_free(struct p1 *p); /* what only the negotiation needed */
+
+/* p1_index.c */
+struct p1_list *p1_cookies(struct ike *k, const uint8_t icookie[IKE_COOKIE]); /* with this one, among others with the same digest */
+struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8_t rcookie[IKE_COOKIE]);
+struct p1 *p1_under_way(struct ike *k, const struct ike_path *path); /* begun by us */
 /* Who is between these two ends, among others with the same digest. */
 struct p1_list *p1_pairs(struct ike *k, const struct addr *local, const struct addr *remote);
 struct p1 *p1_by_id(struct ike *k, const char *id); /* its newest generation */
 /* The done one between the two ends, newest first; NULL. */
 struct p1 *p1_between(struct ike *k, const struct addr *local, const struct addr *remote);
+
+/* p1_half.c */
+/* Room for one more half-open SA: of one source only so many; of all, the oldest makes place once half of the table is full. */
+bool p1_admit(struct ike *k, const struct ike_path *path);
+void p1_half_open(struct p1 *p);
+void p1_not_half_open(struct p1 *p); /* it does not count against floods any more */
+
+/* p1_ids.c: is a message id new, and used from now on? A table that fills up makes the SA be renewed. */
+bool p1_id_used(const struct p1 *p, uint32_t id);
+bool p1_id_use(struct p1 *p, uint32_t id);
 
 /* p1_life.c */
 void p1_done(struct p1 *p);
@@ -342,7 +351,7 @@ void quick_installed(struct quick *q, int error);
 void quick_traffic(struct tunnel *t, uint32_t generation); /* its inbound SA was used: as good as message 3 */
 void quick_refused(struct p1 *p, uint32_t id, const char *why); /* the peer's notify */
 
-/* tunnel.c */
+/* tunnel.c, tunnel_*.c; what these share: tunnel.h */
 struct tunnel *tunnel_new(struct ike *k, const struct ike_child *what);
 struct tunnel *tunnel_same(struct ike *k, const struct ike_child *c); /* that protects the same between the same ends */
 void tunnel_attach(struct tunnel *t, struct p1 *p); /* NULL: detach */

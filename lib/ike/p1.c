@@ -1,4 +1,4 @@
-/* p1: phase 1 SAs: cookies, tables, limits, message ids, beginning and failing, and what becomes of a message. */
+/* p1: phase 1 SAs: beginning and failing, and what becomes of a message. */
 #include "lib/base/secret.h"
 #include "lib/base/xalloc.h"
 #include "lib/ike/engine.h"
@@ -6,38 +6,6 @@
 #include <stdio.h>
 
 enum { FIRST_MAX = 8192, HALF_LIFE_S = 30, AGAIN_S = 30 };
-
-static struct p1_list *cookie_bucket(struct ike *k, const uint8_t icookie[IKE_COOKIE])
-{
-	return &k->by_cookie[ike_digest(k, icookie, IKE_COOKIE) % IKE_BUCKETS];
-}
-
-/* An initiator's first messages carry no responder cookie; the SA is the one whose responder cookie is not known to it yet. */
-struct p1 *p1_find(struct ike *k, const uint8_t icookie[IKE_COOKIE], const uint8_t rcookie[IKE_COOKIE])
-{
-	struct p1 *p;
-
-	LIST_FOREACH(p, cookie_bucket(k, icookie), hash)
-	{
-		if (memcmp(p->icookie, icookie, IKE_COOKIE))
-			continue;
-		if (!memcmp(p->rcookie, rcookie, IKE_COOKIE))
-			return p;
-		/* A responder's SA and the first message again; or our first message is being answered. */
-		if (isakmp_cookie_zero(rcookie) ? !p->initiator : p->initiator && isakmp_cookie_zero(p->rcookie))
-			return p;
-	}
-	return NULL;
-}
-
-struct p1_list *p1_pairs(struct ike *k, const struct addr *local, const struct addr *remote)
-{
-	uint8_t both[32];
-
-	memcpy(both, local->b, 16);
-	memcpy(both + 16, remote->b, 16);
-	return &k->by_pair[ike_digest(k, both, sizeof(both)) % IKE_BUCKETS];
-}
 
 static void retry(struct ike *k, void *arg)
 {
@@ -48,32 +16,6 @@ static void retry(struct ike *k, void *arg)
 		return;
 	}
 	p1_failed(p, NOTIFY_NONE, "EZD0965I", "the peer does not answer");
-}
-
-static uint64_t source_of(struct ike *k, const struct addr *a)
-{
-	return ike_digest(k, a->b, a->family == 6 ? 8 : 4);
-}
-
-static void half_open(struct p1 *p)
-{
-	struct ike *k = p->ike;
-
-	p->half_open = true;
-	p->source_key = source_of(k, &p->path.remote);
-	LIST_INSERT_HEAD(&k->by_source[p->source_key % IKE_BUCKETS], p, source);
-	TAILQ_INSERT_TAIL(&k->half, p, half);
-	k->n_half++;
-}
-
-void p1_not_half_open(struct p1 *p)
-{
-	if (!p->half_open)
-		return;
-	p->half_open = false;
-	LIST_REMOVE(p, source);
-	TAILQ_REMOVE(&p->ike->half, p, half);
-	p->ike->n_half--;
 }
 
 struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator)
@@ -92,46 +34,6 @@ struct p1 *p1_new(struct ike *k, const struct ike_path *path, bool initiator)
 	TAILQ_INSERT_TAIL(&k->p1s, p, entry);
 	k->n_p1++;
 	return p;
-}
-
-static unsigned id_slot(const struct p1 *p, uint32_t id)
-{
-	uint64_t key = (id ^ p->ike->key[0]) * UINT64_C(0x9e3779b97f4a7c15);
-
-	for (unsigned i = (unsigned)(key >> 40) & (p->cap_ids - 1);; i = (i + 1) & (p->cap_ids - 1)) {
-		if (!p->ids[i] || p->ids[i] == id)
-			return i;
-	}
-}
-
-bool p1_id_used(const struct p1 *p, uint32_t id)
-{
-	return !id || (p->cap_ids && p->ids[id_slot(p, id)] == id);
-}
-
-static void ids_grow(struct p1 *p)
-{
-	uint32_t *old = p->ids;
-	unsigned n = p->cap_ids;
-
-	p->cap_ids = n ? 2 * n : 16;
-	p->ids = xcalloc(p->cap_ids, sizeof(*p->ids));
-	for (unsigned i = 0; i < n; i++)
-		if (old[i])
-			p->ids[id_slot(p, old[i])] = old[i];
-	free(old);
-}
-
-bool p1_id_use(struct p1 *p, uint32_t id)
-{
-	if (p1_id_used(p, id) || p->n_ids >= IKE_IDS_MAX)
-		return false;
-	if (4 * (p->n_ids + 1) > 3 * p->cap_ids)
-		ids_grow(p);
-	p->ids[id_slot(p, id)] = id;
-	if (++p->n_ids == IKE_IDS_MAX / 2 && p->step == P1_DONE)
-		timer_set(p->ike, &p->life, p->ike->now);
-	return true;
 }
 
 void p1_kex_free(struct p1 *p)
@@ -234,11 +136,11 @@ int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rul
 	p->aggressive = mode == IKE_MODE_AGGRESSIVE;
 	p1_number(p, replaces);
 	if (new_cookie(p, p->icookie)) {
-		LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
+		LIST_INSERT_HEAD(p1_cookies(k, p->icookie), p, hash);
 		p1_end(p);
 		return err_set(err, EIO, "no random numbers");
 	}
-	LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
+	LIST_INSERT_HEAD(p1_cookies(k, p->icookie), p, hash);
 	LIST_INSERT_HEAD(p1_pairs(k, &path->local, &path->remote), p, pair);
 	p->paired = true;
 	p->replaces = replaces;
@@ -257,33 +159,6 @@ int p1_initiate(struct ike *k, const struct ike_path *path, const struct kex_rul
 	return 0;
 }
 
-/* Room for one more half-open SA: of one source only so many; of all, the oldest makes place once half of the table is full. */
-static bool admit(struct ike *k, const struct ike_path *path)
-{
-	uint64_t key = source_of(k, &path->remote);
-	unsigned n = 0;
-	struct p1 *p;
-
-	LIST_FOREACH(p, &k->by_source[key % IKE_BUCKETS], source)
-		n += p->source_key == key;
-	if (n >= k->c.limits.half_open_source) {
-		if (n == k->c.limits.half_open_source && !(k->stats.half_open_refused % 1000))
-			ike_event(k, IKE_FLOOD, NULL, NULL, path, "EZD1099I", "one source has %u unfinished negotiations: more are not begun", n);
-		k->stats.half_open_refused++;
-		return false;
-	}
-	if (k->n_half >= k->c.limits.half_open_total || k->n_p1 >= k->c.limits.p1_total + k->c.limits.half_open_total) {
-		p = TAILQ_FIRST(&k->half);
-		if (!p) {
-			k->stats.half_open_refused++;
-			return false;
-		}
-		k->stats.half_open_refused++;
-		p1_end(p);
-	}
-	return true;
-}
-
 void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_header *h, const uint8_t *data, size_t len)
 {
 	struct isakmp_payloads pl;
@@ -294,12 +169,12 @@ void p1_respond(struct ike *k, const struct ike_path *path, const struct isakmp_
 		k->stats.malformed++;
 		return;
 	}
-	if (!admit(k, path))
+	if (!p1_admit(k, path))
 		return;
 	struct p1 *p = p1_new(k, path, false);
 	memcpy(p->icookie, h->icookie, IKE_COOKIE);
-	LIST_INSERT_HEAD(cookie_bucket(k, p->icookie), p, hash);
-	half_open(p);
+	LIST_INSERT_HEAD(p1_cookies(k, p->icookie), p, hash);
+	p1_half_open(p);
 	p->aggressive = h->exchange == ISAKMP_AGGRESSIVE;
 	p->step = P1_WAIT;
 	timer_set(k, &p->life, k->now + HALF_LIFE_S * IKE_SECOND);
@@ -426,36 +301,4 @@ void p1_send(struct p1 *p, struct isakmp_build *b, bool encrypted, bool wants_an
 
 	if (len)
 		send_message(p, &p->flight, encrypted ? p->iv : NULL, p->ike->out, len, wants_answer);
-}
-
-struct p1 *p1_by_id(struct ike *k, const char *id)
-{
-	unsigned long n = *id == 'K' ? strtoul(id + 1, NULL, 10) : 0;
-	struct p1 *p;
-
-	LIST_FOREACH(p, &k->by_number[n % IKE_BUCKETS], by_number)
-		if (n && p->number == n)
-			return p;
-	return NULL;
-}
-
-struct p1 *p1_between(struct ike *k, const struct addr *local, const struct addr *remote)
-{
-	struct p1 *p;
-
-	LIST_FOREACH(p, p1_pairs(k, local, remote), pair)
-		if (p->step == P1_DONE && addr_equal(&p->path.local, local) && addr_equal(&p->path.remote, remote))
-			return p;
-	return NULL;
-}
-
-struct p1 *p1_under_way(struct ike *k, const struct ike_path *path)
-{
-	struct p1 *p;
-
-	LIST_FOREACH(p, p1_pairs(k, &path->local, &path->remote), pair)
-		if (p->step != P1_DONE && !p->replaces && addr_equal(&p->path.local, &path->local) &&
-			addr_equal(&p->path.remote, &path->remote))
-			return p;
-	return NULL;
 }
