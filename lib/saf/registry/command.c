@@ -230,3 +230,23 @@ int registry_run(struct registry *r, const char *command, const char *by_user, s
 	free(args);
 	return c->rc;
 }
+
+bool cmd_exists(struct cmd *c, const char *table, const char *name)
+{
+	char sql[80];
+	(void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s WHERE name = ?", table); /* table is one of our literals */
+	return db_int(c->r, 0, sql, "s", name) > 0;
+}
+
+/* One name, or (name name ...): calls @fn for each. */
+void cmd_each_name(struct cmd *c, const struct arg *a, void (*fn)(struct cmd *c, const char *name))
+{
+	if (!a)
+		return;
+	if (a->text[0] || !a->has_list) {
+		fn(c, a->text);
+		return;
+	}
+	for (const struct arg *n = a->list; n; n = n->next)
+		fn(c, n->text);
+}

@@ -3,61 +3,13 @@
 #include "lib/base/sha256.h"
 #include "lib/base/xalloc.h"
 #include "lib/saf/registry/internal.h"
+#include "lib/saf/registry/trie.h"
 #include "lib/saf/verify/logon.h"
 #include <fcntl.h>
 #include <pwd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct image {
-	char *b;
-	size_t len, cap;
-};
-
-static uint32_t put(struct image *im, const void *data, size_t len)
-{
-	size_t at = (im->len + 7) & ~(size_t)7;
-	if (at + len > im->cap) {
-		im->cap = (at + len) * 2 + 4096;
-		im->b = xrealloc(im->b, im->cap, 1);
-	}
-	memset(im->b + im->len, 0, at - im->len);
-	if (len)
-		memcpy(im->b + at, data, len);
-	im->len = at + len;
-	return (uint32_t)at;
-}
-
-static uint32_t put_str(struct image *im, const char *s)
-{
-	return put(im, s, strlen(s) + 1);
-}
-
-/* A growing array of one type. */
-struct vec {
-	char *p;
-	uint32_t n, cap;
-};
-
-static void *push(struct vec *v, size_t item)
-{
-	if (v->n == v->cap) {
-		v->cap = v->cap ? v->cap * 2 : 16;
-		v->p = xrealloc(v->p, v->cap, item);
-	}
-	void *at = v->p + v->n++ * item;
-	memset(at, 0, item);
-	return at;
-}
-
-static struct snap_table put_vec(struct image *im, struct vec *v, size_t item)
-{
-	struct snap_table t = {put(im, v->p, v->n * item), v->n};
-	free(v->p);
-	*v = (struct vec){0};
-	return t;
-}
 
 static void copy_name(char out[9], const char *s)
 {
@@ -87,139 +39,11 @@ struct build {
 	struct snap_header h;
 };
 
-/* --- the trie --- */
-struct tnode {
-	uint32_t terminal;
-	struct vec kids; /* struct tkid */
-};
-struct tkid {
-	char text[SAF_RESOURCE_MAX];
-	enum snap_edge_kind kind;
-	struct tnode *node;
-};
-
-static struct tnode *tnode_new(void)
-{
-	struct tnode *n = xnew(struct tnode);
-	n->terminal = SAF_NO_PROFILE;
-	return n;
-}
-
-static enum snap_edge_kind edge_kind(const char *q, bool last)
-{
-	if (strcmp(q, "**") == 0)
-		return EDGE_ANY;
-	if (strcmp(q, "*") == 0)
-		return last ? EDGE_ONE_MORE : EDGE_ONE;
-	size_t n = strlen(q);
-	if (q[n - 1] == '*')
-		return last ? EDGE_TAIL : EDGE_PATTERN;
-	return strchr(q, '%') ? EDGE_PATTERN : EDGE_LITERAL;
-}
-
-static void trie_add(struct tnode *n, const char *name, uint32_t profile)
-{
-	while (*name) {
-		const char *dot = strchr(name, '.');
-		char q[SAF_RESOURCE_MAX];
-		size_t len = dot ? (size_t)(dot - name) : strlen(name);
-		memcpy(q, name, len);
-		q[len] = 0;
-		enum snap_edge_kind kind = edge_kind(q, !dot);
-		struct tkid *k = NULL;
-		for (uint32_t i = 0; i < n->kids.n && !k; i++) {
-			struct tkid *t = (struct tkid *)(void *)n->kids.p + i;
-			if (t->kind == kind && strcmp(t->text, q) == 0)
-				k = t;
-		}
-		if (!k) {
-			k = push(&n->kids, sizeof(*k));
-			memcpy(k->text, q, len + 1);
-			k->kind = kind;
-			k->node = tnode_new();
-		}
-		n = k->node;
-		name += len + (dot != NULL);
-	}
-	n->terminal = profile;
-}
-
-static int rank(const char *s)
-{
-	return *s == 0 ? -1 : *s == '*' ? 2 : *s == '%' ? 1 : 0; /* "*" ends before "**" does */
-}
-
-/* More specific first: literal before % before * before **, left to right; what goes on after a qualifier before what ends there
- * (edge kinds stand in that order). Within a qualifier the end comes first: P% covers less than P%*. */
-static int by_specificity(const void *pa, const void *pb)
-{
-	const struct tkid *a = pa, *b = pb;
-	const char *x = a->text, *y = b->text;
-	while (*x && *x == *y && *x != '*')
-		x++, y++;
-	int rx = rank(x), ry = rank(y);
-	if (rx != ry)
-		return rx - ry;
-	int c = strcmp(x, y);
-	return c ? c : (int)a->kind - (int)b->kind;
-}
-
-/* The literal children as an open hash table, at most half full. */
-static struct snap_table put_literals(struct image *im, const struct vec *literals)
-{
-	uint32_t slots = 2;
-	if (!literals->n)
-		return (struct snap_table){0, 0};
-	while (slots < literals->n * 2)
-		slots *= 2;
-	struct snap_edge *table = xcalloc(slots, sizeof(*table));
-	const struct snap_edge *e = (const struct snap_edge *)(const void *)literals->p;
-	for (uint32_t i = 0; i < literals->n; i++) {
-		uint32_t at = e[i].hash & (slots - 1);
-		while (table[at].text)
-			at = (at + 1) & (slots - 1);
-		table[at] = e[i];
-	}
-	struct snap_table t = {put(im, table, slots * sizeof(*table)), slots};
-	free(table);
-	return t;
-}
-
-static uint32_t put_trie(struct image *im, struct tnode *n)
-{
-	struct vec literal = {0}, wild = {0};
-	struct tkid *kids = (struct tkid *)(void *)n->kids.p;
-	uint32_t n_lit = 0;
-	for (uint32_t i = 0; i < n->kids.n; i++) /* literals in front */
-		if (kids[i].kind == EDGE_LITERAL) {
-			struct tkid t = kids[i];
-			kids[i] = kids[n_lit];
-			kids[n_lit++] = t;
-		}
-	if (n->kids.n > n_lit)
-		qsort(kids + n_lit, n->kids.n - n_lit, sizeof(*kids), by_specificity);
-	for (uint32_t i = 0; i < n->kids.n; i++) {
-		uint32_t node = put_trie(im, kids[i].node), text = put_str(im, kids[i].text);
-		struct snap_edge *e = push(i < n_lit ? &literal : &wild, sizeof(*e));
-		size_t len = strlen(kids[i].text);
-		*e = (struct snap_edge){.text = text, .node = node, .kind = (uint16_t)kids[i].kind, .len = (uint16_t)len,
-			.hash = snap_qualifier_hash(kids[i].text, len)};
-	}
-	struct snap_node out = {.terminal = n->terminal};
-	out.literal = put_literals(im, &literal);
-	free(literal.p);
-	out.wild = put_vec(im, &wild, sizeof(struct snap_edge));
-	free(n->kids.p);
-	free(n);
-	return put(im, &out, sizeof(out));
-}
-
-/* --- tables --- */
 static void load_groups(struct build *b)
 {
 	sqlite3_stmt *st = db_query(b->r, "SELECT name FROM groups ORDER BY name", "");
 	while (sqlite3_step(st) == SQLITE_ROW)
-		copy_name(((struct snap_group *)push(&b->groups, sizeof(struct snap_group)))->name, db_text(st, 0));
+		copy_name(((struct snap_group *)vec_push(&b->groups, sizeof(struct snap_group)))->name, db_text(st, 0));
 	(void)sqlite3_finalize(st);
 }
 
@@ -250,10 +74,10 @@ static struct snap_table user_groups(struct build *b, const char *user)
 	while (sqlite3_step(st) == SQLITE_ROW) {
 		int g = find_name(&b->groups, sizeof(struct snap_group), db_text(st, 0));
 		if (g >= 0)
-			*(uint32_t *)push(&v, sizeof(uint32_t)) = (uint32_t)g;
+			*(uint32_t *)vec_push(&v, sizeof(uint32_t)) = (uint32_t)g;
 	}
 	(void)sqlite3_finalize(st);
-	return put_vec(&b->im, &v, sizeof(uint32_t));
+	return image_vec(&b->im, &v, sizeof(uint32_t));
 }
 
 static void load_users(struct build *b)
@@ -264,7 +88,7 @@ static void load_users(struct build *b)
 	while (sqlite3_step(st) == SQLITE_ROW) {
 		static const uint8_t flag[] = {SNAP_REVOKED, SNAP_RESTRICTED, SNAP_SPECIAL, SNAP_OPERATIONS, SNAP_AUDITOR};
 		struct snap_table groups = user_groups(b, db_text(st, 0));
-		struct snap_user *u = push(&b->users, sizeof(*u));
+		struct snap_user *u = vec_push(&b->users, sizeof(*u));
 		copy_name(u->name, db_text(st, 0));
 		copy_name(u->group, db_text(st, 1));
 		copy_name(u->label, db_text(st, 2));
@@ -273,10 +97,10 @@ static void load_users(struct build *b)
 		if (logon_is_revoked(logon, u->name)) /* after bad passwords */
 			u->flags |= SNAP_REVOKED;
 		if (*db_text(st, 8))
-			u->full_name = put_str(&b->im, db_text(st, 8));
+			u->full_name = image_text(&b->im, db_text(st, 8));
 		u->groups = groups;
 		if (user_uid(st, 9, 10, &u->uid)) {
-			struct snap_uid *m = push(&b->uids, sizeof(*m));
+			struct snap_uid *m = vec_push(&b->uids, sizeof(*m));
 			u->flags |= SNAP_HAS_UID;
 			*m = (struct snap_uid){u->uid, b->users.n - 1};
 		}
@@ -297,7 +121,7 @@ static void load_classes(struct build *b)
 {
 	sqlite3_stmt *st = db_query(b->r, "SELECT name, active, generic, logopt, mac FROM classes ORDER BY name", "");
 	while (sqlite3_step(st) == SQLITE_ROW) {
-		struct snap_class *c = push(&b->classes, sizeof(*c));
+		struct snap_class *c = vec_push(&b->classes, sizeof(*c));
 		copy_name(c->name, db_text(st, 0));
 		c->flags = (uint8_t)((sqlite3_column_int(st, 1) ? SNAP_ACTIVE : 0) | (sqlite3_column_int(st, 2) ? SNAP_GENERIC : 0) |
 				     sqlite3_column_int(st, 4));
@@ -323,18 +147,18 @@ static struct snap_table profile_acl(struct build *b, int64_t id)
 				      : 0;
 		if (who < 0)
 			continue; /* deleted since: the entry is a residual name and grants nothing */
-		struct snap_acl *a = push(&v, sizeof(*a));
+		struct snap_acl *a = vec_push(&v, sizeof(*a));
 		*a = (struct snap_acl){kind == 2 ? SAF_STAR_ID : (uint32_t)who, (uint8_t)kind, (uint8_t)sqlite3_column_int(st, 2)};
 	}
 	(void)sqlite3_finalize(st);
 	if (v.n)
 		qsort(v.p, v.n, sizeof(struct snap_acl), by_acl);
-	return put_vec(&b->im, &v, sizeof(struct snap_acl));
+	return image_vec(&b->im, &v, sizeof(struct snap_acl));
 }
 
 static void load_profiles(struct build *b)
 {
-	struct tnode **roots = xcalloc(b->classes.n, sizeof(*roots));
+	struct trie **roots = xcalloc(b->classes.n, sizeof(*roots));
 	struct snap_class *classes = (struct snap_class *)(void *)b->classes.p;
 	sqlite3_stmt *st = db_query(b->r,
 		"SELECT id, class, name, generic, uacc, warning, min(asuccess, gsuccess), min(afailures, gfailures), label FROM profiles ORDER BY id", "");
@@ -343,8 +167,8 @@ static void load_profiles(struct build *b)
 		if (c < 0)
 			continue;
 		struct snap_table acl = profile_acl(b, sqlite3_column_int64(st, 0));
-		struct snap_profile *p = push(&b->profiles, sizeof(*p));
-		p->name = put_str(&b->im, db_text(st, 2));
+		struct snap_profile *p = vec_push(&b->profiles, sizeof(*p));
+		p->name = image_text(&b->im, db_text(st, 2));
 		p->class_index = (uint32_t)c;
 		p->generic = (uint8_t)sqlite3_column_int(st, 3);
 		p->uacc = (uint8_t)sqlite3_column_int(st, 4);
@@ -356,13 +180,13 @@ static void load_profiles(struct build *b)
 		if (!p->generic)
 			continue;
 		if (!roots[c])
-			roots[c] = tnode_new();
+			roots[c] = trie_new();
 		trie_add(roots[c], db_text(st, 2), b->profiles.n - 1);
 	}
 	(void)sqlite3_finalize(st);
 	for (uint32_t c = 0; c < b->classes.n; c++)
 		if (roots[c])
-			classes[c].trie = put_trie(&b->im, roots[c]);
+			classes[c].trie = trie_put(&b->im, roots[c]);
 	free(roots);
 }
 
@@ -373,7 +197,7 @@ static void load_labels(struct build *b)
 		"SELECT p.id, p.name, (SELECT m.value FROM members m JOIN profiles s ON s.id = m.profile WHERE s.class = 'SECDATA' AND"
 		" s.name = 'SECLEVEL' AND m.name = p.level) FROM profiles p WHERE p.class = 'SECLABEL' AND p.generic = 0 ORDER BY p.name", "");
 	while (sqlite3_step(st) == SQLITE_ROW) {
-		struct snap_label *l = push(&b->labels, sizeof(*l));
+		struct snap_label *l = vec_push(&b->labels, sizeof(*l));
 		copy_name(l->name, db_text(st, 1));
 		l->level = (uint16_t)sqlite3_column_int(st, 2);
 		sqlite3_stmt *cat = db_query(b->r,
@@ -406,26 +230,26 @@ static struct snap_table build_hash(struct build *b)
 			at = (at + 1) & (slots - 1);
 		hash[at] = i + 1;
 	}
-	struct snap_table t = {put(&b->im, hash, slots * sizeof(*hash)), slots};
+	struct snap_table t = {image_put(&b->im, hash, slots * sizeof(*hash)), slots};
 	free(hash);
 	return t;
 }
 
 static void compile(struct build *b)
 {
-	(void)put(&b->im, &b->h, sizeof(b->h));
+	(void)image_put(&b->im, &b->h, sizeof(b->h));
 	load_groups(b);
 	load_users(b);
 	load_classes(b);
 	load_profiles(b);
 	load_labels(b);
 	b->h.hash = build_hash(b);
-	b->h.users = put_vec(&b->im, &b->users, sizeof(struct snap_user));
-	b->h.uids = put_vec(&b->im, &b->uids, sizeof(struct snap_uid));
-	b->h.groups = put_vec(&b->im, &b->groups, sizeof(struct snap_group));
-	b->h.classes = put_vec(&b->im, &b->classes, sizeof(struct snap_class));
-	b->h.profiles = put_vec(&b->im, &b->profiles, sizeof(struct snap_profile));
-	b->h.labels = put_vec(&b->im, &b->labels, sizeof(struct snap_label));
+	b->h.users = image_vec(&b->im, &b->users, sizeof(struct snap_user));
+	b->h.uids = image_vec(&b->im, &b->uids, sizeof(struct snap_uid));
+	b->h.groups = image_vec(&b->im, &b->groups, sizeof(struct snap_group));
+	b->h.classes = image_vec(&b->im, &b->classes, sizeof(struct snap_class));
+	b->h.profiles = image_vec(&b->im, &b->profiles, sizeof(struct snap_profile));
+	b->h.labels = image_vec(&b->im, &b->labels, sizeof(struct snap_label));
 	int64_t mls = db_int(b->r, 0, "SELECT v FROM options WHERE k='MLS'", "");
 	int64_t active = db_int(b->r, 0, "SELECT v FROM options WHERE k='MLACTIVE'", "");
 	b->h.options = (uint32_t)((mls == 2 ? SNAP_MLS_FAIL : mls == 1 ? SNAP_MLS_WARN : 0) |
@@ -436,49 +260,6 @@ static void compile(struct build *b)
 	memcpy(b->im.b, &b->h, sizeof(b->h));
 	sha256(b->im.b + covered, b->im.len - covered, b->h.sha256);
 	memcpy(b->im.b, &b->h, covered);
-}
-
-static int write_all(int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-int replace_file(const char *dir, const char *name, const void *data, size_t len, mode_t mode, int64_t gid, struct errbuf *e)
-{
-	char tmp[300], path[300];
-	(void)snprintf(tmp, sizeof(tmp), "%s/.%s.new", dir, name);
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	(void)unlink(tmp);
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_set(e, errno, "%s: %s", tmp, strerror(errno));
-	int rc = write_all(fd, data, len);
-	if (!rc && gid >= 0 && fchown(fd, (uid_t)-1, (gid_t)gid))
-		rc = -errno;
-	if (!rc && (fchmod(fd, mode) || fsync(fd)))
-		rc = -errno;
-	(void)close(fd);
-	if (!rc && rename(tmp, path))
-		rc = -errno;
-	int dfd = rc ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dfd >= 0) {
-		(void)fsync(dfd);
-		(void)close(dfd);
-	}
-	if (rc) {
-		(void)unlink(tmp);
-		return err_set(e, -rc, "%s: %s", path, strerror(-rc));
-	}
-	return 0;
 }
 
 /* The page that readers watch. Made once (readers keep it mapped), then written in place: one aligned store. */

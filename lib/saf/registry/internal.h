@@ -22,13 +22,13 @@ int64_t db_changes(struct registry *r);
 
 /* compile.c */
 int snapshot_publish(struct registry *r, uint64_t generation, struct errbuf *e);
-/* Writes DIR/NAME beside the old one, fsyncs, renames; @gid -1: ours. */
-int replace_file(const char *dir, const char *name, const void *data, size_t len, mode_t mode, int64_t gid, struct errbuf *e);
 /* secrets.c: password hashes and PassTicket keys, before the snapshot that makes them count. */
 int secrets_publish(struct registry *r, struct errbuf *e);
 /* Tells readers: the last step of publishing. */
 int snapshot_announce(const char *dir, uint64_t generation, struct errbuf *e);
 
+/* replace.c. Writes DIR/NAME beside the old one, fsyncs, renames; @gid -1: ours. */
+int replace_file(const char *dir, const char *name, const void *data, size_t len, mode_t mode, int64_t gid, struct errbuf *e);
 /* args.c: KEYWORD(value value (nested)) trees. */
 enum { ARG_NODES_MAX = 512, ARG_TEXT_MAX = 4096, ARG_DEPTH_MAX = 6 };
 struct arg {
@@ -78,6 +78,13 @@ bool cmd_failed(const struct cmd *c);
 /* Names: 1-8 of A-Z 0-9 @ # $, not starting with a digit (users may). */
 bool name_ok(const char *s);
 int cmd_level(struct cmd *c, const char *keyword, const char *text, int dflt); /* enum saf_level; fails the command */
+
+bool cmd_exists(struct cmd *c, const char *table, const char *name); /* @table: a literal */
+/* One name, or (name name ...): calls @fn for each. */
+void cmd_each_name(struct cmd *c, const struct arg *a, void (*fn)(struct cmd *c, const char *name));
+/* Is defined; else the command fails. */
+const char *cmd_need_user(struct cmd *c, const char *name);
+bool cmd_need_group(struct cmd *c, const char *name);
 
 void cmd_adduser(struct cmd *c);
 void cmd_altuser(struct cmd *c);
