@@ -94,7 +94,8 @@ static void as_ours(Stack__Handover *h)
 		struct filter_spec s;
 		size_t n = h->defences[i].len < sizeof(s) ? h->defences[i].len : sizeof(s);
 		filter_spec_init(&s, 4, true);
-		memcpy(&s, h->defences[i].data, n);
+		if (n)
+			memcpy(&s, h->defences[i].data, n);
 		free(h->defences[i].data);
 		demand((h->defences[i].data = malloc(sizeof(s))) != NULL);
 		memcpy(h->defences[i].data, &s, h->defences[i].len = sizeof(s));
