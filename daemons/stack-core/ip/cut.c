@@ -5,13 +5,32 @@
 #include "daemons/stack-core/ip/parse.h"
 #include <string.h>
 
-enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
+enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80, SCTP_SUM = 8, SCTP_HEADER = 12 };
+
+/* A CRC, which no offload header can say of a packet but by its place: who takes a packet on would take it for a sum. */
+static bool is_sctp(const struct pkt *p)
+{
+	return p->proto == IP_SCTP && p->csum_start == p->l4_off && p->csum_offset == SCTP_SUM && p->len >= p->l4_off + (uint32_t)SCTP_HEADER;
+}
+
+static void sctp_checksum(uint8_t *l4, uint32_t len)
+{
+	memset(l4 + SCTP_SUM, 0, 4);
+	uint32_t crc = csum_sctp(l4, len);
+	for (unsigned i = 0; i < 4; i++)
+		l4[SCTP_SUM + i] = (uint8_t)(crc >> 8 * i);
+}
 
 void cut_checksum(struct pkt *p)
 {
 	if (!p->csum_partial)
 		return;
 	uint8_t *d = pkt_data(p);
+	if (is_sctp(p)) {
+		sctp_checksum(d + p->l4_off, p->len - p->l4_off);
+		p->csum_partial = false;
+		return;
+	}
 	uint16_t sum = csum_fold(csum_add(0, d + p->csum_start, p->len - p->csum_start));
 	if (!sum && p->proto == IP_UDP)
 		sum = 0xffff;
@@ -68,6 +87,8 @@ bool cut_sound(struct pkt *p)
 		p->drop = DROP_IP_SEGMENT;
 	else if (p->gso_size && p->len - len <= p->gso_size)
 		p->gso_size = p->gso_type = 0; /* a single segment is an ordinary packet */
+	if (!p->drop && p->csum_partial && is_sctp(p))
+		cut_checksum(p);
 	return !p->drop;
 }
 

@@ -5,7 +5,7 @@
 
 /* Does what a link's virtio_net_hdr said of @p, parsed, fit what @p is? Checksums are filled in after filters have decided: into the
  * transport protocol's field for it, or into what is behind that header (a packet in it may have one), and never into what filters read.
- * What is only one segment is made an ordinary packet. A virtual machine writes such headers itself. False: p->drop says why. */
+ * What is only one segment is made an ordinary packet, and SCTP gets its CRC. A virtual machine writes such headers itself. False: p->drop says why. */
 bool cut_sound(struct pkt *p);
 
 /* Each piece comes to @emit, which owns it. */

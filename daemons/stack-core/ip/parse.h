@@ -3,7 +3,7 @@
 #pragma once
 #include "daemons/stack-core/pkt.h"
 
-enum { IPPROTO_IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ESP = 50, IP_AH = 51, IP_ICMP6 = 58, IP_NONEXT = 59 };
+enum { IPPROTO_IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ESP = 50, IP_AH = 51, IP_ICMP6 = 58, IP_NONEXT = 59, IP_SCTP = 132 };
 enum { IP4_HEADER = 20, IP6_HEADER = 40, IP6_EXT_MAX = 8 };
 
 /* Fills the parse fields of @p from its bytes, trims link padding, and returns true; or sets p->drop and returns false. */

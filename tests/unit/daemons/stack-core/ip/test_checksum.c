@@ -57,6 +57,20 @@ START_TEST(test_parts)
 }
 END_TEST
 
+/* RFC 3720 appendix B.4 has these vectors of the same CRC. */
+START_TEST(test_sctp)
+{
+	memset(bytes, 0, 32);
+	ck_assert_uint_eq(csum_sctp(bytes, 32), 0x8a9136aau);
+	memset(bytes, 0xff, 32);
+	ck_assert_uint_eq(csum_sctp(bytes, 32), 0x62a8ab43u);
+	for (unsigned i = 0; i < 32; i++)
+		bytes[i] = (uint8_t)i;
+	ck_assert_uint_eq(csum_sctp(bytes, 32), 0x46dd794eu);
+	ck_assert_uint_eq(csum_sctp((const uint8_t *)"123456789", 9), 0xe3069283u);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("checksum");
@@ -65,6 +79,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_lengths);
 	tcase_add_test(t, test_long);
 	tcase_add_test(t, test_parts);
+	tcase_add_test(t, test_sctp);
 	suite_add_tcase(s, t);
 	return s;
 }

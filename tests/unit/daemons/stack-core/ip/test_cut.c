@@ -1,4 +1,5 @@
 /* What a link's offload header says is believed only as far as it fits the packet. */
+#include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/cut.h"
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/ip/parse.h"
@@ -43,7 +44,7 @@ static bool partial(struct pkt p, uint32_t start, uint32_t offset)
 /* Every place that a checksum could be written to. */
 START_TEST(checksums)
 {
-	static const uint8_t protos[] = {IP_TCP, IP_UDP, 132, IP_ESP};
+	static const uint8_t protos[] = {IP_TCP, IP_UDP, IP_SCTP, IP_ESP};
 
 	for (unsigned i = 0; i < 8; i++) {
 		uint8_t family = i & 1 ? 4 : 6, proto = protos[i / 2];
@@ -84,7 +85,7 @@ START_TEST(super_packets)
 	static const unsigned types[] = {PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP_L4, PKT_GSO_UDP, 2, 7};
 
 	for (unsigned i = 0; i < 6; i++) {
-		uint8_t family = i & 1 ? 4 : 6, proto = i / 2 == 0 ? IP_TCP : i / 2 == 1 ? IP_UDP : 132;
+		uint8_t family = i & 1 ? 4 : 6, proto = i / 2 == 0 ? IP_TCP : i / 2 == 1 ? IP_UDP : IP_SCTP;
 		struct pkt p = packet(family, proto, 0);
 		for (unsigned t = 0; t < 6; t++) {
 			unsigned fits = proto == IP_TCP ? (family == 4 ? PKT_GSO_TCP4 : PKT_GSO_TCP6) : proto == IP_UDP ? PKT_GSO_UDP_L4 : 0;
@@ -114,6 +115,32 @@ START_TEST(super_packets)
 }
 END_TEST
 
+/* A host that leaves it to its NIC: nobody behind us would know that it is no sum. */
+START_TEST(sctp)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct pkt p = packet(i ? 4 : 6, IP_SCTP, 0);
+		uint8_t *l4 = bytes + p.l4_off;
+		memset(l4 + 8, 0, 4);
+		uint32_t crc = csum_sctp(l4, PAYLOAD), was = 0;
+		memset(l4 + 8, 0x77, 4);
+		p.csum_partial = true;
+		p.csum_start = p.l4_off;
+		p.csum_offset = 8;
+		ck_assert(cut_sound(&p) && !p.csum_partial);
+		for (unsigned k = 0; k < 4; k++)
+			was |= (uint32_t)l4[8 + k] << 8 * k;
+		ck_assert_uint_eq(was, crc);
+	}
+	struct pkt p = packet(4, IP_SCTP, 0); /* shorter than a header: as any other protocol */
+	p.len = IP4_HEADER + 11;
+	p.csum_partial = true;
+	p.csum_start = p.l4_off;
+	p.csum_offset = 8;
+	ck_assert(cut_sound(&p) && p.csum_partial);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("cut");
@@ -121,6 +148,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, checksums);
 	tcase_add_test(t, super_packets);
+	tcase_add_test(t, sctp);
 	suite_add_tcase(s, t);
 	return s;
 }
