@@ -79,7 +79,7 @@ bool super_opens(struct worker *w, const struct pkt *p)
 {
 	uint32_t first = p->l4_off + (uint32_t)UDP, left = p->len - p->l4_off - UDP;
 
-	if (p->size == PKT_SMALL || p->len <= first || p->gso_size < 12 || left > (uint32_t)p->gso_size * ESP_SLOTS_MAX)
+	if (p->len <= first || p->gso_size < 12 || left > (uint32_t)p->gso_size * ESP_SLOTS_MAX)
 		return false;
 	uint32_t spi = left < 4 ? 0 : ip_get32(pkt_data(p) + first);
 	if (!spi || !ipsec_opens_slots(w->ipsec, p, spi))

@@ -1,4 +1,5 @@
-/* worker: the loop of a packet thread. It polls its links while packets come and sleeps in the kernel when none do. */
+/* worker: the loop of a packet thread. It polls its links while packets come, with a pause when they come quickly one by one (pace.h), and
+ * sleeps in the kernel when none do. */
 #include "daemons/stack-core/worker.h"
 #include "daemons/stack-core/ip/gather.h"
 #include "lib/base/xalloc.h"
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 #include <urcu-qsbr.h>
@@ -123,6 +125,7 @@ static unsigned rx_from(struct worker *w, unsigned link)
 
 	for (unsigned i = 0; i < n; i++)
 		bytes += w->rx[i]->len;
+	w->n_read += n;
 	if (n) {
 		unsigned fit = WORKER_BYTES / (bytes / n + 1);
 		*max = (uint16_t)(fit < 2 ? 2 : fit > PKT_BATCH ? PKT_BATCH : fit);
@@ -140,6 +143,7 @@ unsigned worker_round(struct worker *w, uint64_t now_ms, uint64_t now_us)
 	unsigned total = 0;
 
 	w->now_ms = now_ms;
+	w->n_read = 0;
 	w->fib = rcu_dereference(w->stack->fib);
 	w->tap.set = rcu_dereference(w->stack->tapped);
 	filter_worker_now(w->filter, now_us);
@@ -173,11 +177,24 @@ static void sleep_in_kernel(struct worker *w)
 			abort();
 }
 
+/* So that the next batch is worth its cost. */
+static void pause_for(struct worker *w, uint64_t ns)
+{
+	struct timespec t = {0, (long)ns};
+
+	meter_round(&w->meter, meter_clock());
+	w->meter.was_busy = false;
+	rcu_thread_offline();
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+	rcu_thread_online();
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
 	unsigned idle = 0;
 
+	(void)prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* pauses are short */
 	rcu_register_thread();
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		uint64_t ns = meter_clock();
@@ -190,7 +207,10 @@ static void *run(void *arg)
 			n = 1; /* what came meanwhile is looked for before it sleeps */
 		}
 		idle = n ? 0 : idle + 1;
-		if (idle >= IDLE_ROUNDS)
+		uint64_t pause = pace_pause(&w->pace, ns, w->n_read);
+		if (pause)
+			pause_for(w, pause);
+		else if (idle >= IDLE_ROUNDS)
 			sleep_in_kernel(w);
 	}
 	rcu_unregister_thread();

@@ -6,6 +6,7 @@
 #include "daemons/stack-core/ip/icmp.h"
 #include "daemons/stack-core/ip/reass.h"
 #include "daemons/stack-core/ipsec/esp.h"
+#include "daemons/stack-core/pace.h"
 #include "daemons/stack-core/stack.h"
 #include "daemons/stack-core/tap/flows.h"
 #include "daemons/stack-core/tap/hook.h"
@@ -49,11 +50,13 @@ struct worker {
 	const struct fib *fib; /* of this batch */
 	struct tap_worker tap;
 	struct meter meter;
+	struct pace pace;
 	struct flow_ring flows; /* samples */
 	/* this batch */
 	struct pkt *rx[PKT_BATCH];
 	struct pkt *esp[PKT_BATCH], *clear[PKT_BATCH];
 	unsigned n_esp, n_clear;
+	unsigned n_read; /* from all links, before any were joined */
 	uint16_t rx_max[LINKS_MAX]; /* packets that are taken from a link at once, so that their bytes fit the cache */
 	struct pkt *out[PKT_BATCH]; /* decided: to be protected (out_sa) or sent */
 	struct sa *out_sa[PKT_BATCH];

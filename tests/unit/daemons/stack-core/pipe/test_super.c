@@ -303,6 +303,34 @@ START_TEST(test_replay)
 }
 END_TEST
 
+/* A few short datagrams fit an ordinary buffer, where a ring gives them: they are opened there. */
+START_TEST(test_small)
+{
+	struct pkt *out[ESP_SLOTS_MAX], *p = pkt_alloc(w->pool);
+	uint8_t *buf = p->buf;
+
+	tunnel_make(&kinds[_i]);
+	seal(&kinds[_i], MSS + 40);
+	ck_assert_uint_eq(n_sealed, 1);
+	ck_assert_uint_le(sealed[0]->len, PKT_SMALL - PKT_HEADROOM - PKT_TAILROOM);
+	*p = *sealed[0];
+	p->buf = buf;
+	p->size = PKT_SMALL;
+	p->off = PKT_HEADROOM;
+	memcpy(pkt_data(p), pkt_data(sealed[0]), p->len);
+	pkt_free(w->pool, sealed[0]);
+	arrive(p);
+	ck_assert(super_opens(w, p));
+	ck_assert_uint_eq(super_open(w, p, out), 1);
+	ck_assert_ptr_eq(out[0], p);
+	ck_assert_uint_eq(out[0]->gso_size, MSS);
+	ck_assert_uint_eq(cut_all(out, 1), 2);
+	for (unsigned i = 0; i < n_cut; i++)
+		compare(cut[i], i);
+	free_cut();
+}
+END_TEST
+
 /* Left to the ordinary path: strangers, what is not ESP, what is cut short. */
 START_TEST(test_not_ours)
 {
@@ -387,6 +415,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(c, test_round_trip, 0, KINDS);
 	tcase_add_loop_test(c, test_ordinary_end, 0, KINDS);
 	tcase_add_loop_test(c, test_damage, 0, 30);
+	tcase_add_loop_test(c, test_small, 0, KINDS);
 	tcase_add_test(c, test_replay);
 	tcase_add_test(c, test_not_ours);
 	tcase_add_test(c, test_truncated);
