@@ -350,7 +350,8 @@ static void measure(struct sadb *db, struct ipsec_worker *w, const struct kind *
 
 int main(int argc, char **argv)
 {
-	const char *only = argc > 1 ? argv[1] : ""; /* kinds that begin so */
+	const char *only = argc > 1 ? argv[1] : "";			       /* kinds that begin so */
+	unsigned long size = argc > 2 ? strtoul(argv[2], NULL, 10) : 0; /* this size alone */
 	rcu_register_thread();
 	struct sadb *db = sadb_new(1);
 	struct ipsec_worker *w = ipsec_worker_new(db, 0);
@@ -358,10 +359,14 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strncmp(kinds[i].name, only, strlen(only)))
 			continue;
-		for (size_t j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j++)
-			measure(db, w, &kinds[i], sizes[j], 1);
-		measure(db, w, &kinds[i], sizes[0], SAS_MAX);
-		measure(db, w, &kinds[i], sizes[2], SAS_MAX);
+		for (size_t j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j++) {
+			if (!size || size == sizes[j])
+				measure(db, w, &kinds[i], sizes[j], 1);
+		}
+		for (size_t j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j += 2) {
+			if (!size || size == sizes[j])
+				measure(db, w, &kinds[i], sizes[j], SAS_MAX);
+		}
 	}
 	ipsec_worker_free(w);
 	sadb_free(db);

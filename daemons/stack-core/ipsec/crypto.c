@@ -241,3 +241,18 @@ unsigned crypto_run(struct crypto_worker *w, struct crypto_job *jobs, size_t n)
 		wrong += imb_run_lanes(w->imb, w->lanes, lanes);
 	return wrong;
 }
+
+bool crypto_is_flat(const struct crypto_key *key)
+{
+	return key->way == WAY_DIRECT;
+}
+
+void crypto_seal_flat(struct crypto_worker *w, const struct crypto_flat *f, size_t n)
+{
+	imb_seal_flat(w->imb, f, n);
+}
+
+unsigned crypto_open_flat(struct crypto_worker *w, struct crypto_flat *f, size_t n)
+{
+	return imb_open_flat(w->imb, f, n);
+}

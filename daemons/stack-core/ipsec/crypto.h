@@ -84,5 +84,18 @@ void crypto_worker_free(struct crypto_worker *w);
 unsigned crypto_run(struct crypto_worker *w, struct crypto_job *jobs, size_t n);
 void crypto_random_iv(struct crypto_worker *w, uint8_t *out, size_t len); /* len <= 16 */
 
+
+/* A packet of AES-GCM without ESN, whose parts lie side by side: 8 bytes of AAD, 8 of IV, the data, the ICV. */
+struct crypto_flat {
+	const struct crypto_key *key; /* crypto_is_flat */
+	uint8_t *data;
+	uint32_t len;
+	uint8_t salt[CRYPTO_SALT];
+	bool bad; /* out, opening */
+};
+bool crypto_is_flat(const struct crypto_key *key);
+void crypto_seal_flat(struct crypto_worker *w, const struct crypto_flat *f, size_t n);
+unsigned crypto_open_flat(struct crypto_worker *w, struct crypto_flat *f, size_t n); /* how many are bad */
+
 bool crypto_imb_usable(void); /* the library's self test passed on this CPU */
 enum crypto_backend crypto_best(void);

@@ -39,6 +39,8 @@ struct imb_worker *imb_worker_new(void); /* NULL: not on this CPU */
 void imb_worker_free(struct imb_worker *w);
 /* All of WAY_DIRECT, side by side; the others from anywhere. How many failed or are bad. */
 unsigned imb_run_direct(struct imb_worker *w, struct crypto_job *jobs, size_t n);
+void imb_seal_flat(struct imb_worker *w, const struct crypto_flat *f, size_t n);
+unsigned imb_open_flat(struct imb_worker *w, struct crypto_flat *f, size_t n);
 unsigned imb_run_burst(struct imb_worker *w, struct crypto_job *const *jobs, size_t n);
 unsigned imb_run_lanes(struct imb_worker *w, struct crypto_job *const *jobs, size_t n);
 

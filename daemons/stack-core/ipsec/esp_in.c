@@ -104,10 +104,9 @@ int close_gap(struct work *k, uint32_t gap, uint32_t payload, uint8_t next)
 	return close_transport(k, gap, payload, next);
 }
 
-int esp_trailer(const struct crypto_job *job, uint32_t *ret_payload, uint8_t *ret_next)
+int esp_trailer(const uint8_t *data, uint32_t len, uint32_t *ret_payload, uint8_t *ret_next)
 {
-	const uint8_t *data = job->base + job->cipher_off;
-	uint32_t len = job->cipher_len, pad = data[len - 2];
+	uint32_t pad = data[len - 2];
 
 	if (pad + 2 > len)
 		return DROP_ESP_PADDING;
@@ -124,7 +123,7 @@ static int esp_finish(struct work *k, const struct crypto_job *job)
 {
 	uint32_t payload;
 	uint8_t next;
-	int drop = esp_trailer(job, &payload, &next);
+	int drop = esp_trailer(job->base + job->cipher_off, job->cipher_len, &payload, &next);
 
 	return drop ? drop : close_gap(k, k->encap + job->cipher_off, payload, next);
 }
@@ -169,26 +168,30 @@ bool ipsec_knows(struct ipsec_worker *w, const struct pkt *p, uint32_t spi)
 	return false;
 }
 
+void esp_tell_used(struct ipsec_worker *w, struct sa *sa, bool udp)
+{
+	if (atomic_load_explicit(&sa->used, memory_order_relaxed))
+		return;
+	struct ipsec_notice n = {.kind = NOTICE_TRAFFIC, .proto = sa->proto, .udp = udp, .tunnel = sa->tunnel->index, .spi = sa->spi};
+	if (notice_put(&w->notices, &n))
+		atomic_store_explicit(&sa->used, true, memory_order_relaxed);
+}
+
 /* After a packet was authenticated and is new: its SA works; and a NAT between us may have given the peer another
  * address. Only the newest packet says where the peer is now: one that a stranger delayed does not. */
 static void tell_news(struct ipsec_worker *w, const struct work *k)
 {
 	struct sa *sa = k->sa;
 	const uint8_t *d = pkt_data(k->p);
-	struct ipsec_notice n = {.proto = sa->proto, .udp = k->encap, .tunnel = sa->tunnel->index, .spi = sa->spi};
+	struct ipsec_notice n = {.kind = NOTICE_MOVED, .proto = sa->proto, .udp = k->encap, .tunnel = sa->tunnel->index, .spi = sa->spi};
 
-	if (!atomic_load_explicit(&sa->used, memory_order_relaxed)) {
-		n.kind = NOTICE_TRAFFIC;
-		if (notice_put(&w->notices, &n))
-			atomic_store_explicit(&sa->used, true, memory_order_relaxed);
-	}
+	esp_tell_used(w, sa, k->encap);
 	if (!k->encap || !k->newest)
 		return;
 	struct addr src = iphdr_src(d);
 	n.port = get16(d + k->l.hdr_len);
 	if (n.port == k->path->sport && addr_equal(&src, &k->path->src))
 		return;
-	n.kind = NOTICE_MOVED;
 	n.remote = src;
 	n.local = iphdr_dst(d);
 	(void)notice_put(&w->notices, &n);
@@ -327,18 +330,23 @@ void ipsec_in(struct ipsec_worker *w, struct pkt **pkts, unsigned n)
 {
 	struct sa *last = NULL;
 
+	flat_begin(w);
 	for (unsigned at = 0, end, jobs = 0; at < n; at = end, jobs = 0) {
 		end = n - at < w->chunk ? n : at + w->chunk;
 		for (unsigned i = at; i < end; i++) {
 			fetch_ahead(pkts, i, n);
+			if (flat_open_add(w, pkts[i]))
+				continue;
 			w->work[jobs].p = pkts[i];
 			pkts[i]->drop = (uint16_t)prepare(w, &w->work[jobs], &w->jobs[jobs], &last);
 			jobs += !pkts[i]->drop;
 		}
-		esp_accept(w, jobs, crypto_run(w->crypto, w->jobs, jobs) != 0);
+		unsigned chunk = w->n_flat ? CHUNK : w->chunk;
+		flat_open(w);
+		if (jobs)
+			esp_accept(w, jobs, crypto_run(w->crypto, w->jobs, jobs) != 0);
 		for (unsigned i = 0; i < jobs; i++)
 			w->work[i].p->drop = (uint16_t)finish(w, &w->work[i], &w->jobs[i]);
-		if (last)
-			w->chunk = last->aead ? CHUNK : CHUNK_LANES;
+		w->chunk = !last ? chunk : last->aead ? CHUNK : CHUNK_LANES;
 	}
 }

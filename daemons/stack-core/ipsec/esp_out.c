@@ -301,6 +301,9 @@ static unsigned add_run(
 	}
 	uint64_t seq = esp_numbers(sa, n);
 	const struct sa_path *path = sa_outside(sa);
+	bool flat = flat_path(sa, path);
+	unsigned flats = w->n_flat;
+	uint64_t bytes = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct work *k = &w->work[jobs];
 		if (!seq || seq + i > sa->seq_limit) {
@@ -309,6 +312,10 @@ static unsigned add_run(
 			break;
 		}
 		fetch_ahead(pkts, i, n);
+		uint32_t done = flat ? flat_seal_add(w, sa, path, seq + i, pkts[i]) : 0;
+		bytes += done;
+		if (done)
+			continue;
 		k->p = pkts[i];
 		k->sa = sa;
 		k->path = path;
@@ -317,11 +324,17 @@ static unsigned add_run(
 		k->bytes = pkts[i]->len;
 		jobs += !pkts[i]->drop;
 	}
+	if (w->n_flat != flats)
+		tally(w, sa, w->n_flat - flats, bytes);
 	return jobs;
 }
 
 void ipsec_out(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n)
 {
+	if (esp_order(w, pkts, sas, n)) {
+		pkts = w->ordered;
+		sas = w->ordered_sa;
+	}
 	for (unsigned at = 0, end; at < n; at = end) {
 		unsigned chunk = sas[at] && sas[at]->aead ? CHUNK : CHUNK_LANES, jobs = 0;
 		end = n - at < chunk ? n : at + chunk;
@@ -330,7 +343,8 @@ void ipsec_out(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas,
 				run++;
 			jobs = add_run(w, jobs, pkts + i, run, sas[i]);
 		}
-		unsigned wrong = crypto_run(w->crypto, w->jobs, jobs);
-		finish_all(w, jobs, wrong);
+		flat_seal(w);
+		if (jobs)
+			finish_all(w, jobs, crypto_run(w->crypto, w->jobs, jobs) != 0);
 	}
 }

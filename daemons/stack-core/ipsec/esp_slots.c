@@ -113,7 +113,7 @@ static int open_slot(struct work *k, const struct crypto_job *job, struct esp_sl
 {
 	uint32_t payload;
 	uint8_t next;
-	int drop = esp_trailer(job, &payload, &next);
+	int drop = esp_trailer(job->base + job->cipher_off, job->cipher_len, &payload, &next);
 
 	if (drop)
 		return drop;

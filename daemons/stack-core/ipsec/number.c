@@ -67,6 +67,28 @@ void accept_run(struct ipsec_worker *w, struct sa *sa, unsigned at, unsigned end
 		count(&sa->counters[w->index].replayed, replayed);
 }
 
+void accept_flat(struct ipsec_worker *w, struct sa *sa, unsigned first)
+{
+	unsigned replayed = 0;
+
+	if (!needs_window(sa))
+		return;
+	window_lock(sa);
+	for (unsigned i = first; i != UINT16_MAX; i = w->flat[i].next) {
+		struct flat *f = &w->flat[i];
+		if (f->drop || replay_next(&sa->replay, f->seq))
+			continue;
+		int verdict = replay_update(&sa->replay, f->seq);
+		if (verdict != REPLAY_OK) {
+			f->drop = verdict == REPLAY_OLD ? DROP_ESP_REPLAY_OLD : DROP_ESP_REPLAY;
+			replayed++;
+		}
+	}
+	window_unlock(sa);
+	if (replayed)
+		count(&sa->counters[w->index].replayed, replayed);
+}
+
 /* The half of an extended number that is not sent, where prepare put it. */
 static void set_number(struct work *k, struct crypto_job *job)
 {

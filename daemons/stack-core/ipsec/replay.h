@@ -52,6 +52,17 @@ static inline uint64_t replay_infer(const struct replay *r, uint32_t low)
 	return (uint64_t)high << 32 | low;
 }
 
+/* replay_update for the number that mostly comes: the one after the highest, in the same word of the ring. False: it is another. */
+static inline bool replay_next(struct replay *r, uint64_t seq)
+{
+	if (!r->size || seq != replay_last(r) + 1 || seq % 64 == 0)
+		return false;
+	_Atomic uint64_t *word = &r->ring[(seq / 64) & r->mask];
+	atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) | UINT64_C(1) << (seq % 64), memory_order_relaxed);
+	atomic_store_explicit(&r->last, seq, memory_order_relaxed);
+	return true;
+}
+
 static inline int replay_check(const struct replay *r, uint64_t seq)
 {
 	uint64_t last = replay_last(r);

@@ -102,6 +102,7 @@ static void fill(struct sa *sa, const struct sa_params *p)
 	struct sa_path path = {.src = p->src, .dst = p->dst, .sport = p->sport, .dport = p->dport, .udp = p->udp};
 	sa_move(sa, &path);
 	sa->fix_checksum = sa->mode == SA_TRANSPORT && (p->oa_src.family || p->oa_dst.family);
+	sa->flat = sa->proto == SA_ESP && sa->mode == SA_TUNNEL && !sa->esn && crypto_is_flat(sa->key);
 	sa->hard_bytes = p->hard_bytes ? p->hard_bytes : UINT64_MAX;
 	if (sa->aead)
 		memcpy(sa->salt, p->key + p->key_len - CRYPTO_SALT, CRYPTO_SALT);

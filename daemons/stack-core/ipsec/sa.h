@@ -73,6 +73,7 @@ struct sa {
 	uint8_t df;
 	uint8_t salt[CRYPTO_SALT];
 	bool fix_checksum; /* oa_src or oa_dst is set */
+	bool flat;	   /* esp_flat.c may do it */
 	_Atomic(struct sa_path *) path;
 	const uint8_t *dscp; /* map of DSCPs; NULL: keep_dscp says */
 	const struct crypto_key *key;

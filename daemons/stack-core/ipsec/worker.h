@@ -28,6 +28,21 @@ struct work {
 	uint8_t extra[CRYPTO_TAG_MAX]; /* AAD with ESN, or the ICV received when its place is needed */
 };
 
+/* What esp_flat.c keeps of an inbound packet, and of the packets of one SA in a chunk: a list of indices into w->flat. */
+enum { FLAT_GROUPS = 32 };
+struct flat {
+	struct pkt *p;
+	uint64_t seq;
+	uint32_t bytes;
+	uint16_t next; /* UINT16_MAX: the last */
+	uint16_t drop;
+};
+struct flat_group {
+	struct sa *sa;
+	uint8_t dst[4];
+	uint16_t first, last; /* first: UINT16_MAX when there is none */
+};
+
 struct ipsec_worker {
 	struct sadb *db;
 	struct crypto_worker *crypto;
@@ -36,6 +51,12 @@ struct ipsec_worker {
 	uint16_t ip_id;
 	struct crypto_job jobs[PKT_BATCH];
 	struct work work[PKT_BATCH];
+	unsigned n_flat;
+	struct crypto_flat flat_jobs[PKT_BATCH];
+	struct flat flat[PKT_BATCH];
+	struct flat_group groups[FLAT_GROUPS];
+	struct pkt *ordered[PKT_BATCH]; /* outbound: by SA */
+	struct sa *ordered_sa[PKT_BATCH];
 	struct notice_ring notices;
 	uint8_t saved[PKT_BATCH][AH_HEADER_MAX];
 	uint8_t scratch[SCRATCH]; /* resynchronisation: the packet before an attempt */
@@ -61,6 +82,7 @@ int close_gap(struct work *k, uint32_t gap, uint32_t payload, uint8_t next);
 int check_number(struct ipsec_worker *w, struct work *k, uint32_t low);
 /* Packets @at to @end of one SA were opened: each moves the window, or is dropped. */
 void accept_run(struct ipsec_worker *w, struct sa *sa, unsigned at, unsigned end);
+void accept_flat(struct ipsec_worker *w, struct sa *sa, unsigned first); /* the same for a list of w->flat */
 /* ESN: after many failures, looks for the number with which @job, ready to run, succeeds. */
 void resync(struct ipsec_worker *w, struct work *k, struct crypto_job *job);
 
@@ -104,10 +126,24 @@ int esp_open(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t left
 /* What the first @jobs jobs say is in k->drop then; the numbers of the good ones are used up, and k->bytes of them counted. @wrong:
  * not all are good. */
 void esp_accept(struct ipsec_worker *w, unsigned jobs, bool wrong);
-int esp_trailer(const struct crypto_job *job, uint32_t *ret_payload, uint8_t *ret_next);
+/* The first good packet of an inbound SA is told of. */
+void esp_tell_used(struct ipsec_worker *w, struct sa *sa, bool udp);
+int esp_trailer(const uint8_t *data, uint32_t len, uint32_t *ret_payload, uint8_t *ret_next);
 /* The length of the inner packet that is said to be in the @avail bytes at @d; 0: there is none.
  * What follows it is padding for traffic flow confidentiality (RFC 4303 section 2.7). */
 uint32_t esp_inner_length(const uint8_t *d, uint32_t avail, uint8_t next);
+
+/* From esp_order.c. Packets of SAs that alternate: by SA in w->ordered and w->ordered_sa, with their order inside each kept. False:
+ * they are well as they are. */
+bool esp_order(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n);
+/* From esp_flat.c. Are packets of this SA such that flat_seal_add may be asked? */
+bool flat_path(const struct sa *sa, const struct sa_path *path);
+/* All but encryption, which is flat_seal's. The length of the protected packet; 0: not one for here, nothing has changed. */
+uint32_t flat_seal_add(struct ipsec_worker *w, struct sa *sa, const struct sa_path *path, uint64_t seq, struct pkt *p);
+void flat_seal(struct ipsec_worker *w);
+void flat_begin(struct ipsec_worker *w); /* of a batch: what it knows of SAs is forgotten */
+bool flat_open_add(struct ipsec_worker *w, struct pkt *p); /* false: not one for here, nothing has changed */
+void flat_open(struct ipsec_worker *w); /* those added: opened, or with p->drop set */
 
 /* Before the two bytes of the trailer. */
 static inline uint32_t esp_padding(const struct sa *sa, uint32_t payload)
