@@ -15,7 +15,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOGS = os.path.join(TOP, "build", "logs")
 SECONDS = 180
-PARTS = ("unit", "asan", "interop", "system")
+PARTS = ("unit", "asan", "tsan", "interop", "system")
 CHECK = re.compile(r"^(?:\d+: )?\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)")
 TALLY = {"passed": 0, "failed": 0}
 
@@ -42,7 +42,7 @@ def report(name, passed, failed, seconds, log):
     if failed:
         with open(log, errors="replace") as f:
             lines = f.read().splitlines()
-        bad = [x for x in lines if "not ok - " in x or re.search(r":[EF]:|AddressSanitizer|runtime error:|\*\*\*Failed", x)]
+        bad = [x for x in lines if "not ok - " in x or re.search(r":[EF]:|(?:Address|Thread)Sanitizer|runtime error:|\*\*\*Failed", x)]
         for line in bad[:40] + ["..."] + lines[-30:]:
             print("    " + line[:300])
         print("    (all of it: %s)" % os.path.relpath(log, TOP), flush=True)
@@ -155,8 +155,9 @@ def main():
         ctest("debug", names)
     elif set(parts) & {"interop", "system"} and not build("debug"):
         parts = []
-    if "asan" in parts:
-        ctest("asan", names)
+    for preset in ("asan", "tsan"):
+        if preset in parts:
+            ctest(preset, names)
     for folder in ("interop", "system"):
         if folder in parts:
             scripts(folder, names)

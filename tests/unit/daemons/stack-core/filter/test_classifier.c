@@ -6,10 +6,8 @@
  * outlives what it was made of is found out. */
 #include "tests/unit/daemons/stack-core/filter/support.h"
 
-#if defined(__SANITIZE_THREAD__)
-enum { PART = 100 }; /* of the packets: each costs many times as much, and what sanitizers see repeats itself */
-#elif defined(__SANITIZE_ADDRESS__)
-enum { PART = 10 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { PART = 10 }; /* of the packets: each costs many times as much, and what sanitizers see repeats itself */
 #else
 enum { PART = 1 };
 #endif
