@@ -1,5 +1,6 @@
 /* hold: see hold.h. A want is told once in HOLD_MS: as long as its packets may wait, and as often as ikeD may care to try. */
 #include "daemons/stack-core/hold.h"
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/filter/hash.h"
 #include "daemons/stack-core/worker.h"
 #include "lib/base/ipproto.h"
@@ -197,7 +198,7 @@ void hold_packet(struct worker *w, struct pkt *p, const struct pkt *asks, const 
 		pipe_drop(w, p, DROP_FILTER_HOLD_FULL);
 		return;
 	}
-	w->pass[PASS_HELD] += news;
+	count_add(&w->pass[PASS_HELD], news);
 }
 
 void hold_release(struct worker *w)

@@ -4,6 +4,7 @@
  * the tunnel of that rule before it is sent, and what comes out of that tunnel and is ESP or AH for us is opened again. Two layers and
  * no more, so that no policy can make a packet grow without end and no peer can make us open one for ever. Without such a rule nothing
  * here is ever asked. */
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/worker.h"
 
@@ -62,7 +63,7 @@ void nest_out(struct worker *w, struct pkt **pkts, unsigned n)
 		return;
 	ipsec_out(w->ipsec, again, over, m);
 	tap_protected(&w->tap, again, over, m);
-	w->pass[PASS_NESTED] += m;
+	count_add(&w->pass[PASS_NESTED], m);
 }
 
 bool nest_in(struct worker *w, struct pkt *p, bool *ret_open)

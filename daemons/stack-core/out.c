@@ -4,6 +4,7 @@
  *
  * The protected packet is not filtered again: its rule permitted it. Packets that wait for a link address are few and for a short
  * time; what is more is dropped and counted. */
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/ip/cut.h"
 #include "daemons/stack-core/ip/gro.h"
 #include "daemons/stack-core/ip/icmp.h"
@@ -22,10 +23,10 @@ static void transmit(struct worker *w, uint16_t link)
 	link_tx(&w->stack->links[link], w->index, q->pkts, q->n);
 	for (unsigned i = 0; i < q->n; i++) {
 		if (q->pkts[i]->drop) {
-			w->drops[q->pkts[i]->drop]++;
+			count_add(&w->drops[q->pkts[i]->drop], 1);
 			tap_drop(&w->tap, q->pkts[i], q->pkts[i]->drop);
 		} else {
-			w->pass[PASS_TX]++;
+			count_add(&w->pass[PASS_TX], 1);
 		}
 		pkt_free(w->pool, q->pkts[i]);
 	}
@@ -68,7 +69,7 @@ static void wait_for(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, DROP_NEIGH_QUEUE);
 		return;
 	}
-	w->pass[PASS_NEIGH_WAIT]++;
+	count_add(&w->pass[PASS_NEIGH_WAIT], 1);
 	p->since_ms = w->now_ms;
 	p->next = NULL;
 	*w->pending_tail = p;
@@ -148,7 +149,7 @@ static bool outer(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, p->drop);
 		return false;
 	}
-	w->pass[PASS_ENCAP]++;
+	count_add(&w->pass[PASS_ENCAP], 1);
 	if (r->kind != FIB_LINK && r->kind != FIB_GATEWAY) {
 		pipe_drop(w, p, r->kind == FIB_NONE ? DROP_IP_NO_ROUTE : DROP_IP_LOOP);
 		return false;
@@ -172,7 +173,7 @@ static void outers(struct worker *w, struct pkt **pkts, unsigned n)
 		if (outer(w, pkts[i]))
 			pkts[fit++] = pkts[i];
 	unsigned joined = uso_merge(w->pool, w->stack->links, pkts, fit);
-	w->pass[PASS_JOINED] += fit - joined;
+	count_add(&w->pass[PASS_JOINED], fit - joined);
 	for (unsigned i = 0; i < joined; i++)
 		resolve(w, pkts[i]);
 }
@@ -224,7 +225,7 @@ void out_flush(struct worker *w)
 				clear[n_clear++] = w->out[i];
 		w->n_out = 0;
 		unsigned joined = gro_merge(w->pool, w->stack->links, clear, n_clear);
-		w->pass[PASS_JOINED] += n_clear - joined;
+		count_add(&w->pass[PASS_JOINED], n_clear - joined);
 		for (unsigned i = 0; i < joined; i++)
 			resolve(w, clear[i]);
 		protect_all(w, protect, sas, n);
@@ -263,7 +264,7 @@ static void too_big(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu
 		pipe_drop(w, p, p->drop);
 		return;
 	}
-	w->pass[PASS_FRAGMENTED]++;
+	count_add(&w->pass[PASS_FRAGMENTED], 1);
 	pkt_free(w->pool, p);
 }
 
@@ -294,7 +295,7 @@ static void super(struct worker *w, struct pkt *p, struct sa *sa, uint32_t mtu, 
 		pipe_drop(w, p, p->drop);
 		return;
 	}
-	w->pass[PASS_SEGMENTED]++;
+	count_add(&w->pass[PASS_SEGMENTED], 1);
 	pkt_free(w->pool, p);
 }
 
@@ -327,8 +328,8 @@ static bool filtered_out(struct worker *w, struct pkt *p, struct sa **ret_sa, bo
 		p->drop = DROP_FILTER_NO_TUNNEL;
 		return false;
 	}
-	w->pass[PASS_OUT_PERMIT]++;
-	w->pass[PASS_ICMP_RETURNED] += v.returned;
+	count_add(&w->pass[PASS_OUT_PERMIT], 1);
+	count_add(&w->pass[PASS_ICMP_RETURNED], v.returned);
 	return true;
 }
 
@@ -385,7 +386,7 @@ void out_host(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, DROP_IP_LOOP);
 		return;
 	}
-	w->pass[PASS_HOST]++;
+	count_add(&w->pass[PASS_HOST], 1);
 	if (!p->gso_size && !p->whole && p->len > w->stack->links[r->link].mtu) {
 		too_big(w, p, NULL, w->stack->links[r->link].mtu);
 		return;

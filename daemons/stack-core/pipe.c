@@ -5,6 +5,7 @@
  * The filter sees each packet once on its way in and once on its way out; packets between the host's programs and the wire
  * are local and only out or in. A packet that came through a tunnel is the inner one for filters (RFC 4301 section 5.2, which
  * filter_check enforces). Neighbour discovery is part of the link and is not filtered, as ARP is not. */
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/ip/cut.h"
 #include "daemons/stack-core/ip/icmp.h"
 #include "daemons/stack-core/ip/checksum.h"
@@ -15,7 +16,7 @@
 
 void pipe_drop(struct worker *w, struct pkt *p, unsigned reason)
 {
-	w->drops[reason]++;
+	count_add(&w->drops[reason], 1);
 	tap_drop(&w->tap, p, reason);
 	ids_discarded(w->ids, p);
 	pkt_free(w->pool, p);
@@ -28,7 +29,7 @@ static void tcp_answer(struct worker *w, const struct pkt *q, const struct ids_a
 	uint32_t header = q->family == 4 ? IP4_HEADER : IP6_HEADER;
 
 	if (!p) {
-		w->drops[DROP_LINK_NO_BUFFER]++;
+		count_add(&w->drops[DROP_LINK_NO_BUFFER], 1);
 		return;
 	}
 	uint8_t *h = pkt_data(p), *t = h + header;
@@ -114,23 +115,23 @@ void pipe_error(struct worker *w, const struct pkt *bad, enum icmp_why why, uint
 		return;
 	const struct addr *src = own_address(w, bad);
 	if (!src) {
-		w->drops[DROP_ICMP_NO_SOURCE]++;
+		count_add(&w->drops[DROP_ICMP_NO_SOURCE], 1);
 		return;
 	}
 	unsigned limited = icmp_limit(&w->icmp, &bad->src, w->now_ms);
 	if (limited) {
-		w->drops[limited]++;
+		count_add(&w->drops[limited], 1);
 		return;
 	}
 	struct pkt *p = icmp_error(w->pool, bad, src, why, mtu);
 	if (!p) {
-		w->drops[DROP_LINK_NO_BUFFER]++;
+		count_add(&w->drops[DROP_LINK_NO_BUFFER], 1);
 		return;
 	}
 	p->unfiltered = why == ICMP_TOO_BIG && !bad->sa_in;
 	p->about_sa = bad->sa_in;
 	p->about_scope = bad->scope;
-	w->pass[PASS_ICMP_ERROR]++;
+	count_add(&w->pass[PASS_ICMP_ERROR], 1);
 	pipe_route(w, p);
 }
 
@@ -169,7 +170,7 @@ void pipe_route(struct worker *w, struct pkt *p)
 /* For an address of the stack itself. */
 static void local_in(struct worker *w, struct pkt *p)
 {
-	w->pass[PASS_LOCAL]++;
+	count_add(&w->pass[PASS_LOCAL], 1);
 	cut_checksum(p);
 	if (icmp_is_echo(p)) {
 		if (p->l2_group || ip_is_multicast(&p->dst)) {
@@ -177,7 +178,7 @@ static void local_in(struct worker *w, struct pkt *p)
 		} else if (!icmp_echo(p)) {
 			pipe_drop(w, p, p->drop);
 		} else {
-			w->pass[PASS_ECHO]++;
+			count_add(&w->pass[PASS_ECHO], 1);
 			pipe_route(w, p);
 		}
 		return;
@@ -236,7 +237,7 @@ static void transit(struct worker *w, struct pkt *p, bool from_host)
 			pipe_drop(w, p, DROP_IP_TTL);
 			return;
 		}
-		w->pass[PASS_FORWARD]++;
+		count_add(&w->pass[PASS_FORWARD], 1);
 	}
 	out_decide(w, p);
 }
@@ -250,8 +251,8 @@ bool pipe_filter_in(struct worker *w, struct pkt *p)
 	p->inbound = true;
 	filter_check(w->filter, p, &v);
 	tap_verdict(&w->tap, TAP_FILTER_IN, p, &v);
-	w->pass[PASS_IN_PERMIT] += !p->drop;
-	w->pass[PASS_ICMP_RETURNED] += v.returned;
+	count_add(&w->pass[PASS_IN_PERMIT], !p->drop);
+	count_add(&w->pass[PASS_ICMP_RETURNED], v.returned);
 	if (p->drop && filter_tells(&v, p))
 		pipe_error(w, p, ICMP_PROHIBITED, 0);
 	return !p->drop;
@@ -287,7 +288,7 @@ static bool about_tunnel(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, why[heard]);
 		return true;
 	}
-	w->pass[PASS_PMTU]++;
+	count_add(&w->pass[PASS_PMTU], 1);
 	pkt_free(w->pool, p);
 	return true;
 }
@@ -328,7 +329,7 @@ void pipe_clear(struct worker *w, struct pkt *p)
 	if (from_host)
 		ids_session_out(w->ids, p);
 	if (w->route_packets)
-		w->route_packets[p->nexthop]++;
+		count_add(&w->route_packets[p->nexthop], 1);
 	tap_route(&w->tap, p, r->kind);
 	switch (r->kind) {
 	case FIB_LOCAL:

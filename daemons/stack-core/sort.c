@@ -4,6 +4,7 @@
  *   -> attack? -> pipe.c
  *
  * What is opened waits until the batch is sorted, for the crypto library is quickest with many packets at once. */
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/ip/cut.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/worker.h"
@@ -23,13 +24,13 @@ static void discovered(struct worker *w, struct pkt *p, enum discover_result r, 
 		struct ring_msg m = {RING_HEARD, p->in_link, heard->addr, {0}, heard->how};
 		memcpy(m.mac, heard->mac, 6);
 		if (!worker_post(w, &m))
-			w->drops[DROP_NEIGH_RING]++;
+			count_add(&w->drops[DROP_NEIGH_RING], 1);
 	}
 	if (r == DISCOVER_DROP) {
 		pipe_drop(w, p, p->drop);
 		return;
 	}
-	w->pass[PASS_ARP]++;
+	count_add(&w->pass[PASS_ARP], 1);
 	if (r == DISCOVER_REPLY) {
 		p->out_link = p->in_link;
 		out_send(w, p);
@@ -76,10 +77,10 @@ static struct pkt *defrag(struct worker *w, struct pkt *p)
 	}
 	struct pkt *whole = reass_add(w->reass, w->pool, p, w->now_ms, &drop);
 	if (drop)
-		w->drops[drop]++;
+		count_add(&w->drops[drop], 1);
 	if (!whole)
 		return NULL;
-	w->pass[PASS_REASSEMBLED]++;
+	count_add(&w->pass[PASS_REASSEMBLED], 1);
 	if (!ip_parse(whole))
 		ids_malformed(w->ids, whole);
 	if (whole->drop || (!tun && !ids_whole(w->ids, whole))) {
@@ -98,7 +99,7 @@ static void opened(struct worker *w, struct pkt *p)
 		pipe_drop(w, p, p->drop);
 		return;
 	}
-	w->pass[PASS_DECAP]++;
+	count_add(&w->pass[PASS_DECAP], 1);
 	tap_stage(&w->tap, TAP_OPENED, p);
 	p->l2_group = p->encap = false;
 	p->nexthop = fib_lookup(w->fib, &p->dst);
@@ -218,7 +219,7 @@ static void natt_in(struct worker *w, struct pkt *p)
 		return;
 	}
 	if (len <= avail && len == 9 && udp[8] == 0xff) {
-		w->pass[PASS_KEEPALIVE]++;
+		count_add(&w->pass[PASS_KEEPALIVE], 1);
 		pkt_free(w->pool, p);
 		return;
 	}
@@ -283,7 +284,7 @@ static void sort_in(struct worker *w, struct pkt *p)
 void pipe_batch(struct worker *w, struct pkt **pkts, unsigned n)
 {
 	w->n_esp = w->n_clear = 0;
-	w->pass[PASS_RX] += n;
+	count_add(&w->pass[PASS_RX], n);
 	for (unsigned i = 0; i < n; i++)
 		sort_in(w, pkts[i]);
 	esp_flush(w);

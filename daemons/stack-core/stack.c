@@ -1,5 +1,6 @@
 /* stack: builds the tables and runs the control side of neighbours. */
 #include "daemons/stack-core/stack.h"
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/link/netlink.h"
 #include "daemons/stack-core/worker.h"
 #include "lib/base/xalloc.h"
@@ -282,9 +283,9 @@ void stack_counters(const struct stack *s, uint64_t pass[PASS_MAX], uint64_t dro
 	drops[DROP_LINK_OVERRUN] += s->overruns;
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		for (unsigned c = 0; c < PASS_MAX; c++)
-			pass[c] += s->workers[i]->pass[c];
+			pass[c] += count_read(&s->workers[i]->pass[c]);
 		for (unsigned c = 0; c < DROP_MAX; c++)
-			drops[c] += s->workers[i]->drops[c];
+			drops[c] += count_read(&s->workers[i]->drops[c]);
 	}
 }
 
@@ -293,6 +294,6 @@ uint64_t stack_route_packets(const struct stack *s, uint32_t route)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < s->n_workers; i++)
-		n += s->workers[i]->route_packets[route];
+		n += count_read(&s->workers[i]->route_packets[route]);
 	return n;
 }

@@ -54,9 +54,9 @@ struct tap_set;
 
 struct stack {
 	char name[25];
-	bool forwarding;
-	bool ipsecurity4, ipsecurity6; /* packets of that family are filtered */
-	bool path_mtu4, path_mtu6; /* ICMP about the path of tunnels is believed (pmtu.h) */
+	atomic_bool forwarding; /* this and what follows: changed by a reload while workers look */
+	atomic_bool ipsecurity4, ipsecurity6; /* packets of that family are filtered */
+	atomic_bool path_mtu4, path_mtu6; /* ICMP about the path of tunnels is believed (pmtu.h) */
 	struct link links[LINKS_MAX];
 	unsigned n_links; /* places in use, and below: one that was left has n_queues 0 (links.h) */
 	unsigned pool_links; /* for so many the workers have buffers */

@@ -1,6 +1,7 @@
 /* super: super-packets through ESP in UDP. The host's segments are cut right into the places where they are encrypted and sent, and
  * what a peer sent so is decrypted where it was received and closes up there: the bytes are copied once on their way out and moved
  * once on their way in, whatever their number; filters and routes decide once for all. */
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/ip/cut.h"
 #include "daemons/stack-core/ip/gro.h"
 #include "daemons/stack-core/ip/parse.h"
@@ -56,15 +57,15 @@ void super_seal(struct worker *w, struct pkt *p, struct sa *sa, void (*emit)(str
 		struct pkt *out = pkt_alloc_large(w->pool);
 		unsigned n;
 		if (!out) {
-			w->drops[DROP_IP_FRAG_ROOM]++;
+			count_add(&w->drops[DROP_IP_FRAG_ROOM], 1);
 			return;
 		}
 		like(out, p);
 		at = fill(out, p, sa, header, at, most, slots, &n);
 		out->drop = (uint16_t)ipsec_out_slots(w->ipsec, sa, out, slots, n);
 		if (!out->drop) {
-			w->pass[PASS_ENCAP] += n - 1;
-			w->pass[PASS_JOINED] += n - 1;
+			count_add(&w->pass[PASS_ENCAP], n - 1);
+			count_add(&w->pass[PASS_JOINED], n - 1);
 			if (n > 1 || out->family == 6)
 				uso_finish(out, slot);
 			if (n == 1)
@@ -94,7 +95,7 @@ static void lost(struct worker *w, const struct pkt *p, uint16_t reason)
 {
 	struct pkt seen = *p;
 
-	w->drops[reason]++;
+	count_add(&w->drops[reason], 1);
 	tap_drop(&w->tap, &seen, reason);
 	ids_discarded(w->ids, p);
 }
@@ -126,7 +127,7 @@ static struct pkt *joined(struct worker *w, const struct pkt *outer, struct pkt 
 	if (!reuse)
 		like(o, outer);
 	(void)gro_join(o, pieces, n, run);
-	w->pass[PASS_JOINED] += n - 1;
+	count_add(&w->pass[PASS_JOINED], n - 1);
 	return o;
 }
 
@@ -134,7 +135,7 @@ static void opened(struct worker *w, struct pkt *o, const struct esp_slot *s, un
 {
 	o->sa_in = s->tunnel;
 	o->encap = false;
-	w->pass[PASS_DECAP] += n - 1;
+	count_add(&w->pass[PASS_DECAP], n - 1);
 }
 
 unsigned super_open(struct worker *w, struct pkt *p, struct pkt **out)

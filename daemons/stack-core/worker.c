@@ -1,6 +1,7 @@
 /* worker: the loop of a packet thread. It polls its links while packets come, with a pause when they come quickly one by one (pace.h), and
  * sleeps in the kernel when none do. */
 #include "daemons/stack-core/worker.h"
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/ip/gather.h"
 #include "lib/base/xalloc.h"
 #include "lib/log/log.h"
@@ -107,7 +108,7 @@ static void waiting(struct worker *w, bool kicked)
 	}
 	if (reass_waiting(w->reass) && w->now_ms >= w->reass_checked_ms + SLEEP_HELD_MS) {
 		w->reass_checked_ms = w->now_ms;
-		w->drops[DROP_IP_REASS_TIME] += reass_expire(w->reass, w->pool, w->now_ms);
+		count_add(&w->drops[DROP_IP_REASS_TIME], reass_expire(w->reass, w->pool, w->now_ms));
 	}
 	if (hold_waiting(w->hold) && (kicked || w->now_ms >= w->hold_checked_ms + SLEEP_HELD_MS)) {
 		w->hold_checked_ms = w->now_ms;
@@ -132,7 +133,7 @@ static unsigned rx_from(struct worker *w, unsigned link)
 	}
 	if (n > 1 && w->stack->links[link].type == LINK_TUN) {
 		unsigned left = gather(w->pool, w->rx, n);
-		w->pass[PASS_JOINED] += n - left;
+		count_add(&w->pass[PASS_JOINED], n - left);
 		n = left;
 	}
 	return n;

@@ -3,6 +3,7 @@
  * Whoever sends two firsts under one identification wants the later ones to be taken for the other's: only the first counts, and
  * fragments that would overwrite any of it void the packet. */
 #include "daemons/stack-core/ip/follow.h"
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/drop.h"
 #include "daemons/stack-core/filter/hash.h"
 #include "daemons/stack-core/ip/reass.h"
@@ -102,7 +103,7 @@ static struct followed *begin(struct follow *f, struct pkt_pool *pool, struct fo
 		if (!set[i].used || set[i].since_ms < e->since_ms)
 			e = &set[i];
 	if (e->used)
-		drops[DROP_IP_FRAG_WAIT] += let_go(f, pool, e);
+		count_add(&drops[DROP_IP_FRAG_WAIT], let_go(f, pool, e));
 	*e = (struct followed){.used = true, .family = p->family, .named = name_of(p), .id = g->id, .sa_in = p->sa_in, .link = p->in_link,
 		.src = p->src, .dst = p->dst, .since_ms = now_ms};
 	e->last = &e->held;
@@ -130,7 +131,7 @@ static void account(struct followed *e, const struct fragment *g)
 
 static struct pkt *lost(struct pkt_pool *pool, struct pkt *p, uint64_t *drops, enum drop_reason why)
 {
-	drops[why]++;
+	count_add(&drops[why], 1);
 	pkt_free(pool, p);
 	return NULL;
 }
@@ -196,7 +197,7 @@ struct pkt *follow_add(struct follow *f, struct pkt_pool *pool, struct pkt *p, u
 		return lost(pool, p, drops, DROP_IP_FRAGMENT);
 	struct followed *set = set_of(f, p, &g), *e = find(set, p, &g);
 	if (e && now_ms >= e->since_ms + (e->first && g.off ? FOLLOW_MS : FOLLOW_WAIT_MS)) {
-		drops[DROP_IP_REASS_TIME] += let_go(f, pool, e);
+		count_add(&drops[DROP_IP_REASS_TIME], let_go(f, pool, e));
 		e->used = false;
 		e = NULL;
 	}

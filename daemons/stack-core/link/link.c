@@ -1,5 +1,6 @@
 /* link: what is the same for all types, and the choice between them. */
 #include "daemons/stack-core/link/link.h"
+#include "daemons/stack-core/count.h"
 #include "daemons/stack-core/ip/parse.h"
 #include "daemons/stack-core/link/driver.h"
 #include "lib/base/xalloc.h"
@@ -183,12 +184,6 @@ static struct link *owner(struct link *l, struct pkt *p)
 	return l;
 }
 
-/* One writer, the queue's worker; the control thread reads meanwhile (link_sum), and must not find half a number. */
-static void count(uint64_t *c, uint64_t n)
-{
-	__atomic_store_n(c, *c + n, __ATOMIC_RELAXED);
-}
-
 unsigned link_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct pkt **out, unsigned max)
 {
 	unsigned n = 0;
@@ -203,9 +198,9 @@ unsigned link_rx(struct link *l, unsigned queue, struct pkt_pool *pool, struct p
 		out[i]->in_link = o->index;
 		out[i]->secclass = o->secclass;
 		out[i]->inbound = true;
-		count(&c->rx_packets, 1);
-		count(&c->rx_bytes, out[i]->len);
-		count(&c->rx_dropped, out[i]->drop != 0);
+		count_add(&c->rx_packets, 1);
+		count_add(&c->rx_bytes, out[i]->len);
+		count_add(&c->rx_dropped, out[i]->drop != 0);
 	}
 	return n;
 }
@@ -221,9 +216,9 @@ void link_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 			l->memory.tx(l->memory.arg, pkts[i]);
 	for (unsigned i = 0; i < n; i++) {
 		bool dropped = pkts[i]->drop;
-		count(&c->tx_dropped, dropped);
-		count(&c->tx_packets, !dropped);
-		count(&c->tx_bytes, dropped ? 0 : pkts[i]->len);
+		count_add(&c->tx_dropped, dropped);
+		count_add(&c->tx_packets, !dropped);
+		count_add(&c->tx_bytes, dropped ? 0 : pkts[i]->len);
 	}
 }
 
@@ -310,11 +305,11 @@ void link_sum(const struct link *l, struct link_counters *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	for (unsigned i = 0; i < l->n_queues; i++) {
-		ret->rx_packets += __atomic_load_n(&l->counters[i].rx_packets, __ATOMIC_RELAXED);
-		ret->rx_bytes += __atomic_load_n(&l->counters[i].rx_bytes, __ATOMIC_RELAXED);
-		ret->tx_packets += __atomic_load_n(&l->counters[i].tx_packets, __ATOMIC_RELAXED);
-		ret->tx_bytes += __atomic_load_n(&l->counters[i].tx_bytes, __ATOMIC_RELAXED);
-		ret->rx_dropped += __atomic_load_n(&l->counters[i].rx_dropped, __ATOMIC_RELAXED);
-		ret->tx_dropped += __atomic_load_n(&l->counters[i].tx_dropped, __ATOMIC_RELAXED);
+		ret->rx_packets += count_read(&l->counters[i].rx_packets);
+		ret->rx_bytes += count_read(&l->counters[i].rx_bytes);
+		ret->tx_packets += count_read(&l->counters[i].tx_packets);
+		ret->tx_bytes += count_read(&l->counters[i].tx_bytes);
+		ret->rx_dropped += count_read(&l->counters[i].rx_dropped);
+		ret->tx_dropped += count_read(&l->counters[i].tx_dropped);
 	}
 }

@@ -48,8 +48,7 @@ struct link {
 	enum link_xdp xdp;	 /* LINK_DRIVER_XDP */
 	uint16_t vlan;		 /* AFPACKET: id of its frames; 0: those without a tag */
 	uint16_t index;
-	uint8_t secclass;
-	uint8_t urpf; /* enum link_urpf; set by the caller */
+	_Atomic uint8_t secclass, urpf; /* @urpf: enum link_urpf. Set by the caller, who may change them while workers look */
 	uint8_t dad_probes; /* questions whether somebody has our addresses; set by the caller */
 	_Atomic uint16_t refused; /* a bit for each of addrs that somebody else has (ip/dad.h) */
 	int ifindex;
