@@ -15,11 +15,12 @@ static void filters(const struct ipsec_policy *from)
 			abort();
 		return;
 	}
-	struct filter_set *fs = filter_set_new();
+	static struct filter_set *fs; /* one for all: its end waits for readers */
 	struct filter_install i = {.rules = p.rules, .n = p.n, .loaded = true};
+	if (!fs)
+		fs = filter_set_new();
 	if (filter_install(fs, FILTER_POLICY, &i, NULL) < 0)
 		abort();
-	filter_set_free(fs);
 	policy_fini(&p);
 }
 
