@@ -2,9 +2,9 @@
  *
  *   methods.c   the requests; list.c   the displays
  *   change.c    what a request or a rule does to filters: checked and applied to memory and to the open transaction at once
- *   rules.c     DmDefenceRules: a stack's detection becomes a filter, by the same way as a request's
+ *   rules.c rule_match.c seen.c   DmDefenceRules: a stack's detection becomes a filter, by the same way as a request's
  *   batch.c     what one burst of requests changed: committed together, sent to the stacks together, answered together
- *   stacks.c    the stacks: which run, what they hold, installation anew when they come back
+ *   stacks.c    the stacks: which run; install.c defend.c   what they are sent, everything anew when they come back
  *   filter.c tag.c table.c store.c conf.c conf_rule.c   one filter; its name; the filters of a scope; the disk; dmd.conf
  *
  * A request is acknowledged only when its change is on the disk and each running stack concerned has answered, or one second has
@@ -83,7 +83,6 @@ struct dm_stack {
 	bool forced;	/* FORCE_INACTIVE until the next refresh */
 	bool running, installed;
 	bool refuses;	  /* it runs, but takes no filters (not configured for IP security) */
-	bool pinging;
 	uint64_t boot_id; /* of the stack's run that holds our filters or is getting them */
 	uint64_t retry_ms, heard_ms; /* heard: its latest event, of whatever kind */
 	uint64_t deaf_ms;	     /* since when its events do not arrive; UINT64_MAX: that was told */
@@ -91,8 +90,8 @@ struct dm_stack {
 	bool syncing;
 	uint64_t sync_id;
 	struct filter *sync_next;
-	struct bus_client *client;
-	struct bus_subscriber *events;
+	struct bus_pulse *pulse;
+	struct bus_client *client; /* the pulse's */
 };
 
 /* One thing that a request did to one filter of one scope. */
@@ -202,8 +201,13 @@ void dm_rules_tick(struct defmgr *dm);
 void dm_rules_flush(void *defmgr);
 void dm_rules_free(struct defmgr *dm);
 const struct dm_rule_count *dm_rules_count(const struct defmgr *dm, unsigned rule, const struct dm_stack *s);
-bool dm_rule_for(const struct dm_rule_conf *r, const struct dm_stack *s);
 void dm_rules_stats(const struct defmgr *dm, daemon_stat_fn fn, void *arg);
+
+/* rule_match.c */
+bool dm_rule_for(const struct dm_rule_conf *r, const struct dm_stack *s);
+bool dm_rule_answers(const struct dm_rule_conf *r, const struct dm_stack *s, const Stack__IdsEvent *m);
+/* What is to be blocked; false: nothing, the source is excluded or no host. */
+bool dm_rule_target(const struct dm_rule_conf *r, const struct dm_stack *s, const Stack__IdsEvent *m, struct prefix *ret);
 
 /* batch.c */
 struct batch *batch_open(struct defmgr *dm); /* the collecting one, with a transaction; NULL: the store refuses */
@@ -224,11 +228,17 @@ void dm_stack_free(struct dm_stack *s);
 /* No longer configured: the stack is told to forget its filters; @s is freed when nothing refers to it. */
 void dm_stack_retire(struct dm_stack *s);
 void dm_retired_free(struct defmgr *dm);
-void dm_stack_install(struct dm_stack *s);   /* everything, from the start */
 void dm_stacks_tick(void *arg);
+void dm_stack_lost(struct dm_stack *s);
+void dm_stack_event(struct dm_stack *s, const char *topic);
+int dm_stack_copy_globals(struct dm_stack *s);
+
+/* install.c */
+void dm_stack_install(struct dm_stack *s);   /* everything, from the start */
 /* Sends the ops of @b that concern @s. */
 void dm_stack_push(struct dm_stack *s, struct batch *b);
 void dm_stack_unlinked(struct dm_stack *s, const struct filter *f); /* before a filter leaves the table */
-int dm_stack_copy_globals(struct dm_stack *s);
+
+/* expire.c */
 void dm_expire(void *arg);
 void dm_expiry_arm(struct defmgr *dm);

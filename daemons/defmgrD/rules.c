@@ -5,25 +5,17 @@
  * A source can be invented by whoever sends packets. So a rule has exclusions, a bound on its filters, and Simulate to try it; what does not
  * come from one address (floods) or comes from this host (raw packets) makes no filter, nor do addresses that no host has. */
 #include "daemons/defmgrD/defmgr.h"
+#include "daemons/defmgrD/seen.h"
 #include "lib/base/xalloc.h"
 #include "lib/log/log.h"
-#include <strings.h>
 #include <unistd.h>
 
-enum { INDEXES = 2 * DM_STACKS_MAX, SOURCES_MAX = 512, WARN_BURST = 5, WARN_MS = 60000, DEAF_MS = 5000 };
-
-/* Detections of a source that has not reached the threshold. */
-struct seen {
-	struct addr source; /* family 0: free */
-	unsigned stack;
-	uint64_t first_ms, last_ms;
-	uint32_t n;
-};
+enum { INDEXES = 2 * DM_STACKS_MAX, WARN_BURST = 5, WARN_MS = 60000, DEAF_MS = 5000 };
 
 struct rule_state {
 	char name[DM_RULE_NAME_MAX + 1];
 	struct dm_rule_count counts[INDEXES]; /* by a stack's index */
-	struct seen *seen;		      /* SOURCES_MAX, once a threshold asks for it */
+	struct seen *seen; /* once a threshold asks for it */
 	struct log_limit full;
 };
 
@@ -76,116 +68,18 @@ void dm_rules_set(struct defmgr *dm)
 void dm_rules_free(struct defmgr *dm)
 {
 	for (unsigned i = 0; dm->rules && i < DM_RULES_MAX; i++)
-		free(dm->rules->states[i].seen);
+		seen_free(dm->rules->states[i].seen);
 	free(dm->rules);
 	dm->rules = NULL;
 }
 
-/* --- is the rule for this? --- */
-
-bool dm_rule_for(const struct dm_rule_conf *r, const struct dm_stack *s)
-{
-	for (unsigned i = 0; i < r->nstacks; i++)
-		if (!strcasecmp(r->stacks[i], s->conf.name))
-			return true;
-	return !r->nstacks;
-}
-
-static bool class_counts(const struct dm_rule_conf *r, const Stack__IdsEvent *m)
-{
-	unsigned class = !m->class_ ? 2 : !strcmp(m->class_, "Normal") ? 0 : strcmp(m->class_, "PossiblySuspicious") ? 2 : 1;
-	return strcmp(m->kind, "scan") || class + r->sensitivity > 2;
-}
-
-static bool answers(const struct dm_rule_conf *r, const struct dm_stack *s, const Stack__IdsEvent *m)
-{
-	unsigned bit = dm_rule_event_bit(m->kind, m->type ? m->type : "", m->protocol);
-	bool named = !r->nids_rules;
-	if (bit > 31 || !(r->events & 1u << bit) || !dm_rule_for(r, s) || !class_counts(r, m))
-		return false;
-	if (m->has_level && m->level > r->severity)
-		return false;
-	for (unsigned i = 0; !named && i < r->nids_rules; i++)
-		named = m->rule && !strcasecmp(r->ids_rules[i], m->rule);
-	return named;
-}
-
-/* --- may the source be blocked, and how wide? --- */
-
-static bool no_host(const struct addr *a)
-{
-	static const char *const texts[] = {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"};
-	struct prefix p;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-		if (!prefix_parse(texts[i], &p) && prefix_covers(&p, a))
-			return true;
-	return false;
-}
-
-static bool overlap(const struct prefix *a, const struct prefix *b)
-{
-	return a->len < b->len ? prefix_covers(a, &b->addr) : prefix_covers(b, &a->addr);
-}
-
-static bool excluded(const struct dm_rule_conf *r, const struct dm_stack *s, const struct prefix *p)
-{
-	for (unsigned i = 0; i < r->nexcludes; i++)
-		if (overlap(&r->excludes[i], p))
-			return true;
-	for (unsigned i = 0; i < s->conf.nexcludes; i++)
-		if (overlap(&s->conf.excludes[i], p))
-			return true;
-	return false;
-}
-
-/* A prefix that would take an excluded address along shrinks to the host. */
-static bool target(const struct dm_rule_conf *r, const struct dm_stack *s, const Stack__IdsEvent *m, struct prefix *ret)
-{
-	struct addr a, to;
-	if (!m->source || addr_parse(m->source, &a) || no_host(&a))
-		return false;
-	if (m->destination && !addr_parse(m->destination, &to) && addr_equal(&a, &to))
-		return false; /* our own address, borrowed */
-	struct prefix host = {a, (uint8_t)(addr_len(&a) * 8)}, wide = {a, a.family == 4 ? r->prefix4 : r->prefix6};
-	prefix_mask(&wide);
-	*ret = excluded(r, s, &wide) ? host : wide;
-	return !excluded(r, s, ret);
-}
-
-/* --- thresholds --- */
-
-/* True when this detection makes as many as the rule asks for. The source seen longest ago gives way to a new one. */
 static bool enough(struct dm_rules *rs, unsigned rule, const struct dm_rule_conf *r, unsigned stack, const struct addr *a)
 {
 	struct rule_state *st = &rs->states[rule];
-	uint64_t now = loop_now_ms();
-	if (r->threshold < 2)
-		return true;
 	if (!st->seen)
-		st->seen = xcalloc(SOURCES_MAX, sizeof(*st->seen));
-	struct seen *x = NULL, *oldest = st->seen;
-	for (unsigned i = 0; i < SOURCES_MAX && !x; i++) {
-		struct seen *k = &st->seen[i];
-		if (k->source.family && k->stack == stack && addr_equal(&k->source, a))
-			x = k;
-		else if (k->last_ms < oldest->last_ms)
-			oldest = k;
-	}
-	if (!x || now - x->first_ms > r->interval_min * 60000ull) {
-		if (!x) {
-			x = oldest;
-			rs->forgotten += x->source.family != 0;
-		}
-		*x = (struct seen){*a, stack, now, now, 0};
-	}
-	x->last_ms = now;
-	if (++x->n < r->threshold)
-		return false;
-	*x = (struct seen){.source = {0}};
-	return true;
+		st->seen = seen_new();
+	return seen_enough(st->seen, stack, a, r->threshold, r->interval_min * 60000ull, loop_now_ms(), &rs->forgotten);
 }
-
-/* --- the filter --- */
 
 static uint32_t filters_of(const struct table *t, const char *rule)
 {
@@ -291,11 +185,11 @@ static void apply(struct dm_stack *s, unsigned rule, const Stack__IdsEvent *m, c
 	n->matched++;
 	n->last_us = dm_now_us();
 	memcpy(n->last, origin->event, sizeof(n->last));
-	if (!target(r, s, m, &p)) {
+	if (!dm_rule_target(r, s, m, &p)) {
 		n->excluded++;
 		return;
 	}
-	if (!enough(rs, rule, r, s->index, &p.addr)) {
+	if (r->threshold > 1 && !enough(rs, rule, r, s->index, &p.addr)) {
 		n->below++;
 		return;
 	}
@@ -336,7 +230,7 @@ void dm_rules_event(struct dm_stack *s, const void *body, size_t len)
 		struct filter_origin o = {.events = 1};
 		origin_of(m, &o);
 		for (unsigned i = 0; i < c->nrules; i++) {
-			if (!answers(&c->rules[i], s, m))
+			if (!dm_rule_answers(&c->rules[i], s, m))
 				continue;
 			memset(o.rule, 0, sizeof(o.rule));
 			memcpy(o.rule, c->rules[i].name, sizeof(c->rules[i].name));

@@ -86,13 +86,13 @@ struct iked_stack {
 	struct ike *engine;
 	struct ike_ops ops;
 	bool running, ready; /* ready: its tunnels are known to us, negotiations may go on */
-	bool pinging, asking, linking;
+	bool asking, linking;
 	bool refuses;
 	uint64_t boot_id, retry_ms;
 	uint64_t children_boot_id; /* of the run that holds what the engine has installed; 0: not asked yet */
 	uint32_t resumed, renegotiated; /* while a run's tunnels are being learned */
-	struct bus_client *client;
-	struct bus_subscriber *events;
+	struct bus_pulse *pulse;
+	struct bus_client *client; /* the pulse's; NULL at the end */
 	struct iked_socket sockets[2 * IKED_ADDRS_MAX];
 	unsigned n_sockets;
 	struct iked_auto *autos;

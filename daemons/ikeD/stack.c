@@ -178,8 +178,9 @@ static void ask_links(struct iked_stack *s)
 
 /* --- is it there --- */
 
-static void stack_seen(struct iked_stack *s, uint64_t boot_id)
+static void stack_seen(void *arg, uint64_t boot_id)
 {
+	struct iked_stack *s = arg;
 	bool again = s->running && !s->ready && !s->asking && loop_now_ms() >= s->retry_ms;
 	if (boot_id == s->boot_id && !again)
 		return;
@@ -194,24 +195,11 @@ static void stack_seen(struct iked_stack *s, uint64_t boot_id)
 		ask_tunnels(s, 0);
 }
 
-static void ping_answered(void *arg, enum bus_code code, const char *text, const ProtobufCMessage *reply)
+static void stack_silent(void *arg)
 {
 	struct iked_stack *s = arg;
-	(void)text;
-	s->pinging = false;
-	if (code == BUS_OK)
-		stack_seen(s, ((const Common__PingReply *)reply)->boot_id);
-	else if (code == BUS_UNAVAILABLE && s->running)
+	if (s->running)
 		stack_lost(s);
-}
-
-static void ping(struct iked_stack *s)
-{
-	Common__Empty m = COMMON__EMPTY__INIT;
-	if (s->pinging)
-		return;
-	s->pinging = true;
-	bus_client_call(s->client, "common.Ping", &m.base, &common__ping_reply__descriptor, PING_DEADLINE_MS, ping_answered, s);
 }
 
 /* --- what it tells --- */
@@ -270,8 +258,6 @@ static void on_event(void *arg, const struct bus_event_info *info, const void *b
 {
 	struct iked_stack *s = arg;
 	struct errbuf e;
-	if (info->boot_id)
-		stack_seen(s, info->boot_id);
 	const ProtobufCMessageDescriptor *d = body && info->topic ? body_of(info->topic) : NULL;
 	ProtobufCMessage *m = d ? bus_unpack(d, body, len, &e) : NULL;
 	if (!m)
@@ -301,7 +287,7 @@ void iked_stacks_tick(void *arg)
 	uint64_t now = iked_now_us();
 	for (unsigned i = 0; i < k->n_stacks; i++) {
 		struct iked_stack *s = k->stacks[i];
-		ping(s);
+		bus_pulse_ask(s->pulse);
 		if (s->running && loop_now_ms() >= s->links_ms)
 			ask_links(s);
 		sockets_keepalive(s, now);
@@ -340,8 +326,9 @@ int iked_stack_new(struct iked *k, const struct iked_stack_conf *c, struct iked_
 	}
 	start_autos_reset(s);
 	(void)snprintf(name, sizeof(name), "stack-core@%s", c->name);
-	s->client = bus_client_new(k->daemon->loop, name);
-	s->events = bus_subscriber_new(k->daemon->loop, name, topics, on_event, s);
+	const struct bus_pulse_spec spec = {name, topics, PING_DEADLINE_MS, stack_seen, stack_silent, on_event, s};
+	s->pulse = bus_pulse_new(k->daemon->loop, &spec);
+	s->client = bus_pulse_client(s->pulse);
 	*ret = s;
 	return 0;
 }
@@ -358,15 +345,13 @@ void iked_stack_policy(struct iked_stack *s, struct iked_stack_conf *c)
 
 void iked_stack_free(struct iked_stack *s)
 {
-	struct bus_client *client = s->client;
 	methods_end(s->iked, s);
 	sockets_close(s);
-	bus_subscriber_free(s->events);
 	s->client = NULL; /* the engine's last wishes are not heard any more: its tunnels stay in the stack */
 	ike_free(s->engine);
 	s->engine = NULL;
 	s->running = false;
-	bus_client_free(client);
+	bus_pulse_free(s->pulse);
 	ipsec_policy_free(s->conf.policy);
 	free(s->autos);
 	free(s);

@@ -140,6 +140,23 @@ struct bus_subscriber;
 struct bus_subscriber *bus_subscriber_new(struct loop *l, const char *name, const char *const *topics, bus_event_fn fn, void *arg);
 void bus_subscriber_free(struct bus_subscriber *s);
 
+/* --- pulse --- */
+/* Is a daemon there, and which run of it: asked by common.Ping when its user says so, and told by every event. */
+struct bus_pulse_spec {
+	const char *name;
+	const char *const *topics;
+	unsigned deadline_ms; /* of a Ping */
+	void (*seen)(void *arg, uint64_t boot_id); /* a sign of life */
+	loop_fn silent;				   /* a Ping was not answered */
+	bus_event_fn event;			   /* after .seen */
+	void *arg;
+};
+struct bus_pulse;
+struct bus_pulse *bus_pulse_new(struct loop *l, const struct bus_pulse_spec *spec);
+void bus_pulse_free(struct bus_pulse *p); /* NULL allowed; pending calls end, a Ping is one */
+void bus_pulse_ask(struct bus_pulse *p);  /* unless it is being asked */
+struct bus_client *bus_pulse_client(struct bus_pulse *p); /* the connection, for other calls: the pulse's own */
+
 /* The names of daemons whose run directory has an rpc socket with a live lock: callback per name. */
 void bus_discover(void (*fn)(void *arg, const char *name), void *arg);
 

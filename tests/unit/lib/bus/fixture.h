@@ -6,7 +6,8 @@
  *   UpdateGlobal   publishes .loglimit events    T.NONE.CONTROL
  *   DeleteGlobal   checks T.MORE itself          T.NONE.CONTROL
  *   ForceInactive  ends the process              T.NONE.CONTROL
- *   Stacks         the server's counters         ANY */
+ *   Stacks         the server's counters         ANY
+ * and common.Ping, ANY. */
 #pragma once
 #include "lib/base/path.h"
 #include "lib/base/xalloc.h"
@@ -186,6 +187,22 @@ static const unsigned rpcs_by_name[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
 static const ProtobufCServiceDescriptor service = {.magic = PROTOBUF_C__SERVICE_DESCRIPTOR_MAGIC, .name = "defmgr.Test",
 	.package = "defmgr", .n_methods = 10, .methods = rpcs, .method_indices_by_name = rpcs_by_name};
 
+static void on_ping(struct bus_call *c, const ProtobufCMessage *request)
+{
+	(void)request;
+	struct served *s = bus_call_user(c);
+	Common__PingReply r = COMMON__PING_REPLY__INIT;
+	r.has_boot_id = true;
+	r.boot_id = bus_server_boot_id(s->bus);
+	bus_reply(c, &r.base);
+}
+
+static const ProtobufCMethodDescriptor ping_rpcs[] = {RPC("Ping", common__empty, common__ping_reply)};
+static const unsigned ping_by_name[] = {0};
+static const ProtobufCServiceDescriptor ping_service = {.magic = PROTOBUF_C__SERVICE_DESCRIPTOR_MAGIC, .name = "common.Test",
+	.package = "common", .n_methods = 1, .methods = ping_rpcs, .method_indices_by_name = ping_by_name};
+static const struct bus_method ping_methods[] = {ROW("Ping", "ANY", common__empty, common__ping_reply, on_ping), {0}};
+
 static void on_flush(void *arg)
 {
 	((struct served *)arg)->flushed++;
@@ -202,6 +219,9 @@ static void serve(int ready)
 	struct served s = {.loop = loop_new()};
 	struct bus_server_spec spec = server_spec(&s);
 	struct errbuf e = {""};
+	spec.extra_service = &ping_service;
+	spec.extra_methods = ping_methods;
+	spec.extra_user = &s;
 	(void)signal(SIGTERM, SIG_DFL); /* Check's handler ends the test itself */
 	(void)audit_open(audit_path, "testD", &spec.audit);
 	s.timer = loop_timer_new(s.loop, answer_later, &s);
