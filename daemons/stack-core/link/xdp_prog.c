@@ -23,6 +23,7 @@ struct xdp_prog {
 	struct bpf_object *object;
 	int link, takes[2], xsks; /* descriptors; takes: IPv4, IPv6 */
 	uint8_t generation;
+	bool vlans[LINK_VLAN_MAX + 1]; /* links' */
 };
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
@@ -58,7 +59,7 @@ static int load(struct xdp_prog *p, bool frags)
 	return 0;
 }
 
-static int tell_device(const struct xdp_prog *p, const struct link *l)
+static int tell_device(struct xdp_prog *p, const struct link *l)
 {
 	uint32_t zero = 0;
 	struct xdp_device d = {{0}};
@@ -69,8 +70,23 @@ static int tell_device(const struct xdp_prog *p, const struct link *l)
 	for (; !r && l; l = l->sibling) {
 		uint32_t vlan = l->vlan;
 		r = bpf_map_update_elem(map_of(p, "vlans"), &vlan, &yes, BPF_ANY);
+		p->vlans[vlan] = true;
 	}
 	return r;
+}
+
+/* Frames of a VLAN that no link has any more stay with the kernel. */
+static void leave_vlans(struct xdp_prog *p, const struct link *l)
+{
+	uint8_t no = 0;
+
+	for (uint32_t vlan = 0; vlan <= LINK_VLAN_MAX; vlan++) {
+		const struct link *o = l;
+		while (o && o->vlan != vlan)
+			o = o->sibling;
+		if (p->vlans[vlan] && !o)
+			p->vlans[vlan] = bpf_map_update_elem(map_of(p, "vlans"), &vlan, &no, BPF_ANY) != 0;
+	}
 }
 
 static int attach(struct xdp_prog *p, const struct link *l, bool *ret_generic)
@@ -205,7 +221,12 @@ static void remove_old(const struct xdp_prog *p, int map)
 
 void xdp_prog_takes(struct xdp_prog *p, const struct link *l, const struct prefix *list, unsigned n)
 {
+	const struct link *first = l;
+
 	p->generation++;
+	int r = tell_device(p, l); /* links may have joined it, its MAC may be another */
+	if (r < 0)
+		log_warning("XDP tables", "device", l->device, "error", log_errno(-r));
 	for (unsigned i = 0; i < n; i++)
 		put(p, &list[i], XDP_TAKE);
 	leave_to_kernel(p, l);
@@ -220,4 +241,5 @@ void xdp_prog_takes(struct xdp_prog *p, const struct link *l, const struct prefi
 	}
 	remove_old(p, p->takes[0]);
 	remove_old(p, p->takes[1]);
+	leave_vlans(p, first);
 }
