@@ -42,6 +42,7 @@ void events_started(struct core *k);
 void events_filters(struct core *k, uint64_t now_us); /* drains the filter log */
 void events_neighbour(void *core, const struct neigh *n);
 void events_conflict(void *core, uint16_t link, const struct addr *a, const uint8_t mac[6], bool refused);
+void events_device(void *core, const struct link *l, bool up, const char *why);
 void events_link(void *core, const struct link *l, enum links_what what);
 void events_tunnel(struct core *k, const struct tunnel *t, const char *why);
 

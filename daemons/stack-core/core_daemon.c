@@ -3,6 +3,7 @@
 #include "daemons/stack-core/handover.h"
 #include "daemons/stack-core/links.h"
 #include "lib/daemon/fdstore.h"
+#include "lib/daemon/privilege.h"
 #include "lib/daemon/notify.h"
 #include "lib/log/log.h"
 #include "proto/stack.pb-c.h"
@@ -12,6 +13,15 @@
 #include <unistd.h>
 
 enum { TICK_MS = 20, SECOND_MS = 1000, DROP_MS = 500 };
+
+/* Its device may be unplugged and come back, and others may be added: each time a program is loaded. */
+static bool uses_xdp(const struct stack_conf *c)
+{
+	for (unsigned i = 0; i < c->n_links; i++)
+		if (c->links[i].type == LINK_AFPACKET && c->links[i].choice == LINK_DRIVER_XDP)
+			return true;
+	return false;
+}
 
 static int core_open(struct daemon *d, void *built, struct errbuf *e)
 {
@@ -28,6 +38,8 @@ static int core_open(struct daemon *d, void *built, struct errbuf *e)
 	for (unsigned i = 0; i < c->n_links; i++)
 		k->stack->links[i].fresh_routes = !k->handover;
 	int r = stack_open(k->stack, e);
+	if (!uses_xdp(c) && privilege_give_up(CAP_BPF) < 0)
+		log_warning("CAP_BPF stays");
 	if (fdstore_drop())
 		(void)notify_barrier(DROP_MS); /* as long as the manager has them, queues of another number of workers get packets */
 	return r;
@@ -109,6 +121,7 @@ static int core_start(struct daemon *d, void *built, struct errbuf *e)
 		return r;
 	k->stack->on_neighbour = events_neighbour;
 	k->stack->on_conflict = events_conflict;
+	k->stack->on_link = events_device;
 	k->stack->on_want = tunnels_want;
 	k->stack->on_notice = tunnels_notice;
 	k->stack->arg = k;
@@ -208,11 +221,18 @@ static void core_stats(struct daemon *d, daemon_stat_fn fn, void *arg)
 	core_ids_stats(k, fn, arg);
 	traces_stats(k, fn, arg);
 	meters_stats(k, fn, arg);
+	uint64_t down = 0, downs = 0;
+	for (unsigned i = 0; i < k->stack->n_links; i++) {
+		down += k->stack->links[i].down;
+		downs += k->stack->links[i].downs;
+	}
+	fn(arg, "stack_links_down", "interfaces whose device is down or gone", down);
+	fn(arg, "stack_link_downs_total", "how often interfaces that there are went down", downs);
 	fn(arg, "stack_neighbours", "neighbours known", neigh_count(k->stack->neigh));
 	fn(arg, "stack_defences", "defensive filters installed", filter_defences(k->stack->filters));
 }
 
-static const int caps[] = {CAP_NET_ADMIN, CAP_NET_RAW, -1};
+static const int caps[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, -1};
 
 const struct daemon_spec core_spec = {
 	.name = "stack-core",

@@ -28,6 +28,8 @@ const struct bus_event core_events[] = {
 	{"stack.address.conflict", &stack__address_event__descriptor, NETMGMT},
 	{"stack.link.added", &stack__link_event__descriptor, NETMGMT},
 	{"stack.link.removed", &stack__link_event__descriptor, NETMGMT},
+	{"stack.link.down", &stack__link_event__descriptor, NETMGMT},
+	{"stack.link.up", &stack__link_event__descriptor, NETMGMT},
 	{"stack.link.changed", &stack__link_event__descriptor, NETMGMT},
 	{"stack.neighbour.changed", &stack__neighbour_event__descriptor, NETMGMT},
 	{0},
@@ -152,6 +154,22 @@ void events_link(void *arg, const struct link *l, enum links_what what)
 	log_notice(texts[what], "stack", k->stack->name, "interface", l->name, "device", l->device);
 	if (k->daemon->bus)
 		bus_publish(k->daemon->bus, topics[what], &m.base);
+}
+
+void events_device(void *arg, const struct link *l, bool up, const char *why)
+{
+	struct core *k = arg;
+	Stack__LinkEvent m = STACK__LINK_EVENT__INIT;
+
+	m.link = (char *)(uintptr_t)l->name;
+	m.device = (char *)(uintptr_t)l->device;
+	m.why = up ? NULL : (char *)(uintptr_t)why;
+	if (up)
+		log_notice("interface up", "stack", k->stack->name, "interface", l->name, "device", l->device);
+	else
+		log_warning("interface down", "stack", k->stack->name, "interface", l->name, "device", l->device, "why", why);
+	if (k->daemon->bus)
+		bus_publish(k->daemon->bus, up ? "stack.link.up" : "stack.link.down", &m.base);
 }
 
 void events_tunnel(struct core *k, const struct tunnel *t, const char *why)

@@ -1,6 +1,7 @@
 /* links: see links.h. A link on a device that another one drives in the same way shares that one's queues from the start, also when the
  * other goes: so a link that only gets another name or VLAN loses no frame, and an AF_XDP socket need not be bound twice. */
 #include "daemons/stack-core/links.h"
+#include "daemons/stack-core/devices.h"
 #include "daemons/stack-core/worker.h"
 #include "lib/base/xalloc.h"
 #include "lib/log/log.h"
@@ -268,7 +269,8 @@ static void take_out(struct stack *s, unsigned place, struct link *out)
 	for (unsigned i = 0; i < s->n_workers; i++)
 		worker_forget(s->workers[i], (uint16_t)place);
 	if (drives && !inherited) {
-		watch(s, l, false);
+		if (!l->gone)
+			watch(s, l, false);
 		for (unsigned i = 0; i < s->n_workers; i++)
 			link_give_back(l, i, s->workers[i]->pool);
 	}
@@ -329,8 +331,10 @@ void links_commit(struct links_change *c, void (*told)(void *arg, const struct l
 	for (unsigned i = 0; told && i < s->n_links; i++)
 		if (in(c->added | c->changed, i))
 			told(arg, &s->links[i], in(c->added, i) ? LINKS_ADDED : LINKS_CHANGED);
-	if (c->added | c->changed | c->leaving)
+	if (c->added | c->changed | c->leaving) {
 		settle(s);
+		devices_changed(s);
+	}
 	free(c);
 }
 

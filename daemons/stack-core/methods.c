@@ -44,6 +44,7 @@ static void link_fill(struct link_row *row, const struct link *l)
 	if (l->vlan)
 		SET(row->m, vlan_id, l->vlan);
 	SET(row->m, up, link_up(l));
+	SET(row->m, downs, l->downs);
 	SET(row->m, mtu, l->mtu);
 	for (unsigned i = 0; i < l->n_addrs; i++)
 		row->list[row->m.n_addresses++] = (char *)prefix_text(&l->addrs[i], row->addrs[i]);

@@ -1,6 +1,7 @@
 /* stack: builds the tables and runs the control side of neighbours. */
 #include "daemons/stack-core/stack.h"
 #include "daemons/stack-core/count.h"
+#include "daemons/stack-core/devices.h"
 #include "daemons/stack-core/link/netlink.h"
 #include "daemons/stack-core/worker.h"
 #include "lib/base/xalloc.h"
@@ -131,6 +132,7 @@ int stack_start(struct stack *s, struct errbuf *e)
 	struct dad_hooks hooks = {address_conflict, s};
 
 	s->dad = dad_new(s->links, s->n_links, &hooks);
+	s->devices = devices_new(s);
 	for (unsigned i = 0; i < s->n_workers; i++) {
 		int r = worker_start(s->workers[i], e);
 		if (r < 0)
@@ -157,6 +159,7 @@ void stack_free(struct stack *s)
 		link_close(&s->links[i]);
 	taps_free(s->taps);
 	free(s->flows);
+	devices_free(s->devices);
 	fib_free(s->fib);
 	free(s->routes);
 	dad_free(s->dad);
@@ -218,6 +221,7 @@ void stack_control(struct stack *s, uint64_t now_ms)
 	flows_tick(s->flows, now_ms);
 	if (now_ms >= s->tick_ms + TICK_MS) {
 		s->tick_ms = now_ms;
+		devices_tick(s, now_ms);
 		neigh_tick(s->neigh, now_ms);
 		if (s->dad)
 			dad_tick(s->dad, now_ms);

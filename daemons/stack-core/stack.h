@@ -64,6 +64,7 @@ struct stack {
 	int host_link; /* index of the TUN, -1: none */
 	struct fib *fib; /* RCU */
 	struct neigh_table *neigh;
+	struct devices *devices; /* from stack_start on */
 	struct dad *dad; /* from stack_start on */
 	struct fib_route *routes; /* as configured, for when an address is refused */
 	unsigned n_routes;
@@ -90,6 +91,7 @@ struct stack {
 	/* Hooks of whoever is above; NULL allowed. */
 	void (*on_neighbour)(void *arg, const struct neigh *n);
 	void (*on_conflict)(void *arg, uint16_t link, const struct addr *a, const uint8_t mac[6], bool refused);
+	void (*on_link)(void *arg, const struct link *l, bool up, const char *why);
 	void (*on_want)(void *arg, const struct hold_want *want);
 	void (*on_notice)(void *arg, const struct ipsec_notice *n);
 	void *arg;

@@ -106,6 +106,13 @@ static void choose(const int *caps, capng_type_t sets)
 			capng_update(CAPNG_ADD, sets, cap);
 }
 
+int privilege_give_up(int cap)
+{
+	capng_get_caps_process();
+	(void)capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE, (unsigned)cap);
+	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
+}
+
 static int drop_root(const char *user, const int *caps, struct errbuf *e)
 {
 	uid_t uid = 0;

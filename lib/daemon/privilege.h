@@ -9,3 +9,5 @@ void privilege_seal(void);
 int privilege_make_places(const char *name, const char *user, struct errbuf *e);
 /* Keeps @caps (ends with -1; NULL: none) and nothing else, for good. As root: becomes @user first where one is given. */
 int privilege_drop(const char *user, const int *caps, struct errbuf *e);
+/* One of the caps that daemon_spec.open finds out not to need: privilege_drop then does not keep it. */
+int privilege_give_up(int cap);

@@ -95,6 +95,7 @@ static void bequeath(struct link *l)
 	heir->state = l->state;
 	heir->adopted = l->adopted;
 	heir->stored = l->stored;
+	heir->gone = l->gone;
 	heir->store_detail = l->store_detail;
 	l->queues = NULL;
 	l->state = NULL;

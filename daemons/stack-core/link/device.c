@@ -46,6 +46,15 @@ static struct ifreq request(const struct link *l)
 	return r;
 }
 
+void device_mac(struct link *l, const uint8_t mac[6])
+{
+	/* EUI-64 (RFC 4291 appendix A) */
+	uint8_t ll[16] = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+
+	memcpy(l->mac, mac, sizeof(l->mac));
+	l->link_local = addr_v6(ll);
+}
+
 static int setup(struct link *l, int fd, struct errbuf *e)
 {
 	struct ifreq r = request(l);
@@ -54,7 +63,7 @@ static int setup(struct link *l, int fd, struct errbuf *e)
 		return err_set(e, errno, "INTERFACE %s: device %s: %s", l->name, l->device, strerror(errno));
 	if (r.ifr_hwaddr.sa_family != ARPHRD_ETHER)
 		return err_set(e, EINVAL, "INTERFACE %s: device %s is not Ethernet", l->name, l->device);
-	memcpy(l->mac, r.ifr_hwaddr.sa_data, 6);
+	device_mac(l, (const uint8_t *)r.ifr_hwaddr.sa_data);
 	if (ioctl(fd, SIOCGIFFLAGS, &r))
 		return err_set(e, errno, "INTERFACE %s: device %s: %s", l->name, l->device, strerror(errno));
 	if (!(r.ifr_flags & IFF_UP)) {
@@ -62,9 +71,6 @@ static int setup(struct link *l, int fd, struct errbuf *e)
 		if (ioctl(fd, SIOCSIFFLAGS, &r))
 			return err_set(e, errno, "INTERFACE %s: cannot set device %s up: %s", l->name, l->device, strerror(errno));
 	}
-	/* EUI-64 (RFC 4291 appendix A) */
-	uint8_t ll[16] = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, l->mac[0] ^ 2, l->mac[1], l->mac[2], 0xff, 0xfe, l->mac[3], l->mac[4], l->mac[5]};
-	l->link_local = addr_v6(ll);
 	return 0;
 }
 
@@ -98,13 +104,26 @@ void device_mtu(struct link *l)
 		l->mtu = 1500;
 }
 
-bool device_up(const struct link *l)
+void device_look(const struct link *l, struct device_now *ret)
 {
 	struct ifreq r = request(l);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool up = fd >= 0 && !ioctl(fd, SIOCGIFFLAGS, &r) && (r.ifr_flags & IFF_UP) && (r.ifr_flags & IFF_RUNNING);
 
-	if (fd >= 0)
-		close(fd);
-	return up;
+	memset(ret, 0, sizeof(*ret));
+	if (fd < 0)
+		return;
+	if (!ioctl(fd, SIOCGIFINDEX, &r))
+		ret->ifindex = r.ifr_ifindex;
+	ret->up = !ioctl(fd, SIOCGIFFLAGS, &r) && (r.ifr_flags & IFF_UP) && (r.ifr_flags & IFF_RUNNING);
+	if (!ioctl(fd, SIOCGIFHWADDR, &r))
+		memcpy(ret->mac, r.ifr_hwaddr.sa_data, sizeof(ret->mac));
+	close(fd);
+}
+
+bool device_up(const struct link *l)
+{
+	struct device_now now;
+
+	device_look(l, &now);
+	return now.up && now.ifindex == l->ifindex;
 }

@@ -67,6 +67,7 @@ unsigned ether_out(const struct link *l, const struct pkt *p);
 int device_open(struct link *l, struct errbuf *e);
 void device_mtu(struct link *l);
 bool device_up(const struct link *l);
+void device_mac(struct link *l, const uint8_t mac[6]); /* and the link-local address that is made of it */
 void device_keep_host_out(const struct link *l); /* the host's own protocol stack shall not act on its packets */
 void device_no_ipv6(const struct link *l);	  /* nor have IPv6 on it */
 

@@ -72,6 +72,11 @@ struct link {
 	unsigned store_detail; /* of the driver, for the name */
 	bool stored;   /* the store has its queues */
 	bool leaving;  /* it goes: what comes for it is dropped */
+	/* Of the device, by the control thread (devices.h). */
+	bool state_known, down;
+	bool gone;	    /* the queues lead to none */
+	bool refused_again; /* it is back and could not be opened: that was told */
+	uint64_t downs;     /* how often it went down */
 	bool ethernet; /* next hops have link addresses */
 	bool gso;      /* takes super-packets and unfinished checksums */
 	_Atomic bool uso; /* and super-packets of UDP; cleared when the kernel turns out not to know them */
@@ -98,6 +103,18 @@ int link_change(struct link *l, const struct link *want, struct errbuf *e);
 void link_join(struct link *l, struct link *trunk); /* shares its queues from now on */
 void link_leave(struct link *l); /* its device's queues, if others share them, are theirs */
 void link_give_back(struct link *l, unsigned queue, struct pkt_pool *pool); /* the buffers that wait for packets, before it is closed */
+/* again.c: as link_open, beside what @l has, for a device that is there again under its name; @l has to be its own trunk. */
+struct link_again;
+int link_again(struct link *l, struct link_again **ret, struct errbuf *e);
+void link_again_swap(struct link *l, struct link_again *a); /* while no worker runs: @l has the new queues, @a the old ones */
+void link_again_drop(struct link_again *a);
+void link_mac(struct link *l, const uint8_t mac[6]); /* of @l and those that share its device */
+struct device_now {
+	int ifindex; /* 0: there is no device of that name */
+	bool up;
+	uint8_t mac[6];
+};
+void device_look(const struct link *l, struct device_now *ret); /* of the device as it is */
 /* store.c: what a device's queues are kept as says what its links are: before and after they change. */
 void link_store_forget(struct link *l);
 void link_store_again(struct link *l);

@@ -7,6 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static int exchange(struct nlmsghdr *h)
 {
@@ -149,4 +150,39 @@ int netlink_route_del(int ifindex, const struct prefix *dst, struct errbuf *e)
 	if (r < 0 && r != -ESRCH)
 		return err_set(e, -r, "cannot take back the host's route to %s: %s", prefix_text(dst, text), strerror(-r));
 	return 0;
+}
+
+int netlink_watch(void)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a))) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+/* What is lost for want of room (ENOBUFS) was something, too: whoever asks looks at the devices, not at messages. */
+bool netlink_heard(int fd, void (*deleted)(void *arg, int ifindex), void *arg)
+{
+	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	bool any = false;
+	ssize_t got;
+
+	for (unsigned budget = 256; budget; budget--) {
+		got = recv(fd, buf, sizeof(buf), 0);
+		if (got < 0 && errno != ENOBUFS && errno != EINTR)
+			break;
+		any = true;
+		int len = got < 0 ? 0 : (int)got;
+		for (const struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
+			const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
+			if (h->nlmsg_type == RTM_DELLINK && mnl_nlmsg_get_payload_len(h) >= sizeof(*m) && m->ifi_family == AF_UNSPEC)
+				deleted(arg, m->ifi_index);
+		}
+	}
+	return any;
 }

@@ -136,6 +136,15 @@ static unsigned tun_rx(struct link *l, unsigned queue, struct pkt_pool *pool, st
 	return n;
 }
 
+static void tun_give_back(struct link *l, unsigned queue, struct pkt_pool *pool)
+{
+	struct tun_queue *q = queue_of(l, queue);
+
+	if (q->room)
+		pkt_free(pool, q->room);
+	q->room = NULL;
+}
+
 static void tun_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n)
 {
 	struct tun_queue *q = queue_of(l, queue);
@@ -149,4 +158,4 @@ static void tun_tx(struct link *l, unsigned queue, struct pkt **pkts, unsigned n
 	}
 }
 
-const struct link_driver driver_tun = {"TUN", tun_open, tun_close, tun_fd, tun_rx, tun_tx, NULL, NULL, NULL};
+const struct link_driver driver_tun = {"TUN", tun_open, tun_close, tun_fd, tun_rx, tun_tx, NULL, NULL, tun_give_back};
