@@ -9,7 +9,7 @@
 enum {
 	PACE_BATCH = 64,		/* packets that are worth a batch: then it does not wait */
 	PACE_LEAST = 8,			/* fewer than these in the longest pause: it does not wait, either */
-	PACE_NS_MAX = 100000,		/* what a packet may lose */
+	PACE_NS_MAX = 150000,		/* what a packet may lose: less than a busy processor costs it */
 	PACE_NS_MIN = 20000,		/* less than a sleep costs */
 	PACE_WINDOW_NS = 200000,	/* what their rate is measured over */
 };
