@@ -348,6 +348,44 @@ IpFilterPolicy {{
 """
 
 
+# Nobody answers: so the TUN spreads flows by their hash, and does not follow the queue that brings the answers.
+HEAR = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+s.bind(("10.2.0.1", 7777))
+last, came, late = {}, 0, 0
+s.settimeout(10)
+try:
+    while True:
+        data, port = s.recvfrom(100)
+        n, came = int(data), came + 1
+        late += n <= last.get(port, -1)
+        last[port] = n
+        s.settimeout(2)
+except TimeoutError:
+    print(came, late)
+"""
+SAY = """
+import socket, time
+flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(16)]
+for f in flows:
+    f.connect(("10.2.0.1", 7777))
+for n in range(250):
+    for f in flows:
+        f.send(b"%d" % n)
+    time.sleep(0.002)
+"""
+
+
+def one_way():
+    """Datagrams of 16 flows that came through the tunnel, and how many of them after a later one of their flow."""
+    hear = subprocess.Popen(["ip", "netns", "exec", TAG + "b", "/usr/bin/python3", "-c", HEAR], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.7)
+    inside("a", "/usr/bin/python3", "-c", SAY)
+    return [int(n) for n in hear.communicate(timeout=30)[0].split()]
+
+
 def tunnel(folder, name, mtu):
     """Two stacks, ESP between them, each with its host behind a TUN."""
     for side in "ab":
@@ -367,8 +405,13 @@ def tunnel(folder, name, mtu):
     check(came > 1000 and late == 0, "%s: flows of the host keep their order through TUN and tunnel (%d datagrams, %d late)" % (name, came, late))
     end = iperf("10.2.0.1", "-P", "8")
     check(end.get("sum_received", {}).get("bytes", 0) > 2e6, "%s: TCP passes the tunnel" % name)
-    for s in stacks:
-        s.ended()
+    came, late = one_way()
+    check(came > 1000 and late == 0, "%s: 16 flows into one SA keep their order each (%d datagrams, %d late)" % (name, came, late))
+    left, right = [s.ended() for s in stacks]
+    check(min(left["HOST.0"], left["HOST.1"]) > 20 and right["DECAP"] > 1000, "%s: two workers with a queue each of the TUN used one SA (%d and %d packets)" % (
+        name, left["HOST.0"], left["HOST.1"]))
+    wrong = {k: v for c in (left, right) for k, v in c.items() if k.startswith("ESP_")}
+    check(not wrong, "%s: no sequence number came twice, none out of the replay window %s" % (name, wrong or ""))
     for side in "ab":
         sh("ip", "netns", "del", TAG + side)
 

@@ -212,7 +212,103 @@ def stopped():
     rv.check("and a start makes all anew", left.ping() == 3)
 
 
+FIVE = "INTERFACE FIVE DEFINE AFPACKET DEVICE wire5 IPADDR %s\nINTERFACE HOST"
+NEAR = """IpFilterPolicy {
+ IpFilterRule Near { IpSourceAddr 203.0.113.0/24
+  IpDestAddr 203.0.113.0/24
+  IpServiceRef all
+  IpGenericFilterActionRef permit }"""
+# Its inbound SPI is that of generation 1 of the dynamic tunnel.
+MANUAL = """IpManVpnAction taken {
+  LocalSecurityEndpointAddr 192.0.2.1
+  RemoteSecurityEndpointAddr 192.0.2.2
+  HowToEncap Tunnel
+  HowToEncrypt AES_GCM KeyLength 128
+  HowToAuth ESP NULL
+  EncryptInboundSa %d 0x%s
+  EncryptOutboundSa 9999 0x%s
+}
+IpFilterPolicy {
+ IpFilterRule Taken { IpSourceAddr 10.1.0.0/24
+  IpDestAddr 10.66.0.0/24
+  IpServiceRef all
+  IpGenericFilterActionRef ipsec
+  IpManVpnActionRef taken }"""
+
+
+def changed_by_reload(five, policy=NEAR, more=()):
+    """The event that LEFT answers with to a profile with these changes."""
+    write_profile("LEFT")
+    for name, changes in (("stacks/LEFT.profile", [("INTERFACE HOST", FIVE % five)] if five else []),
+                          ("stacks/LEFT.policy", [("IpFilterPolicy {", "IpGenericFilterAction permit { IpFilterAction Permit }\n" + policy)])):
+        with open(rv.path("etc/ravelin", name)) as f:
+            text = f.read()
+        for old, new in changes + (list(more) if name.endswith("profile") else []):
+            text = text.replace(old, new, 1)
+        rv.write(name, text)
+    left.daemon.reload()
+    return conf().next(10)
+
+
+def conf():
+    """Hears what LEFT says of its configuration; a new run is another publisher."""
+    if not heard or heard[0] != left.daemon.p.pid:
+        heard[:] = [left.daemon.p.pid, rv.Subscriber("stack-core@LEFT", "stack.conf.")]
+        time.sleep(0.7)
+    return heard[1]
+
+
+def through_restarts(address, times=2):
+    p = subprocess.Popen(rv.in_ns(far) + ["ping", "-n", "-i", "0.005", "-c", "500", "-W", "3", address], stdout=subprocess.PIPE, text=True)
+    for _ in range(times):
+        time.sleep(0.3)
+        left.restart()
+    sent, received, _, missing = lost(p)
+    return sent == received == 500 or missing[:20]
+
+
+def five_answers(address):
+    return rv.until(lambda: rv.run("ping", "-n", "-c", "1", "-W", "1", address, ns=far).returncode == 0, 10)
+
+
+def links_of_a_reload():
+    """The store follows what a reload does to links, and what it undoes."""
+    plain = sorted(left.daemon.manager.store)
+    conf()
+    e = changed_by_reload("203.0.113.1/24")
+    rv.check("a reload adds an interface", e and e[0] == "stack.conf.loaded" and five_answers("203.0.113.1"), e)
+    five = sorted(left.daemon.manager.store)
+    rv.check("the manager holds its queues, too", set(plain) < set(five) and len(five) == len(plain) + 2, five)
+    rv.check("which two restarts take over without a loss", through_restarts("203.0.113.1") is True)
+    conf()
+    spi = 4096 + 16 * 1 + 1
+    e = changed_by_reload("203.0.113.77/24 MTU 1400", NEAR.replace("IpFilterPolicy {", MANUAL % (spi, "c3" * 20, "d4" * 20)),
+                          [("IPADDR 10.1.0.1/24", "IPADDR 10.1.0.9/24"),
+                           ("INTERFACE HOST", "INTERFACE SIX DEFINE AFPACKET DEVICE wire5 VLANID 6 IPADDR 10.6.0.1/24\nINTERFACE HOST")])
+    errors = rv.protos().common.ConfRejected.FromString(e[2]).errors if e and e[0] == "stack.conf.rejected" else []
+    rv.check("a reload that a tunnel in use refuses", any("belongs to dynamic tunnel" in x for x in errors), errors or e or left.daemon.output()[-700:])
+    addrs = rv.run("ip", "addr", "show", "dev", "tun0", ns=ns["LEFT"]).stdout
+    rv.check("is undone: the TUN has its address", "10.1.0.1/24" in addrs and "10.1.0.9" not in addrs, addrs)
+    rv.check("the interface has its own", five_answers("203.0.113.1") and
+             rv.run("ping", "-n", "-c", "1", "-W", "1", "203.0.113.77", ns=far).returncode != 0)
+    rv.check("the tunnel works", left.ping() == 3)
+    rv.check("and the manager holds what it held", rv.until(lambda: sorted(left.daemon.manager.store) == five, 5), sorted(left.daemon.manager.store))
+    e = changed_by_reload("203.0.113.5/24")
+    rv.check("an interface with another address is taken over, too", e and e[0] == "stack.conf.loaded" and five_answers("203.0.113.5") and
+             through_restarts("203.0.113.5", 1) is True, e)
+    conf()
+    e = changed_by_reload(None)
+    rv.check("and one that goes is let go", e and e[0] == "stack.conf.loaded" and rv.until(lambda: sorted(left.daemon.manager.store) == plain, 5),
+             sorted(left.daemon.manager.store))
+    write_profile("LEFT")
+
+
+heard = []
+far = net.ns("far")
+net.veth(ns["LEFT"], "wire5", far, "wire5", offloads=False)
+rv.run("ip", "addr", "add", "203.0.113.9/24", "dev", "wire5", ns=far)
 orderly()
+links_of_a_reload()
 both_at_once()
 defences()
 crash()
