@@ -23,7 +23,7 @@ static void transmit(struct worker *w, uint16_t link)
 	link_tx(&w->stack->links[link], w->index, q->pkts, q->n);
 	for (unsigned i = 0; i < q->n; i++) {
 		if (q->pkts[i]->drop) {
-			count_add(&w->drops[q->pkts[i]->drop], 1);
+			count_add(&w->drops[q->pkts[i]->drop], cut_packets(q->pkts[i]));
 			tap_drop(&w->tap, q->pkts[i], q->pkts[i]->drop);
 		} else {
 			count_add(&w->pass[PASS_TX], 1);

@@ -16,7 +16,7 @@
 
 void pipe_drop(struct worker *w, struct pkt *p, unsigned reason)
 {
-	count_add(&w->drops[reason], 1);
+	count_add(&w->drops[reason], cut_packets(p));
 	tap_drop(&w->tap, p, reason);
 	ids_discarded(w->ids, p);
 	pkt_free(w->pool, p);

@@ -57,7 +57,7 @@ void super_seal(struct worker *w, struct pkt *p, struct sa *sa, void (*emit)(str
 		struct pkt *out = pkt_alloc_large(w->pool);
 		unsigned n;
 		if (!out) {
-			count_add(&w->drops[DROP_IP_FRAG_ROOM], 1);
+			count_add(&w->drops[DROP_IP_FRAG_ROOM], segments - at / p->gso_size);
 			return;
 		}
 		like(out, p);
@@ -70,6 +70,8 @@ void super_seal(struct worker *w, struct pkt *p, struct sa *sa, void (*emit)(str
 				uso_finish(out, slot);
 			if (n == 1)
 				out->gso_size = out->gso_type = 0;
+		} else {
+			count_add(&w->drops[out->drop], n - 1); /* @emit counts one */
 		}
 		tap_protected(&w->tap, &out, &sa, 1);
 		emit(w, out);
@@ -147,8 +149,10 @@ unsigned super_open(struct worker *w, struct pkt *p, struct pkt **out)
 	unsigned n = ipsec_in_slots(w->ipsec, p, slots), good = 0, n_out = 0, run;
 	struct gro_run how;
 
-	if (!n)
+	if (!n) {
+		count_add(&w->drops[DROP_ESP_MALFORMED], cut_packets(p) - 1);
 		lost(w, p, DROP_ESP_MALFORMED);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		if (slots[i].drop) {
 			lost(w, &outer, slots[i].drop);

@@ -98,6 +98,13 @@ uint32_t cut_segment_len(const struct pkt *p)
 	return h ? h + p->gso_size : 0;
 }
 
+uint32_t cut_packets(const struct pkt *p)
+{
+	uint32_t h = p->gso_size ? cut_header_len(p) : 0;
+
+	return !p->gso_size || p->len <= p->gso_size ? 1 : (p->len - h + p->gso_size - 1) / p->gso_size;
+}
+
 static struct pkt *piece_new(struct pkt_pool *pool, const struct pkt *p, uint32_t len)
 {
 	bool small = len <= PKT_SMALL - PKT_HEADROOM - PKT_TAILROOM;
@@ -173,6 +180,7 @@ bool cut_segments(struct pkt_pool *pool, struct pkt *p, cut_fn emit, void *arg)
 		struct pkt *s = piece_new(pool, p, header + n);
 		if (!s) {
 			p->drop = DROP_IP_FRAG_ROOM;
+			p->len -= at;
 			return false;
 		}
 		(void)cut_segment(p, header, at, pkt_data(s));

@@ -17,8 +17,10 @@ void cut_checksum(struct pkt *p);
 uint32_t cut_segment_len(const struct pkt *p);
 /* Bytes before the payload of a super-packet, 0 when it is nothing to cut. */
 uint32_t cut_header_len(const struct pkt *p);
+/* Packets that @p is on a wire, for it may be a super-packet: what is lost counts as so many. It need not be parsed. */
+uint32_t cut_packets(const struct pkt *p);
 /* The segment of @p whose payload begins @at (a multiple of gso_size) bytes behind the headers, written to @to; its length. */
 uint32_t cut_segment(const struct pkt *p, uint32_t header, uint32_t at, uint8_t *to);
-/* Both leave @p to the caller; false: nothing or not all could be made, and p->drop says why. */
+/* Both leave @p to the caller; false: nothing or not all could be made, p->drop says why, and of a super-packet @p is what was not made. */
 bool cut_segments(struct pkt_pool *pool, struct pkt *p, cut_fn emit, void *arg);
 bool cut_fragments4(struct pkt_pool *pool, struct pkt *p, uint32_t mtu, cut_fn emit, void *arg);

@@ -141,6 +141,62 @@ START_TEST(sctp)
 }
 END_TEST
 
+/* What is lost counts as what it would have been on a wire, parsed or not. */
+START_TEST(how_many_packets)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t family = i & 1 ? 4 : 6, proto = i & 2 ? IP_TCP : IP_UDP;
+		struct pkt p = packet(family, proto, 0);
+		uint32_t payload = PAYLOAD - (proto == IP_TCP ? 20 : 8);
+		ck_assert_uint_eq(cut_packets(&p), 1);
+		p.gso_type = proto == IP_UDP ? PKT_GSO_UDP_L4 : family == 4 ? PKT_GSO_TCP4 : PKT_GSO_TCP6;
+		for (p.gso_size = 8; p.gso_size < 200; p.gso_size++)
+			ck_assert_uint_eq(cut_packets(&p), (payload + p.gso_size - 1) / p.gso_size);
+		struct pkt raw = {.buf = bytes, .size = sizeof(bytes), .len = 100, .gso_size = 30, .gso_type = p.gso_type};
+		ck_assert_uint_eq(cut_packets(&raw), 4);
+		raw.len = 0;
+		ck_assert_uint_eq(cut_packets(&raw), 1);
+	}
+}
+END_TEST
+
+static struct pkt *pieces[16];
+static unsigned n_pieces;
+
+static void keep(void *arg, struct pkt *piece)
+{
+	(void)arg;
+	pieces[n_pieces++] = piece;
+}
+
+/* Buffers run out on the way: what was made goes on, and the rest is what is lost. */
+START_TEST(the_rest_that_was_not_made)
+{
+	struct pkt p = packet(4, IP_UDP, 0);
+
+	p.gso_type = PKT_GSO_UDP_L4;
+	p.gso_size = 10; /* ten packets of 92 bytes, the last of two */
+	for (unsigned room = 0; room < 12; room++) {
+		struct pkt_pool *pool = pkt_pool_new(12, 1);
+		struct pkt *taken[12], q = p;
+		for (unsigned i = room; i < 12; i++)
+			taken[i] = pkt_alloc(pool);
+		n_pieces = 0;
+		ck_assert(cut_segments(pool, &q, keep, NULL) == (room >= 10));
+		ck_assert_uint_eq(n_pieces, room < 10 ? room : 10);
+		if (room < 10) {
+			ck_assert_uint_eq(q.drop, DROP_IP_FRAG_ROOM);
+			ck_assert_uint_eq(cut_packets(&q), 10 - room);
+		}
+		for (unsigned i = 0; i < n_pieces; i++)
+			pkt_free(pool, pieces[i]);
+		for (unsigned i = room; i < 12; i++)
+			pkt_free(pool, taken[i]);
+		pkt_pool_free(pool);
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("cut");
@@ -149,6 +205,8 @@ static Suite *suite(void)
 	tcase_add_test(t, checksums);
 	tcase_add_test(t, super_packets);
 	tcase_add_test(t, sctp);
+	tcase_add_test(t, how_many_packets);
+	tcase_add_test(t, the_rest_that_was_not_made);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -405,6 +405,48 @@ START_TEST(test_closed)
 }
 END_TEST
 
+static void emit_lost(struct worker *of, struct pkt *out)
+{
+	if (out->drop)
+		pipe_drop(of, out, out->drop);
+	else
+		sealed[n_sealed++] = out;
+}
+
+/* What is dropped is as many packets as it would have been. */
+START_TEST(test_drops_are_of_segments)
+{
+	tunnel_make(&kinds[0]);
+	struct pkt *p = host_packet(&kinds[0], 48 * MSS + 7);
+	atomic_store(&t->out->expired, true);
+	super_seal(w, p, t->out, emit_lost);
+	ck_assert_uint_eq(w->drops[DROP_ESP_EXPIRED], 49);
+	ck_assert_uint_eq(n_sealed, 0);
+	atomic_store(&t->out->expired, false);
+
+	struct pkt *none = NULL; /* no buffer but for the first */
+	for (struct pkt *l; (l = pkt_alloc_large(w->pool)); none = l)
+		l->next = none;
+	struct pkt *first = none;
+	none = none->next;
+	pkt_free(w->pool, first);
+	super_seal(w, p, t->out, emit_lost);
+	ck_assert_uint_eq(n_sealed, 1);
+	arrive(sealed[0]);
+	ck_assert_uint_eq(cut_packets(sealed[0]) + w->drops[DROP_IP_FRAG_ROOM], 49);
+	while (none) {
+		struct pkt *next = none->next;
+		pkt_free(w->pool, none);
+		none = next;
+	}
+	uint32_t in_one = cut_packets(sealed[0]);
+	pipe_drop(w, sealed[0], DROP_LINK_TX);
+	ck_assert_uint_eq(w->drops[DROP_LINK_TX], in_one);
+	pipe_drop(w, p, DROP_IP_TTL);
+	ck_assert_uint_eq(w->drops[DROP_IP_TTL], 49);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *u = suite_create("super");
@@ -420,6 +462,7 @@ static Suite *suite(void)
 	tcase_add_test(c, test_not_ours);
 	tcase_add_test(c, test_truncated);
 	tcase_add_test(c, test_closed);
+	tcase_add_test(c, test_drops_are_of_segments);
 	suite_add_tcase(u, c);
 	return u;
 }
