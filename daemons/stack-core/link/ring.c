@@ -8,6 +8,7 @@
  * the socket (PACKET_COPY_THRESH), in the same order, where recvmsg(2) takes it straight into a large buffer. So small packets cost no system
  * call, super-packets one for 64 KiB, and the ring needs no slots of that size. */
 #include "daemons/stack-core/link/driver.h"
+#include "daemons/stack-core/link/slots.h"
 #include "lib/base/xalloc.h"
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -17,13 +18,13 @@
 #include <unistd.h>
 
 enum { RING_BYTES = 4 << 20, RING_BYTES_MIN = 1 << 20, RING_BYTES_LINK = 32 << 20 };
-enum { RING_BLOCK = 65536, RING_ROOM = 192, EMPTY_CHECK = 64 };
+enum { RING_ROOM = 192, EMPTY_CHECK = 64 };
 
 struct ring_queue {
 	struct sender out; /* has the descriptor */
 	struct queue_slot large;
-	uint8_t *map;
-	uint32_t frame, frames, next;
+	struct slots slots;
+	uint32_t next;
 	unsigned empty;
 	bool adopted, unsure; /* of an earlier run: where the kernel writes next is not known before it has written */
 };
@@ -41,7 +42,7 @@ static uint32_t frame_size(const struct link *l)
 
 	device.mtu = 0;
 	device_mtu(&device);
-	while (size < device.mtu + RING_ROOM && size < RING_BLOCK)
+	while (size < device.mtu + RING_ROOM && size < SLOTS_BLOCK)
 		size *= 2;
 	return size;
 }
@@ -53,7 +54,7 @@ static uint32_t ring_bytes(const struct link *l, uint32_t frame)
 	uint32_t bytes = RING_BYTES_LINK / l->n_queues;
 
 	bytes = bytes > RING_BYTES ? RING_BYTES : bytes < RING_BYTES_MIN ? RING_BYTES_MIN : bytes;
-	return (frame > PKT_SMALL ? 2 : 1) * (bytes - bytes % RING_BLOCK);
+	return (frame > PKT_SMALL ? 2 : 1) * (bytes - bytes % SLOTS_BLOCK);
 }
 
 static int ring_make(const struct link *l, struct ring_queue *q, struct errbuf *e)
@@ -61,11 +62,11 @@ static int ring_make(const struct link *l, struct ring_queue *q, struct errbuf *
 	int fd = q->out.fd, version = TPACKET_V2, on = 1;
 
 	struct tpacket_req req = {
-		.tp_block_size = RING_BLOCK,
-		.tp_block_nr = ring_bytes(l, q->frame) / RING_BLOCK,
-		.tp_frame_size = q->frame,
+		.tp_block_size = SLOTS_BLOCK,
+		.tp_block_nr = ring_bytes(l, q->slots.frame) / SLOTS_BLOCK,
+		.tp_frame_size = q->slots.frame,
 	};
-	req.tp_frame_nr = req.tp_block_nr * (RING_BLOCK / q->frame);
+	req.tp_frame_nr = req.tp_block_nr * (SLOTS_BLOCK / q->slots.frame);
 	if (!q->adopted && (setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
 		setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
 		setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &on, sizeof(on)) ||
@@ -74,8 +75,8 @@ static int ring_make(const struct link *l, struct ring_queue *q, struct errbuf *
 	void *map = mmap(NULL, (size_t)req.tp_block_size * req.tp_block_nr, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return err_set(e, errno, "INTERFACE %s: receive ring on %s: %s (DRIVER SOCKET needs none)", l->name, l->device, strerror(errno));
-	q->map = map;
-	q->frames = req.tp_frame_nr;
+	q->slots.map = map;
+	q->slots.n = req.tp_frame_nr;
 	return 0;
 }
 
@@ -86,14 +87,14 @@ static int queue_open(struct link *l, unsigned i, int adopted, int *group, struc
 
 	l->queues[i] = (struct link_queue *)(void *)q;
 	q->out.vnet = true;
-	q->frame = frame_size(l);
+	q->slots.frame = frame_size(l);
 	q->adopted = q->unsure = adopted >= 0;
 	q->out.fd = q->adopted ? adopted : packet_socket(l, false, ETH_P_ALL, e);
 	int r = q->out.fd < 0 ? q->out.fd : ring_make(l, q, e);
 	if (!r && l->n_queues > 1 && !q->adopted)
 		r = packet_fanout(l, q->out.fd, group, e);
 	if (!r)
-		store_keep(l, q->frame, i, q->out.fd);
+		store_keep(l, q->slots.frame, i, q->out.fd);
 	return r;
 }
 
@@ -114,8 +115,8 @@ static void ring_close(struct link *l)
 {
 	for (unsigned i = 0; i < l->n_queues; i++) {
 		struct ring_queue *q = queue_of(l, i);
-		if (q && q->map)
-			munmap(q->map, (size_t)q->frame * q->frames);
+		if (q && q->slots.map)
+			munmap(q->slots.map, (size_t)q->slots.frame * q->slots.n);
 		if (q && q->out.fd >= 0)
 			close(q->out.fd);
 		free(q);
@@ -127,57 +128,12 @@ static int ring_fd(const struct link *l, unsigned queue)
 	return queue_of(l, queue)->out.fd;
 }
 
-static struct tpacket2_hdr *frame_at(const struct ring_queue *q, uint32_t i)
-{
-	uint32_t per_block = RING_BLOCK / q->frame;
-
-	return (struct tpacket2_hdr *)(void *)(q->map + (size_t)(i / per_block) * RING_BLOCK + (size_t)(i % per_block) * q->frame);
-}
-
-static bool is_ours(const struct ring_queue *q, uint32_t i)
-{
-	return __atomic_load_n(&frame_at(q, i)->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER;
-}
-
-/* Of a full ring: what came first, by the kernel's clock. What would be handled behind what came later by more than a replay window would
- * be lost. */
-static uint32_t oldest(const struct ring_queue *q)
-{
-	uint32_t first = 0;
-
-	for (uint32_t i = 1; i < q->frames; i++) {
-		const struct tpacket2_hdr *a = frame_at(q, i), *b = frame_at(q, first);
-		if (a->tp_sec < b->tp_sec || (a->tp_sec == b->tp_sec && a->tp_nsec < b->tp_nsec))
-			first = i;
-	}
-	return first;
-}
-
-/* What waits is a run of slots somewhere in the ring: the first of them is next. The kernel may add to the run while we look, so its
- * beginning is looked for from where it was met. False: nothing waits. */
-static bool find_next(struct ring_queue *q)
-{
-	uint32_t i = 0, back = 0;
-
-	while (i < q->frames && !is_ours(q, i))
-		i++;
-	if (i == q->frames)
-		return false;
-	while (back < q->frames && is_ours(q, (i + q->frames - 1) % q->frames)) {
-		i = (i + q->frames - 1) % q->frames;
-		back++;
-	}
-	q->next = back < q->frames ? i : oldest(q);
-	q->unsure = false;
-	return true;
-}
-
 /* Copied out of the slot. The lengths are the kernel's; nobody else writes the ring. */
 static struct pkt *copied(struct ring_queue *q, struct pkt_pool *pool, const struct tpacket2_hdr *h)
 {
 	uint32_t len = h->tp_snaplen, data = len > ETHER_HEADER ? len - ETHER_HEADER : 0;
 	struct virtio_net_hdr vnet;
-	struct pkt *p = h->tp_mac + len <= q->frame ? queue_pkt(pool, data) : NULL;
+	struct pkt *p = h->tp_mac + len <= q->slots.frame ? queue_pkt(pool, data) : NULL;
 
 	if (!p)
 		return NULL;
@@ -224,12 +180,13 @@ static unsigned ring_rx(struct link *l, unsigned queue, struct pkt_pool *pool, s
 	struct ring_queue *q = queue_of(l, queue);
 	unsigned n = 0;
 
-	if (q->unsure && !find_next(q)) {
+	if (q->unsure && !slots_first(&q->slots, &q->next)) {
 		look_for_error(q);
 		return 0;
 	}
+	q->unsure = false;
 	while (n < max) {
-		struct tpacket2_hdr *h = frame_at(q, q->next);
+		struct tpacket2_hdr *h = slots_at(&q->slots, q->next);
 		uint32_t status = __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE), len = h->tp_snaplen;
 		if (!(status & TP_STATUS_USER))
 			break;
@@ -241,7 +198,7 @@ static unsigned ring_rx(struct link *l, unsigned queue, struct pkt_pool *pool, s
 				h->tp_vlan_tci);
 		out[n++] = p;
 		__atomic_store_n(&h->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-		q->next = q->next + 1 == q->frames ? 0 : q->next + 1;
+		q->next = q->next + 1 == q->slots.n ? 0 : q->next + 1;
 	}
 	if (!n)
 		look_for_error(q);
