@@ -8,7 +8,12 @@ filters come and go, profiles are reloaded, and LEFT is restarted with a handove
   a flood of UDP datagrams, as many as the kernel takes; of 64 bytes, of 1200 and of fragments, by IPv4 and IPv6, either way
 
 and between them the wire goes down for a moment. What is promised: TCP never fails; each datagram that the kernel took is received or
-counted by the stacks or by the kernel, to the packet; memory and descriptors of the stacks stay what they were after the first tenth.
+counted by the stacks or by the kernel, to the packet; the memory that the stacks have (what they have touched of it is told, too: pools and
+tables are there from the beginning, and are touched as bursts and flows need them) and their descriptors stay what they were after the first
+tenth.
+
+The kernel counts a super-packet that a ring has no room for as one. How many packets such losses were is what one stack sealed and
+the other had nothing of, to open or to drop; and it is believed only if it fits what the kernel and the stack counted there.
 
 Lines as of tests/bench/run: soak.tcp, soak.udp.unaccounted, ..., soak.memory.right; exit status 1 when a promise broke."""
 import copy
@@ -82,7 +87,7 @@ class Stack:
         profile(name)
         self.daemon = Kept(name, ns)
         self.client = None
-        self.memory, self.fds, self.ids, self.random = [], [], [], random.Random(self.me)
+        self.memory, self.touched, self.fds, self.ids, self.random = [], [], [], [], random.Random(self.me)
 
     def call(self, method, request, reply):
         if not self.client:
@@ -145,12 +150,15 @@ class Stack:
 
     def drops(self):
         got = self.call("Counters", rv.protos().common.Empty(), self.pb.CountersReply)
-        return {self.name + "." + c.name: c.packets for c in got.counters if c.drop and c.packets}
+        return {"%s.%s" % (self.name, c.name if c.drop else "pass." + c.name): c.packets for c in got.counters
+                if c.packets and (c.drop or c.name in ("ENCAP", "DECAP"))}
 
     def sample(self):
         pid = self.daemon.p.pid
         with open("/proc/%d/status" % pid) as f:
-            self.memory.append(int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]))
+            text = f.read()
+        self.memory.append(int(re.search(r"VmData:\s+(\d+)", text)[1]))
+        self.touched.append(int(re.search(r"VmRSS:\s+(\d+)", text)[1]))
         self.fds.append(len(os.listdir("/proc/%d/fd" % pid)))
 
 
@@ -271,22 +279,34 @@ class Tally:
     def __init__(self):
         self.tcp, self.sent, self.received, self.counted, self.unaccounted, self.pings_lost, self.pings_unaccounted = [], 0, 0, 0, [], 0, 0
 
-    def flooded(self, what, sent, received, before, after):
+    @staticmethod
+    def wire(one, other, moved):
+        """(what the kernel and @other counted as lost before @other had it, how many packets that were)"""
+        events = sum(moved.pop("%s.%s" % (other.name, k), 0) for k in ("LINK_OVERRUN", "LINK_NO_BUFFER"))
+        sealed, opened = moved.pop(one.name + ".pass.ENCAP", 0), moved.pop(other.name + ".pass.DECAP", 0)
+        for s in (one, other):
+            for k in ("ENCAP", "DECAP"):
+                moved.pop("%s.pass.%s" % (s.name, k), None)
+        behind = sum(n for k, n in moved.items() if re.match(one.name + r"\.(LINK|NEIGH)_(TX|DOWN|QUEUE|TIMEOUT|RING)", k))
+        refused = sum(n for k, n in moved.items() if re.match(other.name + r"\.(ESP|AH)_", k))
+        return events, sealed - behind - opened - refused
+
+    def flooded(self, what, ends, sent, received, before, after):
         moved = {k: after[k] - before.get(k, 0) for k in after if after[k] != before.get(k, 0)}
+        events, wire = self.wire(*ends, moved)
+        if events or wire:
+            moved["wire (%d counted)" % events] = wire
         counted = sum(moved.values())
         self.sent += sent
         self.received += received
         self.counted += counted
-        fragments = what[1] > 1500
-        exact = left = sent - received - counted
-        supers = sum(moved.get(k, 0) for k in moved if re.search("LINK_(NO_BUFFER|OVERRUN)", k))
-        if what[1] > 64 and 0 < left <= supers * SUPER:
-            left = 0  # what was lost before the stack had it is counted as the kernel does: a super-packet is one
-        if fragments:  # a datagram is lost with its first lost fragment, of which it has three
-            left = max(0, sent - received - counted) or min(0, 3 * (sent - received) - counted)
+        left = sent - received - counted
+        if what[1] > 1500:  # a datagram is lost with its first lost fragment, of which it has three
+            left = max(0, left) or min(0, 3 * (sent - received) - counted)
+        if not 0 <= wire <= events * SUPER:
+            left = left or wire
         self.unaccounted.append(left)
-        say("IPv%d %d bytes: sent %d, received %d, counted %d, unaccounted %d%s %s" % (what[0], what[1], sent, received, counted, left,
-            " (%d in super-packets)" % exact if left != exact and not fragments else "", moved))
+        say("IPv%d %d bytes: sent %d, received %d, counted %d, unaccounted %d %s" % (what[0], what[1], sent, received, counted, left, moved))
 
 
 def cycle(left, right, churn, ledger, tally, turn):
@@ -300,12 +320,13 @@ def cycle(left, right, churn, ledger, tally, turn):
     after = snapshot()
     tally.tcp.append(rate)
     tally.pings_lost += lost
-    tally.pings_unaccounted += max(0, lost - sum(after.values()) + sum(before.values()))
+    counted = sum(after[k] - before.get(k, 0) for k in after if ".pass." not in k)
+    tally.pings_unaccounted += max(0, lost - counted)
     what = FLOODS[turn % len(FLOODS)]
     one, other = (left, right) if turn // len(FLOODS) % 2 == 0 else (right, left)
     before = snapshot()
     sent, received = flood(one, other, *what)
-    tally.flooded(what, sent, received, before, snapshot())
+    tally.flooded(what, (one, other), sent, received, before, snapshot())
     rv.must("ip", "link", "set", "wire0", "down", ns=right.ns)
     time.sleep(0.2)
     rv.must("ip", "link", "set", "wire0", "up", ns=right.ns)
@@ -342,7 +363,7 @@ def main():
         cycle(left, right, churn, ledger, tally, turn)
         turn += 1
         say("%d rekeys, %d restarts, %.1f min left, memory %d and %d KiB, TCP %.2f Gbit/s, pings lost %d" % (churn.rekeys, churn.restarts,
-            (end - time.monotonic()) / 60, left.memory[-1], right.memory[-1], tally.tcp[-1], tally.pings_lost))
+            (end - time.monotonic()) / 60, left.touched[-1], right.touched[-1], tally.tcp[-1], tally.pings_lost))
     churn.ended.set()
     churn.join()
     promise("changing things failed", not churn.error, churn.error)
@@ -373,7 +394,9 @@ def report(left, right, churn, tally):
         for what, unit, values, more in ("memory", "KiB", s.memory, 2048), ("fds", "-", s.fds, 4):
             first, last = level(values)
             print("soak.%s.%s\t%d\t%s\tat the beginning\t%d\t%.3f" % (what, s.name.lower(), last, unit, first, last / first))
-            promise("%s of %s grew" % (what, s.name), last < first * 1.05 + more, values[:: max(1, len(values) // 20)])
+            promise("%s of %s grew" % (what, s.name), last <= first + more, values[:: max(1, len(values) // 20)])
+        first, last = level(s.touched)
+        print("soak.touched.%s\t%d\tKiB\tat the beginning\t%d\t%.3f" % (s.name.lower(), last, first, last / first))
         promise("%s ended badly" % s.name, s.daemon.stop(30) == 0, s.daemon.output()[-1000:])
 
 
