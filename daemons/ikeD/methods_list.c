@@ -8,10 +8,6 @@
 
 enum { LIST_DEFAULT = 500, LIST_MAX = 800 };
 
-static size_t page(const Ike__ListRequest *m)
-{
-	return !m->has_limit || !m->limit ? LIST_DEFAULT : m->limit > LIST_MAX ? LIST_MAX : m->limit;
-}
 
 static bool wanted(const Ike__ListRequest *m, const char *id, const char *local_rule)
 {
@@ -31,6 +27,36 @@ static const char *after_of(const Ike__ListRequest *m)
 	return m->after && *m->after ? m->after : NULL;
 }
 
+/* A page of what the engine shows one after the other, each after the id of the one before. */
+struct page {
+	const Ike__ListRequest *request;
+	size_t n, max;
+	char at[16]; /* the last that was looked at */
+	bool full;   /* there is more */
+};
+
+static void page_begin(struct page *p, const Ike__ListRequest *m)
+{
+	*p = (struct page){.request = m};
+	p->max = !m->has_limit || !m->limit ? LIST_DEFAULT : m->limit > LIST_MAX ? LIST_MAX : m->limit;
+	(void)snprintf(p->at, sizeof(p->at), "%s", after_of(m) ? m->after : "");
+}
+
+static const char *page_after(const struct page *p)
+{
+	return p->at[0] ? p->at : NULL;
+}
+
+/* true: the row p->n of the page is this one's. false: it is not wanted, or the page is full. */
+static bool page_takes(struct page *p, const char *id, const char *local_rule)
+{
+	bool want = wanted(p->request, id, local_rule);
+	p->full = want && p->n == p->max;
+	if (!p->full)
+		(void)snprintf(p->at, sizeof(p->at), "%s", id);
+	return want && !p->full;
+}
+
 void list_tunnels(struct bus_call *call, const ProtobufCMessage *req)
 {
 	const Ike__ListRequest *m = (const Ike__ListRequest *)req;
@@ -38,28 +64,24 @@ void list_tunnels(struct bus_call *call, const ProtobufCMessage *req)
 	Ike__TunnelsReply reply = IKE__TUNNELS_REPLY__INIT;
 	const struct ike_p1_info *p;
 	struct ike_stats st;
-	char at[16] = "";
-	size_t max = page(m);
+	struct page g;
 	if (!s)
 		return;
-	struct iked_tunnel_view *rows = xcalloc(max, sizeof(*rows));
-	struct ike_p1_info *infos = xcalloc(max, sizeof(*infos)); /* what the engine lends is gone with the next call */
-	Ike__Tunnel **list = xcalloc(max, sizeof(*list));
-	(void)snprintf(at, sizeof(at), "%s", after_of(m) ? m->after : "");
-	while ((p = ike_p1_next(s->engine, at[0] ? at : NULL))) {
-		if (wanted(m, p->tunnel_id, "") && reply.n_tunnels == max) {
-			reply.next = at;
-			break;
-		}
-		(void)snprintf(at, sizeof(at), "%s", p->tunnel_id);
-		if (!wanted(m, p->tunnel_id, ""))
+	page_begin(&g, m);
+	struct iked_tunnel_view *rows = xcalloc(g.max, sizeof(*rows));
+	struct ike_p1_info *infos = xcalloc(g.max, sizeof(*infos)); /* what the engine lends is gone with the next call */
+	Ike__Tunnel **list = xcalloc(g.max, sizeof(*list));
+	while (!g.full && (p = ike_p1_next(s->engine, page_after(&g)))) {
+		if (!page_takes(&g, p->tunnel_id, ""))
 			continue;
-		infos[reply.n_tunnels] = *p;
-		view_tunnel(s, &infos[reply.n_tunnels], &rows[reply.n_tunnels]);
-		list[reply.n_tunnels] = &rows[reply.n_tunnels].msg;
-		reply.n_tunnels++;
+		infos[g.n] = *p;
+		view_tunnel(s, &infos[g.n], &rows[g.n]);
+		list[g.n] = &rows[g.n].msg;
+		g.n++;
 	}
 	ike_stats(s->engine, &st);
+	reply.next = g.full ? g.at : NULL;
+	reply.n_tunnels = g.n;
 	reply.tunnels = list;
 	reply.has_total = true;
 	reply.total = st.p1;
@@ -98,28 +120,23 @@ void list_dyn_tunnels(struct bus_call *call, const ProtobufCMessage *req)
 	const struct ike_child_info *c;
 	struct dyn_rows r;
 	struct ike_stats st;
-	char at[16] = "";
+	struct page g;
 	if (!s)
 		return;
-	dyn_rows_init(&r, page(m));
-	(void)snprintf(at, sizeof(at), "%s", after_of(m) ? m->after : "");
-	while ((c = child_next(s, m, at[0] ? at : NULL))) {
-		bool want = wanted(m, c->child->tunnel_id, c->child->local_rule);
-		if (want && r.n == r.max) {
-			reply.next = at;
-			break;
-		}
-		(void)snprintf(at, sizeof(at), "%s", c->child->tunnel_id);
-		if (!want)
+	page_begin(&g, m);
+	dyn_rows_init(&r, g.max);
+	while (!g.full && (c = child_next(s, m, page_after(&g)))) {
+		if (!page_takes(&g, c->child->tunnel_id, c->child->local_rule))
 			continue;
 		struct ike_child_info copy = *c;
 		r.children[r.n] = *c->child;
 		copy.child = &r.children[r.n];
 		view_dyn(s, &copy, &r.rows[r.n]);
 		r.list[r.n] = &r.rows[r.n].msg;
-		r.n++;
+		g.n = ++r.n;
 	}
 	ike_stats(s->engine, &st);
+	reply.next = g.full ? g.at : NULL;
 	reply.n_tunnels = r.n;
 	reply.tunnels = r.list;
 	reply.has_total = true;

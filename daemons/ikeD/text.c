@@ -1,5 +1,6 @@
-/* Numbers of the protocols as z/OS's reports spell them. */
+/* Numbers of the protocols as z/OS's reports spell them, which for most is not as the engine's log does (lib/ike/notify.h). */
 #include "daemons/ikeD/iked.h"
+#include "lib/ike/notify.h"
 
 const char *text_p1_state(enum ike_state s)
 {
@@ -38,26 +39,8 @@ const char *text_hash(unsigned hash)
 
 const char *text_esp(unsigned transform)
 {
-	switch (transform) {
-	case IPSEC_ESP_DES:
-		return "DES-CBC";
-	case IPSEC_ESP_3DES:
-		return "3DES-CBC";
-	case IPSEC_ESP_NULL:
-		return "NULL";
-	case IPSEC_ESP_AES_CBC:
-		return "AES-CBC";
-	case IPSEC_ESP_AES_CTR:
-		return "AES-CTR";
-	case IPSEC_ESP_AES_CCM_16:
-		return "AES-CCM-16";
-	case IPSEC_ESP_AES_GCM_16:
-		return "AES-GCM-16";
-	case IPSEC_ESP_AES_GMAC:
-		return "AES-GMAC";
-	default:
-		return "n/a";
-	}
+	const char *text = ipsec_esp_text((uint16_t)transform);
+	return *text == '?' ? "n/a" : text;
 }
 
 const char *text_auth(unsigned auth)
