@@ -23,34 +23,42 @@ IPSEC LOGENABLE
 ENDIPSEC
 WORKERS {workers}
 """
-POLICY = """IpService all {{ Protocol all
- Direction Bidirectional
- Routing Either }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpManVpnAction gcm {{
-  LocalSecurityEndpointAddr 192.0.2.{me}
-  RemoteSecurityEndpointAddr 192.0.2.{peer}
-  HowToEncap Tunnel
+KEYS = {1: os.urandom(20).hex(), 2: os.urandom(20).hex()}  # of what the first and the second receive
+
+
+def manual(me, local, remote, name="gcm", base=1000, keys=None, more=""):
+    """A manual tunnel's action as number @me (1 or 2) needs it; @more: further statements."""
+    keys = keys or KEYS
+    return """IpManVpnAction %s {
+  LocalSecurityEndpointAddr %s
+  RemoteSecurityEndpointAddr %s
+%s  HowToEncap Tunnel
   HowToEncrypt AES_GCM KeyLength 128
   HowToAuth ESP NULL
-  UdpEncapsulation {udp}
-  EncryptInboundSa {spi_in} 0x{key_in}
-  EncryptOutboundSa {spi_out} 0x{key_out}
-}}
-IpFilterPolicy {{
-  IpFilterRule four {{ IpSourceAddr 10.{me}.0.0/24
-    IpDestAddr 10.{peer}.0.0/24
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-  IpFilterRule six {{ IpSourceAddr 2001:db8:{me}::/64
-    IpDestAddr 2001:db8:{peer}::/64
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-}}
-"""
-KEYS = {1: os.urandom(20).hex(), 2: os.urandom(20).hex()}  # of what the first and the second receive
+  EncryptInboundSa %d 0x%s
+  EncryptOutboundSa %d 0x%s
+}
+""" % (name, local, remote, more, base + me, keys[me], base + 3 - me, keys[3 - me])
+
+
+def rule(name, source, dest, action="ipsec", vpn="gcm", service="all"):
+    """A filter rule; @vpn: the tunnel's action, for ipsec."""
+    return "  IpFilterRule %s { IpSourceAddr %s\n    IpDestAddr %s\n    IpServiceRef %s\n    IpGenericFilterActionRef %s\n%s  }\n" % (
+        name, source, dest, service, action, "    IpManVpnActionRef %s\n" % vpn if action == "ipsec" else "")
+
+
+def sites(me, six=True):
+    """The rules that send what goes between the two sites through the tunnel."""
+    four = rule("four", "10.%d.0.0/24" % me, "10.%d.0.0/24" % (3 - me))
+    return four + (rule("six", "2001:db8:%d::/64" % me, "2001:db8:%d::/64" % (3 - me)) if six else "")
+
+
+def policy(tunnels, rules, more=""):
+    """A policy of these actions and rules, with a service for everything and a generic action of each kind; @more: further objects."""
+    kinds = ("ipsec", "permit", "deny")
+    return ("IpService all { Protocol all\n Direction Bidirectional\n Routing Either }\n" +
+            "".join("IpGenericFilterAction %s { IpFilterAction %s }\n" % (k, "IpSec" if k == "ipsec" else k.capitalize()) for k in kinds) +
+            more + tunnels + "IpFilterPolicy {\n" + rules + "}\n")
 
 
 class StackRun(rv.Process):
@@ -69,10 +77,10 @@ class StackRun(rv.Process):
         return self.counters()
 
 
-def stack(ns, name, profile, policy=None):
+def stack(ns, name, profile, rules=None):
     """A StackRun by these texts, started."""
-    if policy:
-        profile += "IPSECPOLICY '%s'\n" % rv.write("stacks/%s.policy" % name, policy)
+    if rules:
+        profile += "IPSECPOLICY '%s'\n" % rv.write("stacks/%s.policy" % name, rules)
     return StackRun(ns, rv.write("stacks/%s.profile" % name, profile)).start()
 
 
@@ -81,13 +89,13 @@ class Gateway:
 
     def __init__(self, folder, ns, me, protect=True, udp=False, workers=1, driver=""):
         self.ns, self.me, peer = ns, me, 3 - me
-        profile, policy = (os.path.join(folder, "%s-%d.%s" % (ns, me, kind)) for kind in ("profile", "policy"))
+        profile, rules = (os.path.join(folder, "%s-%d.%s" % (ns, me, kind)) for kind in ("profile", "policy"))
         text = PROFILE.format(me=me, peer=peer, workers=workers, driver="DRIVER %s " % driver if driver else "")
         if protect:
-            with open(policy, "w") as f:
-                f.write(POLICY.format(me=me, peer=peer, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me], key_out=KEYS[peer],
-                                      udp="Yes" if udp else "No"))
-            text += "IPSECPOLICY '%s'\n" % policy
+            with open(rules, "w") as f:
+                f.write(policy(manual(me, "192.0.2.%d" % me, "192.0.2.%d" % peer, more="  UdpEncapsulation %s\n" % ("Yes" if udp else "No")),
+                               sites(me)))
+            text += "IPSECPOLICY '%s'\n" % rules
         with open(profile, "w") as f:
             f.write(text)
         self.process = StackRun(ns, profile, name="stack_run-%s-%d" % (ns, me))

@@ -324,28 +324,6 @@ ENDIPSEC
 WORKERS 2
 IPSECPOLICY '{policy}'
 """
-POLICY = """
-IpService all {{ Protocol all
- Direction Bidirectional
- Routing Either }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpManVpnAction gcm {{
-  LocalSecurityEndpointAddr 192.0.2.{me}
-  RemoteSecurityEndpointAddr 192.0.2.{peer}
-  HowToEncap Tunnel
-  HowToEncrypt AES_GCM KeyLength 128
-  HowToAuth ESP NULL
-  EncryptInboundSa {me}000 0x{key_in}
-  EncryptOutboundSa {peer}000 0x{key_out}
-}}
-IpFilterPolicy {{
-  IpFilterRule four {{ IpSourceAddr 10.{me}.0.0/24
-    IpDestAddr 10.{peer}.0.0/24
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-}}
-"""
 
 
 # Nobody answers: so the TUN spreads flows by their hash, and does not follow the queue that brings the answers.
@@ -395,7 +373,7 @@ def tunnel(folder, name, mtu):
     for side, me, peer in (("a", 1, 2), ("b", 2, 1)):
         policy = os.path.join(folder, "%s.policy" % side)
         with open(policy, "w") as f:
-            f.write(POLICY.format(me=me, peer=peer, key_in=("a%d" % me) * 20, key_out=("a%d" % peer) * 20))
+            f.write(gateways.policy(gateways.manual(me, "192.0.2.%d" % me, "192.0.2.%d" % peer), gateways.sites(me, six=False)))
         stacks.append(Stack(side, TUNNEL.format(driver=name, me=me, peer=peer, mtu=mtu, policy=policy), wait=False))
     time.sleep(1.5)
     if mtu > 1500:

@@ -14,7 +14,6 @@ import rv
 
 SITES = {1: "192.0.2.1", 2: "198.51.100.2"}
 ROUTERS = {1: "192.0.2.254", 2: "198.51.100.254"}
-KEYS = {1: "a1" * 20, 2: "b2" * 20}
 PROFILE = """
 IPCONFIG IPSECURITY {options}
 IPCONFIG6 IPSECURITY
@@ -30,34 +29,6 @@ IPSEC LOGENABLE
 ENDIPSEC
 WORKERS 2
 """
-POLICY = """
-IpService all {{ Protocol all
- Direction Bidirectional
- Routing Either }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpManVpnAction gcm {{
-  LocalSecurityEndpointAddr {own}
-  RemoteSecurityEndpointAddr {peer_own}
-  PassthroughDF Yes
-  HowToEncap Tunnel
-  HowToEncrypt AES_GCM KeyLength 128
-  HowToAuth ESP NULL
-  EncryptInboundSa {spi_in} 0x{key_in}
-  EncryptOutboundSa {spi_out} 0x{key_out}
-}}
-IpFilterPolicy {{
-  IpFilterRule four {{ IpSourceAddr 10.{me}.0.0/24
-    IpDestAddr 10.{peer}.0.0/24
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-  IpFilterRule six {{ IpSourceAddr 2001:db8:{me}::/64
-    IpDestAddr 2001:db8:{peer}::/64
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-}}
-"""
 
 
 def six(address):
@@ -65,11 +36,9 @@ def six(address):
 
 
 def site(net_ns, me, options="", wire=""):
-    peer = 3 - me
-    values = dict(me=me, peer=peer, own=SITES[me], peer_own=SITES[peer], own6=six(SITES[me]), router=ROUTERS[me],
-                  router6=six(ROUTERS[me]), options=options, wire=wire, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me][:40],
-                  key_out=KEYS[peer][:40])
-    return gateways.stack(net_ns, "S%d" % me, PROFILE.format(**values), POLICY.format(**values))
+    values = dict(me=me, own=SITES[me], own6=six(SITES[me]), router=ROUTERS[me], router6=six(ROUTERS[me]), options=options, wire=wire)
+    tunnel = gateways.manual(me, SITES[me], SITES[3 - me], more="  PassthroughDF Yes\n")
+    return gateways.stack(net_ns, "S%d" % me, PROFILE.format(**values), gateways.policy(tunnel, gateways.sites(me)))
 
 
 def ping(ns, dest, *more, count=2):

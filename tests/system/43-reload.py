@@ -9,6 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import gateways
 import rv
 
 # An ARP question with the tag of VLAN 7, as a switch sends it: not every kernel has VLAN devices.
@@ -37,37 +38,6 @@ IPSECPOLICY 'stacks/{name}.policy'
 {ids}
 WORKERS 2
 """
-KEYS = {1: "a1" * 20, 2: "b2" * 20}
-POLICY = """
-IpService all {{ Protocol all
- Direction Bidirectional
- Routing Either }}
-IpGenericFilterAction permit {{ IpFilterAction Permit }}
-IpGenericFilterAction deny {{ IpFilterAction Deny }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-{tunnels}
-IpFilterPolicy {{
-{rules}
-}}
-"""
-TUNNEL = """
-IpManVpnAction {name} {{
-  LocalSecurityEndpointAddr 192.0.2.{me}
-  RemoteSecurityEndpointAddr {remote}
-  HowToEncap Tunnel
-  HowToEncrypt AES_GCM KeyLength 128
-  HowToAuth ESP NULL
-  EncryptInboundSa {spi_in} 0x{key_in}
-  EncryptOutboundSa {spi_out} 0x{key_out}
-}}
-"""
-RULE = """
-  IpFilterRule {name} {{ IpSourceAddr 10.{me}.0.0/24
-    IpDestAddr {dest}
-    IpServiceRef all
-    IpGenericFilterActionRef {action}
-    {vpn} }}
-"""
 NAMES = {1: "LEFT", 2: "RIGHT"}
 IDS = "IDSReportSet all { TypeActions LOG }\nIDSAction a { ActionType ATTACK discard\n IDSReportSetRef all }\n" \
       "IDSRule r { ConditionType Attack\n IDSAttackCondition { AttackType MALFORMED_PACKET }\n IDSActionRef a }\n"
@@ -78,17 +48,17 @@ def write(me, turn):
     peer = 3 - me
     tunnels, rules = "", ""
     for i in range(turn % 3):
-        tunnels += TUNNEL.format(name="a%d" % i, me=me, remote="192.0.2.%d" % (10 + i), spi_in=2000 + i, spi_out=3000 + i,
-                                 key_in="%02x" % (16 + 4 * i + me) * 20, key_out="%02x" % (64 + 4 * i + me) * 20)
-        rules += RULE.format(name="ra%d" % i, me=me, dest="10.9.%d.0/24" % i, action="ipsec", vpn="IpManVpnActionRef a%d" % i)
+        keys = {me: "%02x" % (16 + 4 * i + me) * 20, peer: "%02x" % (64 + 4 * i + me) * 20}
+        tunnels += gateways.manual(me, "192.0.2.%d" % me, "192.0.2.%d" % (10 + i), "a%d" % i, 2000 + 10 * i, keys)
+        rules += gateways.rule("ra%d" % i, "10.%d.0.0/24" % me, "10.9.%d.0/24" % i, vpn="a%d" % i)
     for i in range(turn % 4 * 20):
-        rules += RULE.format(name="no%d" % i, me=me, dest="10.8.%d.0/24" % i, action="deny", vpn="")
-    tunnels += TUNNEL.format(name="gcm", me=me, remote="192.0.2.%d" % peer, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me], key_out=KEYS[peer])
-    rules += RULE.format(name="four", me=me, dest="10.%d.0.0/24" % peer, action="ipsec", vpn="IpManVpnActionRef gcm")
+        rules += gateways.rule("no%d" % i, "10.%d.0.0/24" % me, "10.8.%d.0/24" % i, "deny")
+    tunnels += gateways.manual(me, "192.0.2.%d" % me, "192.0.2.%d" % peer)
+    rules += gateways.sites(me, six=False)
     for i, own in enumerate(("198.51.100.0/24", "203.0.113.0/24")):
-        rules += "IpFilterRule near%d { IpSourceAddr %s\n IpDestAddr %s\n IpServiceRef all\n IpGenericFilterActionRef permit }\n" % (i, own, own)
+        rules += gateways.rule("near%d" % i, own, own, "permit")
     routes = "\n".join("  ROUTE 10.7.%d.0/24 192.0.2.%d WIRE" % (i, peer) for i in range(turn % 5 * 10))
-    rv.write("stacks/%s.policy" % NAMES[me], POLICY.format(tunnels=tunnels, rules=rules))
+    rv.write("stacks/%s.policy" % NAMES[me], gateways.policy(tunnels, rules))
     rv.write("stacks/%s.profile" % NAMES[me], PROFILE.format(me=me, peer=peer, name=NAMES[me], routes=routes,
                                                             ids="IDSPOLICY 'stacks/ids.policy'" if turn % 2 else ""))
 

@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import gateways
 import rv
 
 PROFILE = """
@@ -26,42 +27,10 @@ ENDROUTES
 IPSECPOLICY 'stacks/{name}.policy'
 WORKERS 2
 """
-KEYS = {1: "a1" * 20, 2: "b2" * 20}
-POLICY = """
-IpService all {{ Protocol all
- Direction Bidirectional
- Routing Either }}
-IpService web {{ Protocol tcp
+WEB = """IpService web { Protocol tcp
  DestinationPortRange 81
  Direction Bidirectional
- Routing Either }}
-IpGenericFilterAction permit {{ IpFilterAction Permit }}
-IpGenericFilterAction deny {{ IpFilterAction Deny }}
-IpGenericFilterAction ipsec {{ IpFilterAction IpSec }}
-IpManVpnAction gcm {{
-  LocalSecurityEndpointAddr 192.0.2.{me}
-  RemoteSecurityEndpointAddr 192.0.2.{peer}
-  HowToEncap Tunnel
-  HowToEncrypt AES_GCM KeyLength 128
-  HowToAuth ESP NULL
-  EncryptInboundSa {spi_in} 0x{key_in}
-  EncryptOutboundSa {spi_out} 0x{key_out}
-}}
-IpFilterPolicy {{
-  IpFilterRule noweb {{ IpSourceAddr 2001:db8:{me}::/64
-    IpDestAddr 2001:db8:{peer}::/64
-    IpServiceRef web
-    IpGenericFilterActionRef deny }}
-  IpFilterRule clear {{ IpSourceAddr 2001:db8:{me}::/64
-    IpDestAddr 2001:db8:{peer}::/64
-    IpServiceRef all
-    IpGenericFilterActionRef permit }}
-  IpFilterRule four {{ IpSourceAddr 10.{me}.0.0/24
-    IpDestAddr 10.{peer}.0.0/24
-    IpServiceRef all
-    IpGenericFilterActionRef ipsec
-    IpManVpnActionRef gcm }}
-}}
+ Routing Either }
 """
 NAMES = {1: "LEFT", 2: "RIGHT"}
 
@@ -79,8 +48,9 @@ for name in NAMES.values():
     rv.permit("EZB.TRCCTL.{sysname}.%s.PKTTRACE" % name, "ALICE", "READ")
 for me, peer in ((1, 2), (2, 1)):
     rv.write("stacks/%s.profile" % NAMES[me], PROFILE.format(me=me, peer=peer, name=NAMES[me]))
-    rv.write("stacks/%s.policy" % NAMES[me], POLICY.format(me=me, peer=peer, spi_in=1000 + me, spi_out=1000 + peer, key_in=KEYS[me],
-                                                           key_out=KEYS[peer]))
+    own, other = "2001:db8:%d::/64" % me, "2001:db8:%d::/64" % peer
+    rules = gateways.rule("noweb", own, other, "deny", service="web") + gateways.rule("clear", own, other, "permit") + gateways.sites(me, six=False)
+    rv.write("stacks/%s.policy" % NAMES[me], gateways.policy(gateways.manual(me, "192.0.2.%d" % me, "192.0.2.%d" % peer), rules, WEB))
 daemons = {me: rv.Daemon("stack-core", NAMES[me], ns=ns[me]) for me in ns}
 
 
