@@ -1,7 +1,6 @@
 /* rpcbindD beside Debian's rpcbind, one load client for both: bench_rpcbind.
  *
- * Each server runs in a network and a mount namespace of its own (an empty /run, its own port 111); the client opens its sockets there
- * by setns(2). The two are measured alternately, five times; a figure is the median of its five runs.
+ * Each server runs in namespaces of its own (rpcbind_cell.h), where the client opens its sockets by setns(2). The two are measured alternately, five times; a figure is the median of its five runs.
  *
  *   rpcbind.getport.udp   GETPORT v2 calls a second over UDP, 32 in flight
  *   rpcbind.getport.tcp   the same over one TCP connection, 32 in flight
@@ -12,38 +11,20 @@
  *   rpcbind.connections   GETPORT v2 calls a second over 500 TCP connections at once, one in flight on each
  *   rpcbind.idle1000.memory  resident MiB of the server while 1,000 idle TCP connections are open */
 #include "lib/base/wr.h"
-#include <arpa/inet.h>
-#include <dirent.h>
+#include "tests/bench/rpcbind_cell.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <libgen.h>
-#include <limits.h>
-#include <net/if.h>
-#include <netinet/tcp.h>
-#include <sched.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { RUNS = 5, IN_FLIGHT = 32, REGISTERED = 500, CONNECTIONS = 500, IDLE = 1000, FIRST_PROG = 0x20000100, SLICE_MS = 250 };
-
-struct cell {
-	const char *name;
-	char dir[64];
-	pid_t pid; /* the server */
-	int netns;
-};
 
 struct request {
 	uint8_t data[128];
@@ -58,15 +39,7 @@ struct conn {
 	size_t left; /* of the record */
 };
 
-static char build[PATH_MAX];
-static struct cell ours = {.name = "rpcbindD"}, theirs = {.name = "rpcbind"};
-static int home_ns;
-
-static void __attribute__((noreturn)) die(const char *who, const char *what)
-{
-	(void)fprintf(stderr, "bench_rpcbind: %s: %s\n", who, what);
-	exit(1);
-}
+static struct cell ours = {.name = "rpcbindD"}, theirs = {.name = "rpcbind", .peer = true};
 
 static double now_ms(void)
 {
@@ -94,195 +67,15 @@ static void line(const char *name, double *a, const char *unit, double *b)
 	(void)fflush(stdout);
 }
 
-/* --- the servers --- */
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st, (void)type, (void)f;
-	return remove(path);
-}
-
-static void end(struct cell *c)
-{
-	if (c->pid > 0) {
-		(void)kill(c->pid, SIGKILL);
-		(void)waitpid(c->pid, NULL, 0);
-	}
-	c->pid = 0;
-	if (c->dir[0])
-		(void)nftw(c->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 static void clean(void)
 {
-	end(&ours);
-	end(&theirs);
+	cell_end(&ours);
+	cell_end(&theirs);
 }
 
 static void on_signal(int signo)
 {
 	exit(128 + signo); /* the children die with PR_SET_PDEATHSIG in any case; the directories go in clean() */
-}
-
-static void loopback_up(void)
-{
-	struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r))
-		_exit(126);
-	(void)close(fd);
-}
-
-static void write_file(const char *dir, const char *name, const char *text)
-{
-	char path[128];
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	FILE *f = fopen(path, "w");
-	if (!f)
-		die(path, strerror(errno));
-	(void)fputs(text, f);
-	(void)fclose(f);
-}
-
-static void make_root(struct cell *c)
-{
-	static const char *const dirs[] = {"/etc", "/etc/ravelin", "/run", "/var", "/var/lib", "/var/lib/ravelin", "/var/log", "/var/log/ravelin"};
-	char path[128];
-	memcpy(c->dir, "/tmp/rv-bench-XXXXXX", 21);
-	if (!mkdtemp(c->dir))
-		die(c->name, "no directory");
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		(void)snprintf(path, sizeof(path), "%s%s", c->dir, dirs[i]);
-		(void)mkdir(path, 0755);
-	}
-	write_file(c->dir, "etc/ravelin/rpcbind.conf", "RpcbindConfig { RemoteCalls no }\n");
-}
-
-static void make_saf(void)
-{
-	char path[PATH_MAX + 64];
-	int status = 1;
-	(void)snprintf(path, sizeof(path), "%s/cli/safctl", build);
-	pid_t pid = fork();
-	if (!pid) {
-		execl(path, path, "--init", (char *)NULL);
-		_exit(127);
-	}
-	if (waitpid(pid, &status, 0) < 0 || status)
-		_exit(125);
-}
-
-/* In the child: its namespaces, an empty /run, then the server. */
-static void __attribute__((noreturn)) become(struct cell *c, int ready)
-{
-	struct rlimit files = {4096, 4096};
-	char path[PATH_MAX + 64];
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-		mount("run", "/run", "tmpfs", 0, "mode=755") || setrlimit(RLIMIT_NOFILE, &files))
-		_exit(126);
-	loopback_up();
-	(void)mkdir("/run/rpcbind", 0755);
-	(void)!write(ready, "x", 1);
-	(void)snprintf(path, sizeof(path), "%s/log", c->dir);
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	(void)dup2(fd, 1);
-	(void)dup2(fd, 2);
-	if (c == &theirs)
-		execl("/sbin/rpcbind", "rpcbind", "-f", (char *)NULL);
-	(void)snprintf(path, sizeof(path), "%s/daemons/rpcbindD/rpcbindD", build);
-	(void)setenv("RAVELIN_ROOT", c->dir, 1);
-	(void)setenv("RAVELIN_SYSNAME", "BENCH", 1);
-	make_saf();
-	execl(path, path, (char *)NULL);
-	_exit(127);
-}
-
-static void start(struct cell *c)
-{
-	char path[64], x;
-	int fds[2];
-	make_root(c);
-	if (pipe2(fds, O_CLOEXEC))
-		die(c->name, "no pipe");
-	c->pid = fork();
-	if (!c->pid)
-		become(c, fds[1]);
-	(void)close(fds[1]);
-	if (read(fds[0], &x, 1) != 1)
-		die(c->name, "no namespaces (root is needed)");
-	(void)close(fds[0]);
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->pid);
-	c->netns = open(path, O_RDONLY | O_CLOEXEC);
-	if (c->netns < 0)
-		die(c->name, "no network namespace");
-}
-
-/* Run time of all its threads, ns. */
-static double cpu_ns(const struct cell *c)
-{
-	char path[320];
-	double total = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)c->pid);
-	DIR *d = opendir(path);
-	for (struct dirent *e; d && (e = readdir(d));) {
-		unsigned long long ns;
-		(void)snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)c->pid, e->d_name);
-		FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
-		if (f && fscanf(f, "%llu", &ns) == 1)
-			total += (double)ns;
-		if (f)
-			(void)fclose(f);
-	}
-	if (!d || total == 0)
-		die(c->name, "has ended");
-	(void)closedir(d);
-	return total;
-}
-
-static double resident_mib(const struct cell *c)
-{
-	char path[64], text[256];
-	double kib = 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)c->pid);
-	FILE *f = fopen(path, "r");
-	while (f && fgets(text, sizeof(text), f))
-		(void)sscanf(text, "VmRSS: %lf", &kib);
-	if (!f || kib == 0)
-		die(c->name, "has ended");
-	(void)fclose(f);
-	return kib / 1024;
-}
-
-/* --- calls --- */
-
-static int socket_in(const struct cell *c, int type)
-{
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(111), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct timeval limit = {.tv_sec = 5};
-	int one = 1;
-	if (setns(c->netns, CLONE_NEWNET))
-		die(c->name, "no network namespace");
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-	(void)setns(home_ns, CLONE_NEWNET);
-	if (fd < 0)
-		die(c->name, strerror(errno));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (type == SOCK_STREAM)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	else { /* registering asks for a reserved port of Debian's rpcbind */
-		struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-		for (uint16_t port = 1023; port > 600; port--) {
-			from.sin_port = htons(port);
-			if (!bind(fd, (struct sockaddr *)&from, sizeof(from)))
-				break;
-		}
-	}
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to))) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 static uint32_t be32(const uint8_t *p)
@@ -340,7 +133,7 @@ static void registrations(const struct cell *c)
 	uint8_t reply[64];
 	for (int i = 0; i < 200 && fd < 0; i++) { /* until it listens */
 		struct request null = mapping(0, 0, 0);
-		fd = socket_in(c, SOCK_DGRAM);
+		fd = cell_socket(c, SOCK_DGRAM);
 		null.len = 40;
 		if (send(fd, null.data, null.len, 0) < 0 || recv(fd, reply, sizeof(reply), 0) < 24) {
 			(void)close(fd);
@@ -349,11 +142,11 @@ static void registrations(const struct cell *c)
 		}
 	}
 	if (fd < 0)
-		die(c->name, "does not answer");
+		cell_die(c->name, "does not answer");
 	for (uint32_t i = 0; i < REGISTERED; i++) {
 		struct request r = mapping(1, FIRST_PROG + i, 2000 + i);
 		if (send(fd, r.data, r.len, 0) < 0 || recv(fd, reply, sizeof(reply), 0) != 28 || be32(reply + 24) != 1)
-			die(c->name, "refused a registration");
+			cell_die(c->name, "refused a registration");
 	}
 	(void)close(fd);
 }
@@ -364,28 +157,28 @@ static double udp_calls(const struct cell *c, const struct request *r, double *r
 	static uint8_t replies[IN_FLIGHT][512];
 	struct mmsghdr out[IN_FLIGHT], in[IN_FLIGHT];
 	struct iovec vec_out = {(void *)r->data, r->len}, vec_in[IN_FLIGHT];
-	int fd = socket_in(c, SOCK_DGRAM);
+	int fd = cell_socket(c, SOCK_DGRAM);
 	uint64_t done = 0;
 	for (unsigned i = 0; i < IN_FLIGHT; i++) {
 		vec_in[i] = (struct iovec){replies[i], sizeof(replies[i])};
 		out[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vec_out, .msg_iovlen = 1}};
 		in[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vec_in[i], .msg_iovlen = 1}};
 	}
-	double cpu = cpu_ns(c), begin = now_ms(), t = begin;
+	double cpu = cell_cpu_ns(c), begin = now_ms(), t = begin;
 	int n = IN_FLIGHT;
 	do {
 		if (sendmmsg(fd, out, (unsigned)n, 0) != n)
-			die(c->name, "a call could not be sent");
+			cell_die(c->name, "a call could not be sent");
 		n = recvmmsg(fd, in, IN_FLIGHT, MSG_WAITFORONE, NULL);
 		if (n <= 0)
-			die(c->name, "left a call over UDP without an answer");
+			cell_die(c->name, "left a call over UDP without an answer");
 		for (int i = 0; i < n; i++)
 			if (in[i].msg_len < r->reply_min || be32(replies[i] + 20) != 0)
-				die(c->name, "answered a call wrongly");
+				cell_die(c->name, "answered a call wrongly");
 		done += (unsigned)n;
 		t = now_ms();
 	} while (t - begin < SLICE_MS);
-	*ret_cpu = (cpu_ns(c) - cpu) / 1e3 / (double)done;
+	*ret_cpu = (cell_cpu_ns(c) - cpu) / 1e3 / (double)done;
 	(void)close(fd);
 	return (double)done / (t - begin) * 1e3;
 }
@@ -399,7 +192,7 @@ static void tcp_send(const struct cell *c, const struct conn *k, const struct re
 		wr_bytes(&w, r->data, r->len);
 	}
 	if (send(k->fd, text, wr_len(&w), MSG_NOSIGNAL) != (ssize_t)wr_len(&w))
-		die(c->name, "a call could not be sent over TCP");
+		cell_die(c->name, "a call could not be sent over TCP");
 }
 
 /* Whole records in what one read gave. */
@@ -409,7 +202,7 @@ static unsigned tcp_read(const struct cell *c, struct conn *k, const struct requ
 	unsigned records = 0;
 	ssize_t n = recv(k->fd, text, sizeof(text), 0);
 	if (n <= 0)
-		die(c->name, "left a call over TCP without an answer");
+		cell_die(c->name, "left a call over TCP without an answer");
 	for (ssize_t at = 0; at < n;) {
 		if (k->left) {
 			size_t take = k->left < (size_t)(n - at) ? k->left : (size_t)(n - at);
@@ -425,7 +218,7 @@ static unsigned tcp_read(const struct cell *c, struct conn *k, const struct requ
 			if (!(k->mark[0] & 0x80)) /* a reply in several fragments counts with its last */
 				records -= 1;
 			else if (k->left < r->reply_min && r->reply_min < 100)
-				die(c->name, "answered a call over TCP wrongly");
+				cell_die(c->name, "answered a call over TCP wrongly");
 		}
 	}
 	return records;
@@ -434,9 +227,9 @@ static unsigned tcp_read(const struct cell *c, struct conn *k, const struct requ
 static void connect_all(const struct cell *c, struct conn *k, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		k[i] = (struct conn){.fd = socket_in(c, SOCK_STREAM)};
+		k[i] = (struct conn){.fd = cell_socket(c, SOCK_STREAM)};
 		if (k[i].fd < 0)
-			die(c->name, "refused a connection");
+			cell_die(c->name, "refused a connection");
 	}
 }
 
@@ -460,7 +253,7 @@ static double tcp_calls(const struct cell *c, const struct request *r, unsigned 
 	do {
 		int n = epoll_wait(ep, e, 64, 5000);
 		if (n <= 0)
-			die(c->name, "left calls over TCP without an answer");
+			cell_die(c->name, "left calls over TCP without an answer");
 		for (int i = 0; i < n; i++) {
 			unsigned got = tcp_read(c, e[i].data.ptr, r);
 			if (got)
@@ -485,7 +278,7 @@ static double idle_memory(const struct cell *c)
 		while (!tcp_read(c, &conns[i], &r))
 			;
 	}
-	double mib = resident_mib(c);
+	double mib = cell_resident_mib(c);
 	for (unsigned i = 0; i < IDLE; i++)
 		(void)close(conns[i].fd);
 	return mib;
@@ -511,19 +304,14 @@ int main(int argc, char **argv)
 		{"rpcbind.dump500", "calls/s"}, {"rpcbind.connections", "calls/s"}, {"rpcbind.idle1000.memory", "MiB"}};
 	static double a[FIGURES][RUNS], b[FIGURES][RUNS];
 	struct rlimit files = {4096, 4096};
-	ssize_t n = readlink("/proc/self/exe", build, sizeof(build) - 1);
-	if (n < 0)
-		die("client", "no /proc");
-	for (int i = 0; i < 3; i++) /* BUILD/tests/bench/bench_rpcbind */
-		(void)dirname(build);
 	if (setrlimit(RLIMIT_NOFILE, &files))
-		die("client", "cannot open 1,000 connections");
-	home_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		cell_die("client", "cannot open 1,000 connections");
+	cell_init();
 	(void)atexit(clean);
 	(void)signal(SIGTERM, on_signal);
 	(void)signal(SIGINT, on_signal);
-	start(&ours);
-	start(&theirs);
+	cell_start(&ours);
+	cell_start(&theirs);
 	registrations(&ours);
 	registrations(&theirs);
 	for (unsigned run = 0; run < RUNS; run++) {
