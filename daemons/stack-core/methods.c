@@ -196,7 +196,7 @@ static void sa_fill(struct sa_row *row, const struct tunnel *t, const struct sa 
 	row->m.name = (char *)t->name;
 	row->m.state = atomic_load(&sa->expired) ? (char *)"Expired"
 		: !atomic_load(&t->active) ? (char *)"Inactive"
-		: t->dynamic && !sa->inbound && t->out != sa ? (char *)"Shadow" : (char *)"Active";
+		: t->dynamic && !sa->inbound && t->out != sa && t->out != sa->under ? (char *)"Shadow" : (char *)"Active";
 	row->m.direction = sa->inbound ? (char *)"Inbound" : (char *)"Outbound";
 	row->m.protocol = sa->proto == SA_ESP ? path->udp ? (char *)"ESP/UDP" : (char *)"ESP" : (char *)"AH";
 	row->m.mode = sa->mode == SA_TUNNEL ? (char *)"Tunnel" : (char *)"Transport";
@@ -224,14 +224,16 @@ enum { SAS_SHOWN = 2000 }; /* what a reply holds; DynamicTunnels has pages */
 
 static void sa_add(Stack__Sa **list, struct sa_row *rows, unsigned *n, const struct tunnel *t, const struct sa *in, const struct sa *out)
 {
-	if (*n + 2 > SAS_SHOWN)
+	if (*n + 4 > SAS_SHOWN)
 		return;
-	sa_fill(&rows[*n], t, in);
-	list[*n] = &rows[*n].m;
-	++*n;
-	sa_fill(&rows[*n], t, out);
-	list[*n] = &rows[*n].m;
-	++*n;
+	for (; in; in = in->over, ++*n) {
+		sa_fill(&rows[*n], t, in);
+		list[*n] = &rows[*n].m;
+	}
+	for (; out; out = out->over, ++*n) {
+		sa_fill(&rows[*n], t, out);
+		list[*n] = &rows[*n].m;
+	}
 }
 
 static void method_sas(struct bus_call *call, const ProtobufCMessage *request)

@@ -23,6 +23,7 @@ static const struct crypto_auth_info auths[AUTH_COUNT] = {
 	[AUTH_HMAC_SHA2_384_192] = {"HMAC_SHA2_384_192", 48, 24, false},
 	[AUTH_HMAC_SHA2_512_256] = {"HMAC_SHA2_512_256", 64, 32, false},
 	[AUTH_AES128_XCBC_96] = {"AES128_XCBC_96", 16, 12, false},
+	[AUTH_AH] = {"AH", 0, 0, false},
 };
 
 enum { KEYSTREAM = 4096, KEYSTREAM_REFILLS = 1 << 16 };
@@ -86,6 +87,8 @@ static int check_lengths(enum crypto_cipher cipher, size_t key_len, enum crypto_
 	if (ciphers[cipher].icv && auth != AUTH_NONE)
 		return err_set(err, EINVAL, "%s authenticates by itself: no %s beside it",
 			ciphers[cipher].name, auths[auth].name);
+	if (cipher == CIPHER_NULL && auth == AUTH_AH)
+		return err_set(err, EINVAL, "nothing to do: neither a cipher nor an integrity algorithm");
 	if (!ciphers[cipher].icv && auth == AUTH_NONE)
 		return err_set(err, EINVAL, "%s without integrity protection is refused (RFC 8221)",
 			ciphers[cipher].name);

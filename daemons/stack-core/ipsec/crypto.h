@@ -29,6 +29,7 @@ enum crypto_auth {
 	AUTH_HMAC_SHA2_384_192,
 	AUTH_HMAC_SHA2_512_256,
 	AUTH_AES128_XCBC_96,
+	AUTH_AH, /* none of its own: only for ESP in the AH of a bundle (sa.h) */
 	AUTH_COUNT
 };
 enum crypto_backend { CRYPTO_BEST, CRYPTO_IMB, CRYPTO_OPENSSL };

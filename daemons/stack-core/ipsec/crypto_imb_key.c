@@ -162,7 +162,7 @@ int imb_key_new(struct crypto_key *k, const struct crypto_key_bytes *b, struct e
 		expand_cipher(m, k->cipher, b, ik);
 		if (k->auth == AUTH_AES128_XCBC_96)
 			IMB_AES_XCBC_KEYEXP(m, b->auth_key, ik->k1, ik->k2, ik->k3);
-		else if (k->auth != AUTH_NONE)
+		else if (k->auth != AUTH_NONE && k->auth != AUTH_AH)
 			expand_hmac(m, k->auth, b->auth_key, b->auth_len, ik);
 	}
 	pthread_mutex_unlock(&expand_lock);

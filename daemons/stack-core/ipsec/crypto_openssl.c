@@ -87,7 +87,7 @@ static bool cipher_contexts(const struct openssl_key *ok, struct contexts *c)
 
 static bool mac_contexts(const struct openssl_key *ok, enum crypto_auth auth, struct contexts *c)
 {
-	if (auth == AUTH_NONE)
+	if (auth == AUTH_NONE || auth == AUTH_AH)
 		return true;
 	if (auth == AUTH_AES128_XCBC_96) {
 		c->xcbc = EVP_CIPHER_CTX_new();
@@ -154,7 +154,7 @@ int openssl_key_new(struct crypto_key *k, const struct crypto_key_bytes *b, stru
 	ok->digest = evp_digest(k->auth);
 	if (k->auth == AUTH_AES128_XCBC_96)
 		good = xcbc_keys(ok, b->auth_key);
-	else if (k->auth != AUTH_NONE)
+	else if (k->auth != AUTH_NONE && k->auth != AUTH_AH)
 		good = (ok->mac = EVP_MAC_fetch(NULL, "HMAC", NULL)) != NULL;
 	/* Asking once here tells what OpenSSL refuses now rather than for every packet. */
 	if (!good || !contexts_of(k, 0)) {
@@ -265,6 +265,8 @@ void openssl_run(unsigned worker, struct crypto_job *job)
 
 	if (good && k->auth == AUTH_NONE) {
 		good = run_aead(c, job);
+	} else if (good && k->auth == AUTH_AH) {
+		good = run_cbc(c, job);
 	} else if (good && job->encrypt) {
 		good = (k->cipher == CIPHER_NULL || run_cbc(c, job)) && run_mac(k, c, job);
 	} else if (good) {

@@ -14,6 +14,9 @@
 	X(ESP_INNER, "ipsec-in", "the protected packet is malformed or of the wrong kind")         \
 	X(ESP_NESTED, "ipsec-in", "a tunnel in a tunnel in a tunnel: more than two are not opened")     \
 	X(ESP_ECN, "ipsec-in", "congestion mark on a flow that cannot carry it (RFC 6040)")        \
+	X(BUNDLE_NO_AH, "ipsec-in", "ESP of an association that comes inside AH only, without its AH") \
+	X(BUNDLE_NO_ESP, "ipsec-in", "AH of an association that holds ESP only, without ESP inside") \
+	X(BUNDLE_MIXED, "ipsec-in", "AH and ESP inside it whose associations do not belong together") \
 	X(ESP_OUT_NO_SA, "ipsec-out", "no active security association towards this destination")   \
 	X(ESP_OUT_SEQ, "ipsec-out", "sequence numbers used up: the association has to be renewed") \
 	X(ESP_OUT_ROOM, "ipsec-out", "no room in the buffer for headers or trailer")               \

@@ -67,7 +67,8 @@ int dynamic_install(struct sadb *db, const char *id, const char *rule, struct ge
 		generation_free(g);
 		return r;
 	}
-	g->in->tunnel = g->out->tunnel = t;
+	sa_belong(g->in, t);
+	sa_belong(g->out, t);
 	g->older = t->gens;
 	t->gens = g;
 	t->in = g->in;
@@ -166,9 +167,11 @@ static const char *reached(const struct generation *g, uint64_t now_ms, uint64_t
 		return "time";
 	if (limit && bytes_of(g) >= limit)
 		return "bytes";
-	uint64_t seq = atomic_load_explicit(&g->out->seq, memory_order_relaxed), most = g->out->seq_limit;
-	if (hard ? atomic_load(&g->out->exhausted) : seq > most - most / 8)
-		return "sequence numbers";
+	for (const struct sa *sa = g->out; sa; sa = sa->over) {
+		uint64_t seq = atomic_load_explicit(&sa->seq, memory_order_relaxed), most = sa->seq_limit;
+		if (hard ? atomic_load(&sa->exhausted) : seq > most - most / 8)
+			return "sequence numbers";
+	}
 	return NULL;
 }
 

@@ -225,6 +225,8 @@ int esp_find(struct ipsec_worker *w, struct work *k, uint8_t proto, uint32_t spi
 		return DROP_ESP_NO_SA;
 	if (atomic_load_explicit(&sa->expired, memory_order_relaxed))
 		return DROP_ESP_EXPIRED;
+	if (sa->over)
+		return DROP_BUNDLE_NO_AH;
 	*last = k->sa = sa;
 	k->path = sa_outside(sa);
 	return 0;
@@ -288,7 +290,7 @@ static void accept_some(struct ipsec_worker *w, struct sa *sa, unsigned at, unsi
 			continue;
 		packets++;
 		bytes += k->bytes;
-		if (sa->tunnel->dynamic)
+		if (sa->tunnel->dynamic && !sa->under)
 			tell_news(w, k);
 	}
 	count(&c->packets, packets);
@@ -309,13 +311,15 @@ void esp_accept(struct ipsec_worker *w, unsigned jobs, bool wrong)
 	}
 }
 
-static int finish(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
+int esp_done(struct ipsec_worker *w, struct work *k, const struct crypto_job *job)
 {
 	struct pkt *p = k->p;
 
 	if (k->drop)
 		return k->drop;
 	int drop = k->sa->proto == SA_AH ? ah_finish_in(k) : esp_finish(k, job);
+	if (!drop && k->sa->under)
+		return bundle_opened(w, k);
 	if (drop) {
 		if (drop != DROP_ESP_DUMMY)
 			count(&k->sa->counters[w->index].malformed, 1);
@@ -346,7 +350,9 @@ void ipsec_in(struct ipsec_worker *w, struct pkt **pkts, unsigned n)
 		if (jobs)
 			esp_accept(w, jobs, crypto_run(w->crypto, w->jobs, jobs) != 0);
 		for (unsigned i = 0; i < jobs; i++)
-			w->work[i].p->drop = (uint16_t)finish(w, &w->work[i], &w->jobs[i]);
+			w->work[i].p->drop = (uint16_t)esp_done(w, &w->work[i], &w->jobs[i]);
 		w->chunk = !last ? chunk : last->aead ? CHUNK : CHUNK_LANES;
 	}
+	if (w->bundled.n)
+		bundle_in(w);
 }

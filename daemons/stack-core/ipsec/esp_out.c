@@ -304,6 +304,7 @@ static unsigned add_run(
 	bool flat = flat_path(sa, path);
 	unsigned flats = w->n_flat;
 	uint64_t bytes = 0;
+	w->bundled.n += sa->over != NULL;
 	for (unsigned i = 0; i < n; i++) {
 		struct work *k = &w->work[jobs];
 		if (!seq || seq + i > sa->seq_limit) {
@@ -347,4 +348,6 @@ void ipsec_out(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas,
 		if (jobs)
 			finish_all(w, jobs, crypto_run(w->crypto, w->jobs, jobs) != 0);
 	}
+	if (w->bundled.n)
+		bundle_out(w, pkts, sas, n);
 }

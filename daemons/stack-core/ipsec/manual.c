@@ -2,6 +2,8 @@
  * twice the length, or text of exactly the algorithm's length; anything else is refused, as are
  * SPIs below 256. Weak algorithms (DES, HMAC_MD5) have to be named: no default leads to one.
  *
+ * HowToAuth AH beside HowToEncrypt is both protocols, ESP in AH (bundle.c): Auth...Sa are then SAs of their own.
+ *
  * Numbers of a manual tunnel begin again when a stack restarts, so there is no replay window unless
  * ReplayWindow (an extension of ours) asks for one (RFC 4303 section 3.4.3); extended numbers
  * cannot be had with manual keys at all. */
@@ -27,6 +29,7 @@ struct builder {
 	struct manual_action *a;
 	struct sa_params common;
 	size_t key_len; /* with salt */
+	enum crypto_auth ah; /* of a bundle */
 	bool errors;
 };
 
@@ -135,20 +138,22 @@ static void integrity(struct builder *b)
 	     aead = is_aead(b->common.cipher);
 	struct conf_node *at = n ? n : b->node;
 
-	b->common.proto = ah ? SA_AH : SA_ESP;
+	b->a->bundle = ah && b->common.cipher != CIPHER_NULL;
+	b->common.proto = ah && !b->a->bundle ? SA_AH : SA_ESP;
 	b->common.auth = alg ? auths[alg->u] : AUTH_NONE;
 	int r = 0;
-	if (ah && b->common.cipher != CIPHER_NULL)
-		r = conf_node_error(at, "HowToAuth AH beside HowToEncrypt: one tunnel is AH or ESP "
-					"(HowToAuth ESP)");
-	else if (aead && b->common.auth != AUTH_NONE)
+	if (aead && !ah && b->common.auth != AUTH_NONE)
 		r = conf_node_error(
 			at, "HowToAuth: %s authenticates by itself, expected NULL", crypto_cipher_info(b->common.cipher)->name);
-	else if (!aead && b->common.auth == AUTH_NONE)
+	else if ((!aead || ah) && b->common.auth == AUTH_NONE)
 		r = conf_node_error(at, "HowToAuth: expected an algorithm: a tunnel without "
 					"integrity check is refused");
 	if (r < 0)
 		b->errors = true;
+	if (b->a->bundle) {
+		b->ah = b->common.auth;
+		b->common.auth = aead ? AUTH_NONE : AUTH_AH;
+	}
 }
 
 /* The statement of one direction, required or forbidden by the algorithms. */
@@ -168,12 +173,18 @@ static struct conf_node *direction(struct builder *b, const char *name, bool nee
 	return n;
 }
 
-static void keys(
-	struct builder *b, const char *encrypt_name, const char *auth_name, struct sa_params *p)
+static void auth_key(struct builder *b, struct conf_node *n, struct sa_params *p)
 {
-	uint8_t auth_len = crypto_auth_info(p->auth)->key;
+	p->spi = (uint32_t)conf_uint(n, "spi");
+	p->auth_len = crypto_auth_info(p->auth)->key;
+	b->errors |= parse_key(n, crypto_auth_info(p->auth)->name, p->auth_key, p->auth_len) < 0;
+}
+
+/* @ah: of the AH in a bundle, else NULL: then both keys are of one SA. */
+static void keys(struct builder *b, const char *encrypt_name, const char *auth_name, struct sa_params *p, struct sa_params *ah)
+{
 	struct conf_node *e = direction(b, encrypt_name, b->key_len != 0),
-			 *a = direction(b, auth_name, auth_len != 0);
+			 *a = direction(b, auth_name, crypto_auth_info(ah ? ah->auth : p->auth)->key != 0);
 
 	if (e) {
 		p->spi = (uint32_t)conf_uint(e, "spi");
@@ -183,19 +194,13 @@ static void keys(
 			is_aead(p->cipher) ? " (key and 4-byte salt)" : "");
 		b->errors |= parse_key(e, what, p->key, b->key_len) < 0;
 	}
-	if (a) {
-		uint32_t spi = (uint32_t)conf_uint(a, "spi");
-		if (e && spi != p->spi) {
-			b->errors = true;
-			(void)conf_node_error(a,
-				"%s: found SPI %u, expected %u as in %s: it is one ESP header",
-				auth_name, spi, p->spi, encrypt_name);
-		}
-		p->spi = spi;
-		p->auth_len = auth_len;
-		b->errors |=
-			parse_key(a, crypto_auth_info(p->auth)->name, p->auth_key, auth_len) < 0;
+	if (a && e && !ah && conf_uint(a, "spi") != p->spi) {
+		b->errors = true;
+		(void)conf_node_error(a, "%s: found SPI %u, expected %u as in %s: it is one ESP header", auth_name,
+			(uint32_t)conf_uint(a, "spi"), p->spi, encrypt_name);
 	}
+	if (a)
+		auth_key(b, a, ah ? ah : p);
 }
 
 /* Two senders under one AEAD key and salt would use the same IVs sooner or later (RFC 4106
@@ -212,14 +217,14 @@ static void check_pair(struct builder *b)
 	}
 }
 
-static void check_sa(struct builder *b, const struct sa_params *p, bool inbound)
+static void check_sa(struct builder *b, const struct sa_params *p, const struct sa_params *ah, bool inbound)
 {
 	struct errbuf err;
 	struct sa *sa = NULL;
 
 	if (b->errors)
 		return;
-	if (sa_new(p, inbound, 1, &err, &sa) < 0) {
+	if (sa_new_bundle(p, b->a->bundle ? ah : NULL, inbound, 1, &err, &sa) < 0) {
 		b->errors = true;
 		(void)conf_node_error(b->node, "IpManVpnAction %s: %s", b->a->name, err.text);
 	}
@@ -245,13 +250,35 @@ static void udp_encapsulation(struct builder *b)
 
 	if (!n || strcmp(conf_str(n, "udp"), "Yes"))
 		return;
-	if (b->common.proto == SA_AH || !b->common.src.family || !b->common.dst.family) {
+	if (b->common.proto == SA_AH || b->a->bundle || !b->common.src.family || !b->common.dst.family) {
 		(void)conf_node_error(n, "found UdpEncapsulation, expected it with ESP and the addresses of both ends (RFC 3948)");
 		b->errors = true;
 		return;
 	}
 	b->common.udp = true;
 	b->common.sport = b->common.dport = 4500;
+}
+
+/* One end's AH of a bundle, around the ESP of @esp. */
+static void over(const struct builder *b, const struct sa_params *esp, struct sa_params *ah)
+{
+	ah->proto = SA_AH;
+	ah->mode = SA_TRANSPORT;
+	ah->src = esp->src;
+	ah->dst = esp->dst;
+	ah->auth = b->ah;
+}
+
+/* The AH of a bundle refuses replays; ESP can only with an ICV of its own. */
+static void windows(struct builder *b, uint32_t packets)
+{
+	if (b->common.auth != AUTH_AH)
+		b->a->in.replay = packets;
+	if (!b->a->bundle)
+		return;
+	over(b, &b->a->in, &b->a->in_ah);
+	over(b, &b->a->out, &b->a->out_ah);
+	b->a->in_ah.replay = packets;
 }
 
 int manual_build(struct conf_node *node, struct manual_action *ret)
@@ -275,14 +302,14 @@ int manual_build(struct conf_node *node, struct manual_action *ret)
 	memcpy(&a.in, &b.common, sizeof(a.in));
 	a.in.src = b.common.dst;
 	a.in.dst = b.common.src;
-	a.in.replay = replay_window(&b);
+	windows(&b, replay_window(&b));
 	if (!b.errors) {
-		keys(&b, "EncryptInboundSa", "AuthInboundSa", &a.in);
-		keys(&b, "EncryptOutboundSa", "AuthOutboundSa", &a.out);
+		keys(&b, "EncryptInboundSa", "AuthInboundSa", &a.in, a.bundle ? &a.in_ah : NULL);
+		keys(&b, "EncryptOutboundSa", "AuthOutboundSa", &a.out, a.bundle ? &a.out_ah : NULL);
 	}
 	check_pair(&b);
-	check_sa(&b, &a.in, true);
-	check_sa(&b, &a.out, false);
+	check_sa(&b, &a.in, &a.in_ah, true);
+	check_sa(&b, &a.out, &a.out_ah, false);
 	if (!b.errors)
 		memcpy(ret, &a, sizeof(a));
 	secret_wipe(&a, sizeof(a));

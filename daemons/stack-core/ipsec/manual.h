@@ -12,6 +12,8 @@ struct manual_action {
 	char name[SA_NAME_MAX];
 	bool active;
 	struct sa_params in, out;
+	bool bundle; /* AH stands over ESP (bundle.c) */
+	struct sa_params in_ah, out_ah;
 };
 
 /* @node is an IpManVpnAction. 0, or -EINVAL with the error recorded at the place concerned

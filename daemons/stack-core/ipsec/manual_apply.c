@@ -12,8 +12,10 @@ struct plan {
 
 static bool same(const struct tunnel *t, const struct manual_action *a)
 {
-	return !memcmp(t->in->params, &a->in, sizeof(a->in)) &&
-	       !memcmp(t->out->params, &a->out, sizeof(a->out));
+	return !memcmp(t->in->params, &a->in, sizeof(a->in)) && !memcmp(t->out->params, &a->out, sizeof(a->out)) &&
+	       (t->in->over != NULL) == a->bundle &&
+	       (!a->bundle || (!memcmp(t->in->over->params, &a->in_ah, sizeof(a->in_ah)) &&
+				      !memcmp(t->out->over->params, &a->out_ah, sizeof(a->out_ah))));
 }
 
 static bool is_manual(const struct tunnel *t)
@@ -35,6 +37,20 @@ static bool meet(const struct sa_params *a, const struct sa_params *b)
 {
 	return a->spi == b->spi && a->proto == b->proto &&
 	       (!a->dst.family || !b->dst.family || addr_equal(&a->dst, &b->dst));
+}
+
+/* Are there packets that either could mean? Each is one SA, or two in a bundle. */
+static bool actions_meet(const struct manual_action *a, const struct manual_action *b)
+{
+	return meet(&a->in, &b->in) || (a->bundle && meet(&a->in_ah, &b->in)) || (b->bundle && meet(&a->in, &b->in_ah)) ||
+	       (a->bundle && b->bundle && meet(&a->in_ah, &b->in_ah));
+}
+
+static const struct sa *dynamic_met(struct sadb *db, const struct sa_params *p)
+{
+	const struct sa *in = sadb_lookup(db, &p->dst, (uint8_t)p->proto, p->spi);
+
+	return in && in->tunnel->dynamic ? in : NULL;
 }
 
 /* Senders that share an AEAD key and salt would sooner or later use one IV twice, which gives
@@ -71,8 +87,10 @@ static int check(struct sadb *db, const struct manual_action *actions, size_t n,
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
-		struct sa *in = sadb_lookup(db, &actions[i].in.dst, (uint8_t)actions[i].in.proto, actions[i].in.spi);
-		if (in && in->tunnel->dynamic)
+		const struct sa *in = dynamic_met(db, &actions[i].in);
+		if (!in && actions[i].bundle)
+			in = dynamic_met(db, &actions[i].in_ah);
+		if (in)
 			return err_set(err, EEXIST, "%s: inbound SPI belongs to dynamic tunnel %s", actions[i].name, in->tunnel->id);
 	}
 	if (others + n > SADB_MANUAL_MAX)
@@ -83,7 +101,7 @@ static int check(struct sadb *db, const struct manual_action *actions, size_t n,
 			if (!strcmp(actions[i].name, actions[j].name))
 				return err_set(err, EEXIST, "IpManVpnAction %s is there twice",
 					actions[i].name);
-			if (meet(&actions[i].in, &actions[j].in))
+			if (actions_meet(&actions[i], &actions[j]))
 				return err_set(err, EEXIST,
 					"%s and %s have the same inbound SPI %u", actions[i].name,
 					actions[j].name, actions[i].in.spi);
@@ -112,9 +130,9 @@ static int make(struct sadb *db, const struct manual_action *actions, size_t n, 
 		struct tunnel *t = sadb_find(db, a->name);
 		if (t && same(t, a))
 			continue;
-		int r = sa_new(&a->in, true, sadb_workers(db), err, &plan[i].in);
+		int r = sa_new_bundle(&a->in, a->bundle ? &a->in_ah : NULL, true, sadb_workers(db), err, &plan[i].in);
 		if (r == 0)
-			r = sa_new(&a->out, false, sadb_workers(db), err, &plan[i].out);
+			r = sa_new_bundle(&a->out, a->bundle ? &a->out_ah : NULL, false, sadb_workers(db), err, &plan[i].out);
 		if (r < 0)
 			return r;
 	}

@@ -40,6 +40,8 @@ static int check(const struct sa_params *p, struct errbuf *err)
 		return err_set(err, EINVAL, "SPI %u is reserved: the lowest is 256", p->spi);
 	if (p->proto == SA_AH && p->cipher != CIPHER_NULL)
 		return err_set(err, EINVAL, "AH does not encrypt");
+	if (p->auth == AUTH_AH && (p->proto != SA_ESP || p->replay || p->esn))
+		return err_set(err, EINVAL, "numbers that no integrity check covers cannot be relied on");
 	if (p->replay && (p->replay < REPLAY_MIN || p->replay > REPLAY_MAX))
 		return err_set(err, EINVAL, "replay window %u is not 0 or %d to %d", p->replay,
 			REPLAY_MIN, REPLAY_MAX);
@@ -68,6 +70,8 @@ void sa_move(struct sa *sa, const struct sa_path *to)
 	atomic_store_explicit(&sa->path, path, memory_order_release);
 	if (old)
 		urcu_qsbr_call_rcu(&old->rcu, path_free);
+	if (sa->over)
+		sa_move(sa->over, to);
 }
 
 static int make_key(const struct sa_params *p, struct errbuf *err, struct crypto_key **ret)
@@ -107,13 +111,12 @@ static void fill(struct sa *sa, const struct sa_params *p)
 	if (sa->aead)
 		memcpy(sa->salt, p->key + p->key_len - CRYPTO_SALT, CRYPTO_SALT);
 	sa->iv_base = p->iv_base ? p->iv_base : wall_clock_ns();
-	/* Far from the end of 64 bits: numbers are taken before they are checked. */
-	sa->seq_limit = p->esn ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
+	/* Far from the end of 64 bits: numbers are taken before they are checked. Where none is checked, it may cycle (RFC 4303 3.3.3). */
+	sa->seq_limit = p->esn || p->auth == AUTH_AH ? UINT64_MAX - UINT32_MAX : UINT32_MAX;
 	atomic_store(&sa->seq, p->first_seq);
 }
 
-int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err,
-	struct sa **ret)
+static int make(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err, struct sa **ret)
 {
 	struct crypto_key *key;
 	int r = check(p, err);
@@ -144,10 +147,54 @@ int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct err
 	return 0;
 }
 
+int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err, struct sa **ret)
+{
+	if (p->auth == AUTH_AH)
+		return err_set(err, EINVAL, "%s without integrity protection is refused (RFC 8221)", crypto_cipher_info(p->cipher)->name);
+	return make(p, inbound, workers, err, ret);
+}
+
+static int check_bundle(const struct sa_params *esp, const struct sa_params *ah, struct errbuf *err)
+{
+	if (esp->proto != SA_ESP || ah->proto != SA_AH)
+		return err_set(err, EINVAL, "a bundle is AH over ESP");
+	if (ah->mode != SA_TRANSPORT)
+		return err_set(err, EINVAL, "the AH of a bundle is in transport mode");
+	if (esp->udp || esp->oa_src.family || esp->oa_dst.family)
+		return err_set(err, EINVAL, "AH does not pass a NAT");
+	if (!addr_equal(&esp->src, &ah->src) || !addr_equal(&esp->dst, &ah->dst))
+		return err_set(err, EINVAL, "AH and ESP of a bundle have the same two ends");
+	return 0;
+}
+
+int sa_new_bundle(const struct sa_params *esp, const struct sa_params *ah, bool inbound, unsigned workers, struct errbuf *err,
+	struct sa **ret)
+{
+	struct sa *inner = NULL, *outer = NULL;
+
+	if (!ah)
+		return sa_new(esp, inbound, workers, err, ret);
+	int r = check_bundle(esp, ah, err);
+	if (!r)
+		r = make(esp, inbound, workers, err, &inner);
+	if (!r)
+		r = make(ah, inbound, workers, err, &outer);
+	if (r < 0) {
+		sa_free(inner);
+		return r;
+	}
+	inner->over = outer;
+	outer->under = inner;
+	inner->flat = false; /* it comes inside AH alone */
+	*ret = inner;
+	return 0;
+}
+
 void sa_free(struct sa *sa)
 {
 	if (!sa)
 		return;
+	sa_free(sa->over);
 	crypto_key_free((struct crypto_key *)(uintptr_t)sa->key);
 	secret_wipe(sa->params, sizeof(*sa->params));
 	free(sa->params);
@@ -201,6 +248,8 @@ uint32_t sa_overhead(const struct sa *sa, uint8_t inner_family)
 
 	if (sa->proto == SA_AH)
 		return bytes + sa_ah_len(sa, outer);
+	if (sa->over)
+		bytes += sa_ah_len(sa->over, outer);
 	return bytes + 8 + sa->iv_len + 2 + (sa->block - 1U) + sa->icv_len;
 }
 
@@ -216,6 +265,8 @@ uint32_t sa_mtu(const struct sa *sa, uint32_t link_mtu, uint8_t inner_family)
 		return link_mtu > fixed ? link_mtu - fixed : 0;
 	}
 	uint32_t fixed = clear + (path->udp ? 8 : 0) + 8 + sa->iv_len + sa->icv_len;
+	if (sa->over)
+		fixed += sa_ah_len(sa->over, outer);
 	if (link_mtu < fixed + sa->block)
 		return 0;
 	return (link_mtu - fixed) / sa->block * sa->block - 2 + back;

@@ -78,6 +78,8 @@ struct sa {
 	const uint8_t *dscp; /* map of DSCPs; NULL: keep_dscp says */
 	const struct crypto_key *key;
 	struct tunnel *tunnel;
+	/* A bundle (bundle.c): of its ESP the AH that stands over it, which it owns; of that AH the ESP under it. */
+	struct sa *over, *under;
 	uint64_t iv_base, seq_limit, hard_bytes;
 	_Atomic(struct sa *) next; /* in its bucket of the database */
 	unsigned workers;
@@ -103,9 +105,12 @@ static inline const struct sa_path *sa_outside(const struct sa *sa)
  * database. @workers <= CRYPTO_WORKERS_MAX. */
 int sa_new(const struct sa_params *p, bool inbound, unsigned workers, struct errbuf *err,
 	struct sa **ret);
-void sa_free(struct sa *sa); /* cleanses; NULL allowed */
+/* The same, and with @ah (NULL: none) in a bundle: *ret is the ESP, whose ->over is the AH. @esp may have AUTH_AH then. */
+int sa_new_bundle(const struct sa_params *esp, const struct sa_params *ah, bool inbound, unsigned workers, struct errbuf *err,
+	struct sa **ret);
+void sa_free(struct sa *sa); /* cleanses, with its ->over; NULL allowed */
 void sa_retire(struct sa *sa); /* sa_free after a grace period, without waiting for it */
-void sa_move(struct sa *sa, const struct sa_path *to); /* control thread; takes nothing */
+void sa_move(struct sa *sa, const struct sa_path *to); /* control thread; takes nothing; moves ->over too */
 void sa_sum(const struct sa *sa, struct sa_counters *ret);
 /* Bytes that protecting a packet adds at most; with it the stack knows the MTU of a tunnel. */
 uint32_t sa_overhead(const struct sa *sa, uint8_t inner_family);

@@ -86,7 +86,10 @@ struct sa *sadb_outbound(struct sadb *db, const struct addr *dst, uint8_t proto,
 
 bool sadb_taken(struct sadb *db, const struct sa *in)
 {
-	return sadb_lookup(db, &sa_outside(in)->dst, in->proto, in->spi) != NULL;
+	for (; in; in = in->over)
+		if (sadb_lookup(db, &sa_outside(in)->dst, in->proto, in->spi))
+			return true;
+	return false;
 }
 
 static void enter(struct sadb *db, struct sa *s)
@@ -110,14 +113,18 @@ static void take_out(struct sadb *db, struct sa *s)
 
 void sadb_link(struct sadb *db, struct sa *in, struct sa *out)
 {
-	enter(db, in);
-	enter(db, out);
+	for (; in; in = in->over)
+		enter(db, in);
+	for (; out; out = out->over)
+		enter(db, out);
 }
 
 void sadb_unlink(struct sadb *db, struct sa *in, struct sa *out)
 {
-	take_out(db, in);
-	take_out(db, out);
+	for (; in; in = in->over)
+		take_out(db, in);
+	for (; out; out = out->over)
+		take_out(db, out);
 }
 
 struct tunnel *sadb_tunnel(struct sadb *db, uint32_t index)
@@ -206,7 +213,8 @@ int sadb_add(struct sadb *db, char kind, const char *name, struct sa *in, struct
 	t->out = out;
 	atomic_init(&t->active, active);
 	t->initial = active;
-	in->tunnel = out->tunnel = t;
+	sa_belong(in, t);
+	sa_belong(out, t);
 	if (sadb_find(db, name))
 		r = err_set(err, EEXIST, "tunnel %s exists", name);
 	else if (sadb_taken(db, in))

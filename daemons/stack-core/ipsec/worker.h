@@ -43,6 +43,13 @@ struct flat_group {
 	uint16_t first, last; /* first: UINT16_MAX when there is none */
 };
 
+/* Packets of bundles that are half done. */
+struct bundled {
+	unsigned n;
+	struct pkt *pkts[PKT_BATCH];
+	struct sa *sas[PKT_BATCH]; /* what comes next for them */
+};
+
 struct ipsec_worker {
 	struct sadb *db;
 	struct crypto_worker *crypto;
@@ -57,6 +64,7 @@ struct ipsec_worker {
 	struct flat_group groups[FLAT_GROUPS];
 	struct pkt *ordered[PKT_BATCH]; /* outbound: by SA */
 	struct sa *ordered_sa[PKT_BATCH];
+	struct bundled bundled;
 	struct notice_ring notices;
 	uint8_t saved[PKT_BATCH][AH_HEADER_MAX];
 	uint8_t scratch[SCRATCH]; /* resynchronisation: the packet before an attempt */
@@ -77,6 +85,12 @@ int open_gap(struct ipsec_worker *w, struct work *k, uint32_t gap, uint32_t tail
 /* From esp_in.c. Leaves in k->p the packet that began @gap bytes after the outer headers, @payload
  * bytes long, of kind @next. */
 int close_gap(struct work *k, uint32_t gap, uint32_t payload, uint8_t next);
+
+/* From bundle.c. The AH of a bundle was opened around k->p: what is inside waits for bundle_in; or the reason to drop. */
+int bundle_opened(struct ipsec_worker *w, struct work *k);
+void bundle_in(struct ipsec_worker *w);
+/* Packets of the batch have been sealed by the ESP of a bundle: their AH comes over that. */
+void bundle_out(struct ipsec_worker *w, struct pkt **pkts, struct sa *const *sas, unsigned n);
 
 /* From number.c. Infers the full number, and refuses one that was seen or is too old. */
 int check_number(struct ipsec_worker *w, struct work *k, uint32_t low);
@@ -121,6 +135,8 @@ uint64_t esp_numbers(struct sa *sa, unsigned n);
 void esp_fill(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t payload, uint8_t next, struct crypto_job *job);
 /* From esp_in.c. Each returns 0 or the reason to drop. k->p, k->l, k->encap are set; finds k->sa (@last is tried first). */
 int esp_find(struct ipsec_worker *w, struct work *k, uint8_t proto, uint32_t spi, struct sa **last);
+/* What @job opened becomes the packet that it is. */
+int esp_done(struct ipsec_worker *w, struct work *k, const struct crypto_job *job);
 /* The job that opens the @left bytes of ESP at @esp. */
 int esp_open(struct ipsec_worker *w, struct work *k, uint8_t *esp, uint32_t left, struct crypto_job *job);
 /* What the first @jobs jobs say is in k->drop then; the numbers of the good ones are used up, and k->bytes of them counted. @wrong:

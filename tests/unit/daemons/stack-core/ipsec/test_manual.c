@@ -56,7 +56,13 @@ static const struct refusal refusals[] = {
 		"72 hexadecimal"},
 	{"HowToEncap Tunnel\nHowToEncrypt CHACHA20_POLY1305\n" ENDS "EncryptInboundSa 300 " HEX16 HEX20 "\nEncryptOutboundSa 301 " HEX16 HEX20 "\n",
 		"different keys"},
-	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\n" ENDS, "AH"},
+	/* both protocols: each has its own SAs, and the integrity is AH's */
+	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\n" ENDS, "expected EncryptInboundSa"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\n" ENDS "EncryptInboundSa 300 " HEX16 "\nEncryptOutboundSa 301 " HEX16 "\n",
+		"expected AuthInboundSa"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH NULL\n" ENDS, "integrity"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\nHowToAuth AH\n" ENDS, "integrity"},
+	{"HowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\nUdpEncapsulation Yes\n" ENDS, "UdpEncapsulation"},
 	{"HowToEncap Tunnel\nHowToEncrypt AES_GCM\n" ENDS "EncryptInboundSa 300 " HEX16
 	 "\nEncryptOutboundSa 301 " HEX20 "\n",
 		"40 hexadecimal"},
@@ -175,6 +181,55 @@ START_TEST(in_udp)
 }
 END_TEST
 
+#define BOTH(name, esp_in, ah_in, ah_key)                                                                                     \
+	"IpManVpnAction " name "\n{\nHowToEncap Tunnel\nHowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\nReplayWindow 128\n" ENDS \
+	"EncryptInboundSa " #esp_in " " HEX16 "\nEncryptOutboundSa 401 " HEX16 "\nAuthInboundSa " #ah_in " " ah_key              \
+	"\nAuthOutboundSa 403 " HEX20 "\n}\n"
+#define OTHER20 "ff112233445566778899aabbccddeeff01020304"
+
+START_TEST(ah_over_esp)
+{
+	struct sadb *db;
+	struct errbuf err;
+
+	rcu_register_thread();
+	db = sadb_new(1);
+	ck_assert_msg(build(BOTH("both", 400, 402, HEX20)) == 1, "%s", errors);
+	const struct manual_action *a = &got[0];
+	ck_assert(a->bundle);
+	ck_assert_uint_eq(a->in.proto, SA_ESP);
+	ck_assert_uint_eq(a->in.auth, AUTH_AH);
+	ck_assert_uint_eq(a->in.replay, 0); /* AH refuses replays */
+	ck_assert_uint_eq(a->in_ah.replay, 128);
+	ck_assert_uint_eq(a->in_ah.mode, SA_TRANSPORT);
+	ck_assert_uint_eq(a->in_ah.spi, 402);
+	ck_assert_uint_eq(a->out_ah.spi, 403);
+	ck_assert_int_eq(manual_apply(db, got, 1, &err), 0);
+	struct tunnel *t = sadb_find(db, "both");
+	ck_assert_ptr_eq(sadb_lookup(db, &a->in.dst, SA_ESP, 400), t->in);
+	ck_assert_ptr_eq(sadb_lookup(db, &a->in.dst, SA_AH, 402), t->in->over);
+	ck_assert_ptr_eq(sadb_outbound(db, &a->out.dst, SA_AH, 403), t->out->over);
+	ck_assert_ptr_eq(t->in->over->tunnel, t);
+
+	/* unchanged: it stays; another key of AH alone: it does not */
+	atomic_store(&t->out->over->seq, 9);
+	ck_assert_int_eq(manual_apply(db, got, 1, &err), 0);
+	ck_assert_uint_eq(atomic_load(&sadb_find(db, "both")->out->over->seq), 9);
+	ck_assert_int_eq(build(BOTH("both", 400, 402, OTHER20)), 1);
+	ck_assert_int_eq(manual_apply(db, got, 1, &err), 0);
+	ck_assert_uint_eq(atomic_load(&sadb_find(db, "both")->out->over->seq), 0);
+
+	/* the SPI of either protocol is one tunnel's */
+	ck_assert_int_eq(build(BOTH("both", 400, 402, HEX20) BOTH("two", 410, 402, HEX20)), 2);
+	ck_assert_int_eq(manual_apply(db, got, 2, &err), -EEXIST);
+	ck_assert_int_eq(build(BOTH("both", 400, 402, HEX20) BOTH("two", 410, 412, HEX20)), 2);
+	ck_assert_int_eq(manual_apply(db, got, 2, &err), 0);
+	ck_assert_int_eq(manual_apply(db, NULL, 0, &err), 0);
+	sadb_free(db);
+	rcu_unregister_thread();
+}
+END_TEST
+
 START_TEST(applied)
 {
 	struct sadb *db;
@@ -243,6 +298,7 @@ static Suite *suite(void)
 	tcase_add_test(c, built);
 	tcase_add_test(c, chacha20_poly1305);
 	tcase_add_test(c, in_udp);
+	tcase_add_test(c, ah_over_esp);
 	tcase_add_test(c, applied);
 	suite_add_tcase(s, c);
 	return s;
