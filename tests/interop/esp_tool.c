@@ -3,6 +3,7 @@
  *
  * Lines on stdin, one answer line each:
  *   sa PROTO MODE CIPHER KEY AUTH AUTHKEY SPI SRC DST ESN LASTSEQ BACKEND WINDOW [PORT]    ->  ok
+ *   ah AUTH AUTHKEY SPI ESN LASTSEQ WINDOW          ->  ok: the next sa gets this AH over its ESP
  *   out HEX | in HEX                                                                ->  ok HEX |
  * drop REASON Names as in the code (esp ah, tunnel transport, AES_GCM, HMAC_SHA1, best openssl);
  * keys are hex, "-" for none; SRC and DST "-" for any. The inbound SA has the same addresses as the
@@ -19,6 +20,7 @@ enum { LINE_MAX_LEN = 70000, BUF = 40000, FRONT = 256 };
 static struct sadb *db;
 static struct ipsec_worker *worker;
 static struct tunnel *tunnel;
+static struct sa_params over; /* spi 0: none */
 
 static const char *reason(unsigned drop)
 {
@@ -90,10 +92,15 @@ static int set_sa(char *args, struct errbuf *err)
 	p.udp = port != 0;
 	p.sport = p.dport = (uint16_t)port;
 	p.backend = !strcmp(backend, "best") ? CRYPTO_BEST : CRYPTO_OPENSSL;
-	int r = sa_new(&p, true, 1, err, &in);
+	over.src = p.src;
+	over.dst = p.dst;
+	over.backend = p.backend;
+	struct sa_params ah = over;
+	over.spi = 0;
+	int r = sa_new_bundle(&p, ah.spi ? &ah : NULL, true, 1, err, &in);
 	if (r < 0)
 		return r;
-	r = sa_new(&p, false, 1, err, &out);
+	r = sa_new_bundle(&p, ah.spi ? &ah : NULL, false, 1, err, &out);
 	if (r < 0) {
 		sa_free(in);
 		return r;
@@ -102,6 +109,28 @@ static int set_sa(char *args, struct errbuf *err)
 		sadb_remove(db, tunnel);
 	tunnel = NULL;
 	return sadb_add(db, 'M', "t", in, out, true, err, &tunnel);
+}
+
+static int set_over(char *args, struct errbuf *err)
+{
+	char auth[32], key[160];
+	unsigned spi, esn, window;
+	unsigned long long last;
+
+	memset(&over, 0, sizeof(over));
+	if (sscanf(args, "%31s %159s %u %u %llu %u", auth, key, &spi, &esn, &last, &window) != 6)
+		return err_set(err, EINVAL, "6 arguments expected");
+	int a = auth_of(auth);
+	if (a < 0 || key_of(key, over.auth_key, &over.auth_len) < 0)
+		return err_set(err, EINVAL, "bad argument");
+	over.proto = SA_AH;
+	over.mode = SA_TRANSPORT;
+	over.auth = (enum crypto_auth)a;
+	over.esn = esn != 0;
+	over.first_seq = last;
+	over.replay = window;
+	over.spi = spi;
+	return 0;
 }
 
 static void run(const char *hex, bool inbound)
@@ -141,6 +170,8 @@ int main(void)
 		line[strcspn(line, "\n")] = 0;
 		if (!strncmp(line, "sa ", 3))
 			printf("%s%s\n", set_sa(line + 3, &err) < 0 ? "error " : "ok", err.text);
+		else if (!strncmp(line, "ah ", 3))
+			printf("%s%s\n", set_over(line + 3, &err) < 0 ? "error " : "ok", err.text);
 		else if (!strncmp(line, "out ", 4))
 			run(line + 4, false);
 		else if (!strncmp(line, "in ", 3))
