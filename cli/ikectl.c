@@ -64,10 +64,13 @@ static const char *tunnels_page(struct cli_table *t, const ProtobufCMessage *rep
 
 static void dyn_row(struct cli_table *t, const Ike__DynTunnel *y)
 {
-	char cipher[80], spis[32];
+	char cipher[80], spis[48];
 	(void)snprintf(cipher, sizeof(cipher), "%s %s%s%s/%s", dash(y->ipsec_protocol), dash(y->encryption), y->key_bits ? "-" : "",
 		y->key_bits ? cli_u64(y->key_bits) : "", dash(y->authentication));
-	(void)snprintf(spis, sizeof(spis), "%08x/%08x", y->in_spi, y->out_spi);
+	if (y->has_in_ah_spi)
+		(void)snprintf(spis, sizeof(spis), "%08x+%08x/%08x+%08x", y->in_ah_spi, y->in_spi, y->out_ah_spi, y->out_spi);
+	else
+		(void)snprintf(spis, sizeof(spis), "%08x/%08x", y->in_spi, y->out_spi);
 	cli_table_row(t, dash(y->tunnel_id), cli_u64(y->generation), dash(y->state), dash(y->parent_id), dash(y->local), dash(y->remote),
 		dash(y->local_addresses), dash(y->remote_addresses), y->tunnel_mode ? "tunnel" : "transport", cipher, spis,
 		left(y->expires_us), NULL);

@@ -48,15 +48,16 @@ static void spi_field(struct report *r, const char *name, bool there, uint32_t s
 static void algorithm_fields(struct report *r, const Ike__DynTunnel *t)
 {
 	bool ah = t->ipsec_protocol && !strcmp(t->ipsec_protocol, "AH"), auth = t->authentication && strcmp(t->authentication, "n/a");
+	bool both = t->has_in_ah_spi;
 	report_field(r, false, "HowToEncrypt", "%s", ah ? "None" : report_or(t->encryption, "n/a"));
 	if (t->key_bits)
 		report_field(r, false, "KeyLength", "%u", t->key_bits);
 	else
 		report_field(r, false, "KeyLength", "n/a");
-	report_field(r, false, "HowToAuth", "%s", report_or(t->ipsec_protocol, "n/a"));
+	report_field(r, false, "HowToAuth", "%s", both ? "AH" : report_or(t->ipsec_protocol, "n/a"));
 	report_field(r, false, "AuthAlgorithm", "%s", report_or(t->authentication, "n/a"));
-	spi_field(r, "AuthInboundSpi", ah || auth, t->in_spi);
-	spi_field(r, "AuthOutboundSpi", ah || auth, t->out_spi);
+	spi_field(r, "AuthInboundSpi", ah || auth, both ? t->in_ah_spi : t->in_spi);
+	spi_field(r, "AuthOutboundSpi", ah || auth, both ? t->out_ah_spi : t->out_spi);
 	spi_field(r, "EncryptInboundSpi", !ah, t->in_spi);
 	spi_field(r, "EncryptOutboundSpi", !ah, t->out_spi);
 	report_field(r, false, "ExtendedSequenceNumbers", "%s", report_yes(t->esn));

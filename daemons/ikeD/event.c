@@ -91,6 +91,10 @@ static void audit_dyn(struct json *j, const Ike__DynTunnel *t)
 	json_kv_str(j, "authentication", t->authentication);
 	json_kv_u64(j, "inbound_spi", t->in_spi);
 	json_kv_u64(j, "outbound_spi", t->out_spi);
+	if (t->has_in_ah_spi) {
+		json_kv_u64(j, "inbound_ah_spi", t->in_ah_spi);
+		json_kv_u64(j, "outbound_ah_spi", t->out_ah_spi);
+	}
 	json_kv_u64(j, "pfs_group", t->pfs_group);
 	json_kv_u64(j, "expires_us", t->expires_us);
 }

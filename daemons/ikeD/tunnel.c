@@ -16,7 +16,7 @@
 struct install {
 	Stack__DynamicTunnel t;
 	Stack__Selector sel;
-	Stack__SaHalf in, out;
+	Stack__SaHalf in, out, in_ah, out_ah;
 	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], oa_local[ADDR_TEXT_MAX], oa_remote[ADDR_TEXT_MAX];
 	char bounds[4][ADDR_TEXT_MAX];
 };
@@ -105,6 +105,12 @@ static void fill(struct install *i, const struct ike_child *c)
 	fill_half(&i->out, &c->out);
 	t->in = &i->in;
 	t->out = &i->out;
+	if (c->bundle) {
+		fill_half(&i->in_ah, &c->in_ah);
+		fill_half(&i->out_ah, &c->out_ah);
+		t->in_ah = &i->in_ah;
+		t->out_ah = &i->out_ah;
+	}
 	t->has_owner_data = c->owner_len > 0;
 	t->owner_data = (ProtobufCBinaryData){c->owner_len, (uint8_t *)c->owner_data};
 }
@@ -300,6 +306,11 @@ int tunnel_from_stack(const Stack__DynamicTunnel *t, uint64_t wall_us, struct ik
 	c->pfs_group = (uint16_t)t->pfs_group;
 	c->in.spi = t->in->spi;
 	c->out.spi = t->out->spi;
+	c->bundle = t->in_ah && t->out_ah;
+	if (c->bundle) {
+		c->in_ah.spi = t->in_ah->spi;
+		c->out_ah.spi = t->out_ah->spi;
+	}
 	c->soft_s = left(t->soft_us, wall_us);
 	c->hard_s = left(t->hard_us, wall_us);
 	c->vpn_life_s = left(t->vpn_life_us, wall_us);

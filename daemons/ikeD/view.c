@@ -71,12 +71,16 @@ void view_tunnel(const struct iked_stack *s, const struct ike_p1_info *p, struct
 
 static void dyn_algorithms(const struct ike_child *c, Ike__DynTunnel *m)
 {
-	m->ipsec_protocol = (char *)(c->proto == IPSEC_PROTO_AH ? "AH" : "ESP");
+	m->ipsec_protocol = (char *)(c->bundle ? "AH+ESP" : c->proto == IPSEC_PROTO_AH ? "AH" : "ESP");
 	m->encryption = (char *)text_esp(c->proto == IPSEC_PROTO_AH ? 0 : c->esp);
 	SET(*m, key_bits, c->key_bits);
 	m->authentication = (char *)text_auth(c->auth);
 	SET(*m, in_spi, c->in.spi);
 	SET(*m, out_spi, c->out.spi);
+	if (c->bundle) {
+		SET(*m, in_ah_spi, c->in_ah.spi);
+		SET(*m, out_ah_spi, c->out_ah.spi);
+	}
 	SET(*m, esn, c->esn);
 	SET(*m, pfs_group, c->pfs_group);
 }

@@ -92,7 +92,7 @@ static void sa_continue(struct sa *sa, const Stack__HandoverSa *from)
 static int tunnel_continue(struct core *k, const Stack__HandoverTunnel *h, struct errbuf *e)
 {
 	struct filter_protect protect;
-	struct sa_params in, out;
+	struct tunnel_sas sas;
 	struct generation *g;
 	struct tunnel *t;
 
@@ -100,18 +100,27 @@ static int tunnel_continue(struct core *k, const Stack__HandoverTunnel *h, struc
 		return err_set(e, EINVAL, "incomplete");
 	uint64_t installed = h->tunnel->installed_us;
 	bool ready = h->tunnel->outbound_ready;
-	const char *wrong = tunnels_request(h->tunnel, &in, &out, &protect);
-	in.first_seq = h->in->replay_last;
-	out.first_seq = h->out->seq;
-	out.iv_base = h->out->iv_base;
-	int r = wrong ? err_set(e, EINVAL, "%s", wrong) : tunnels_install(k, h->tunnel, &in, &out, &protect, e, &t, &g);
-	secret_wipe(&in, sizeof(in));
-	secret_wipe(&out, sizeof(out));
+	const char *wrong = tunnels_request(h->tunnel, &sas, &protect);
+	if (!wrong && sas.bundle && (!h->in_ah || !h->out_ah))
+		wrong = "incomplete";
+	sas.in.first_seq = h->in->replay_last;
+	sas.out.first_seq = h->out->seq;
+	sas.out.iv_base = h->out->iv_base;
+	if (!wrong && sas.bundle) {
+		sas.in_ah.first_seq = h->in_ah->replay_last;
+		sas.out_ah.first_seq = h->out_ah->seq;
+	}
+	int r = wrong ? err_set(e, EINVAL, "%s", wrong) : tunnels_install(k, h->tunnel, &sas, &protect, e, &t, &g);
+	secret_wipe(&sas, sizeof(sas));
 	if (r < 0)
 		return r;
 	g->installed_us = installed;
 	sa_continue(g->in, h->in);
 	sa_continue(g->out, h->out);
+	if (g->in->over) {
+		sa_continue(g->in->over, h->in_ah);
+		sa_continue(g->out->over, h->out_ah);
+	}
 	if (ready && dynamic_ready(t, g))
 		filter_dynamic_ready(k->stack->filters, t->filters);
 	return 0;

@@ -49,13 +49,22 @@ static void with_keys(Stack__SaHalf *h, struct sa *sa)
 	SET(*h, authentication_key, ((ProtobufCBinaryData){sa->params->auth_len, sa->params->auth_key}));
 }
 
+static void without_keys(Stack__SaHalf *h)
+{
+	if (!h)
+		return;
+	h->has_encryption_key = h->has_authentication_key = false;
+	h->encryption_key = h->authentication_key = (ProtobufCBinaryData){0, NULL};
+}
+
 static void leave_generation(struct leaving *l, const struct tunnel *t, const struct generation *g)
 {
 	const struct sa_path *path = sa_outside(g->out);
 	Stack__DynamicTunnel *m = (Stack__DynamicTunnel *)protobuf_c_message_unpack(&stack__dynamic_tunnel__descriptor, NULL, g->len, g->data);
+	bool bundle = m && m->in_ah && m->out_ah && g->in->over && g->out->over;
 	char text[ADDR_TEXT_MAX];
 
-	if (!m || !m->in || !m->out || atomic_load(&g->in->expired) || atomic_load(&g->out->expired)) {
+	if (!m || !m->in || !m->out || bundle != (g->in->over != NULL) || atomic_load(&g->in->expired) || atomic_load(&g->out->expired)) {
 		if (m)
 			stack__dynamic_tunnel__free_unpacked(m, NULL);
 		return;
@@ -72,11 +81,19 @@ static void leave_generation(struct leaving *l, const struct tunnel *t, const st
 	SET(*m, outbound_ready, g->ready);
 	with_keys(m->in, g->in);
 	with_keys(m->out, g->out);
+	if (bundle) {
+		with_keys(m->in_ah, g->in->over);
+		with_keys(m->out_ah, g->out->over);
+	}
 	Stack__HandoverTunnel *h = xnew(Stack__HandoverTunnel);
 	stack__handover_tunnel__init(h);
 	h->tunnel = m;
 	h->in = leave_sa(g->in);
 	h->out = leave_sa(g->out);
+	if (bundle) {
+		h->in_ah = leave_sa(g->in->over);
+		h->out_ah = leave_sa(g->out->over);
+	}
 	SET(*h, in_use, t->out == g->out);
 	if (l->m.n_tunnels == l->cap) {
 		l->cap = l->cap ? 2 * l->cap : 64;
@@ -177,12 +194,15 @@ static void unfill(struct leaving *l)
 {
 	for (size_t i = 0; i < l->m.n_tunnels; i++) {
 		Stack__HandoverTunnel *h = l->m.tunnels[i];
-		h->tunnel->in->has_encryption_key = h->tunnel->in->has_authentication_key = false;
-		h->tunnel->in->encryption_key = h->tunnel->in->authentication_key = (ProtobufCBinaryData){0, NULL};
-		h->tunnel->out->encryption_key = h->tunnel->out->authentication_key = (ProtobufCBinaryData){0, NULL};
+		without_keys(h->tunnel->in);
+		without_keys(h->tunnel->out);
+		without_keys(h->tunnel->in_ah);
+		without_keys(h->tunnel->out_ah);
 		stack__dynamic_tunnel__free_unpacked(h->tunnel, NULL);
 		free(h->in);
 		free(h->out);
+		free(h->in_ah);
+		free(h->out_ah);
 		free(h);
 	}
 	for (size_t i = 0; i < l->m.n_neighbours; i++) {

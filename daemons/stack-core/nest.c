@@ -34,7 +34,7 @@ bool nest_over(struct worker *w, struct pkt *p, const struct sa *sa)
 	p->over = NULL;
 	if (!asked_for(w, path->dst.family) || path->udp || !path->src.family || !path->dst.family)
 		return true;
-	struct pkt q = shape(sa->proto, &path->src, &path->dst, false);
+	struct pkt q = shape(sa->over ? sa->over->proto : sa->proto, &path->src, &path->dst, false);
 	q.secclass = secclass_towards(w, &path->dst);
 	filter_check(w->filter, &q, &v);
 	if (filter_rule_spec(v.rule)->action != FILTER_IPSEC || v.sa == sa)

@@ -41,8 +41,15 @@ static void forget_keys(Stack__SaHalf *h)
 	}
 }
 
-static int generation_new(struct core *k, Stack__DynamicTunnel *t, const struct sa_params *in, const struct sa_params *out, struct errbuf *e,
-	struct generation **ret)
+static void forget_all_keys(Stack__DynamicTunnel *t)
+{
+	forget_keys(t->in);
+	forget_keys(t->out);
+	forget_keys(t->in_ah);
+	forget_keys(t->out_ah);
+}
+
+static int generation_new(struct core *k, Stack__DynamicTunnel *t, const struct tunnel_sas *sas, struct errbuf *e, struct generation **ret)
 {
 	uint64_t now = core_now_us();
 	unsigned workers = sadb_workers(k->stack->sadb);
@@ -54,15 +61,14 @@ static int generation_new(struct core *k, Stack__DynamicTunnel *t, const struct 
 	g->soft_ms = deadline(t->soft_us, now);
 	g->hard_ms = deadline(t->hard_us, now);
 	g->installed_us = now;
-	int r = sa_new(in, true, workers, e, &g->in);
+	int r = sa_new_bundle(&sas->in, sas->bundle ? &sas->in_ah : NULL, true, workers, e, &g->in);
 	if (!r)
-		r = sa_new(out, false, workers, e, &g->out);
+		r = sa_new_bundle(&sas->out, sas->bundle ? &sas->out_ah : NULL, false, workers, e, &g->out);
 	if (r < 0) {
 		generation_free(g);
 		return r;
 	}
-	forget_keys(t->in);
-	forget_keys(t->out);
+	forget_all_keys(t);
 	g->len = protobuf_c_message_get_packed_size(&t->base);
 	g->data = xcalloc(1, g->len);
 	(void)protobuf_c_message_pack(&t->base, g->data);
@@ -122,11 +128,11 @@ static bool make_ready(struct core *k, struct tunnel *t, struct generation *g)
 	return true;
 }
 
-int tunnels_install(struct core *k, Stack__DynamicTunnel *m, const struct sa_params *in, const struct sa_params *out, struct filter_protect *p,
-	struct errbuf *e, struct tunnel **ret_tunnel, struct generation **ret_generation)
+int tunnels_install(struct core *k, Stack__DynamicTunnel *m, const struct tunnel_sas *sas, struct filter_protect *p, struct errbuf *e,
+	struct tunnel **ret_tunnel, struct generation **ret_generation)
 {
 	bool made;
-	int r = generation_new(k, m, in, out, e, ret_generation);
+	int r = generation_new(k, m, sas, e, ret_generation);
 
 	if (!r)
 		r = dynamic_install(k->stack->sadb, m->tunnel_id, m->rule, *ret_generation, e, ret_tunnel, &made);
@@ -138,12 +144,11 @@ int tunnels_install(struct core *k, Stack__DynamicTunnel *m, const struct sa_par
 	return r;
 }
 
-static int install(struct core *k, Stack__DynamicTunnel *m, const struct sa_params *in, const struct sa_params *out, struct filter_protect *p,
-	struct errbuf *e)
+static int install(struct core *k, Stack__DynamicTunnel *m, const struct tunnel_sas *sas, struct filter_protect *p, struct errbuf *e)
 {
 	struct generation *g;
 	struct tunnel *t;
-	int r = tunnels_install(k, m, in, out, p, e, &t, &g);
+	int r = tunnels_install(k, m, sas, p, e, &t, &g);
 
 	if (r < 0)
 		return r;
@@ -163,10 +168,10 @@ void method_install(struct bus_call *call, const ProtobufCMessage *request)
 	Stack__DynamicTunnel *m = ((const Stack__InstallTunnelRequest *)request)->tunnel;
 	struct core *k = core_of(call);
 	Stack__ChangedReply reply = STACK__CHANGED_REPLY__INIT;
-	struct sa_params in, out;
+	struct tunnel_sas sas;
 	struct filter_protect p;
 	struct errbuf e = {""};
-	const char *wrong = tunnels_request(m, &in, &out, &p);
+	const char *wrong = tunnels_request(m, &sas, &p);
 
 	struct tunnel *t = wrong ? NULL : sadb_find(k->stack->sadb, m->tunnel_id);
 	if (wrong) {
@@ -175,19 +180,16 @@ void method_install(struct bus_call *call, const ProtobufCMessage *request)
 		SET(reply, changed, 0);
 		bus_reply(call, &reply.base);
 	} else {
-		int r = install(k, m, &in, &out, &p, &e);
+		int r = install(k, m, &sas, &p, &e);
 		SET(reply, changed, 1);
 		if (r < 0)
 			bus_fail(call, code_of(r), "%s", e.text);
 		else
 			bus_reply(call, &reply.base);
 	}
-	secret_wipe(&in, sizeof(in));
-	secret_wipe(&out, sizeof(out));
-	if (m) {
-		forget_keys(m->in);
-		forget_keys(m->out);
-	}
+	secret_wipe(&sas, sizeof(sas));
+	if (m)
+		forget_all_keys(m);
 }
 
 /* --- ready, remove, move --- */

@@ -147,9 +147,13 @@ void tunnels_audit(struct core *k, const struct tunnel *t, const struct generati
 	json_kv_str(j, "remote", addr_text(&path->dst, remote));
 	json_kv_u64(j, "inbound_spi", g->in->spi);
 	json_kv_u64(j, "outbound_spi", g->out->spi);
-	json_kv_str(j, "protocol", g->in->proto == SA_AH ? "AH" : "ESP");
+	if (g->in->over) {
+		json_kv_u64(j, "inbound_ah_spi", g->in->over->spi);
+		json_kv_u64(j, "outbound_ah_spi", g->out->over->spi);
+	}
+	json_kv_str(j, "protocol", g->in->over ? "AH+ESP" : g->in->proto == SA_AH ? "AH" : "ESP");
 	json_kv_str(j, "encryption", sa_cipher_text(g->in));
-	json_kv_str(j, "authentication", sa_auth_text(g->in));
+	json_kv_str(j, "authentication", sa_auth_text(g->in->over ? g->in->over : g->in));
 	json_kv_bool(j, "udp", path->udp);
 	if (!added) {
 		json_kv_str(j, "why", why);

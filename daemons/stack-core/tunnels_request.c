@@ -58,7 +58,7 @@ static const char *half_of(const Stack__DynamicTunnel *t, const Stack__SaHalf *h
 	p->auth_len = (uint8_t)h->authentication_key.len;
 	if (p->auth_len)
 		memcpy(p->auth_key, h->authentication_key.data, p->auth_len);
-	if (t->key_bits && p->cipher != CIPHER_NULL &&
+	if (t->key_bits && p->proto == SA_ESP && p->cipher != CIPHER_NULL &&
 		t->key_bits / 8 + (crypto_cipher_info(p->cipher)->icv ? CRYPTO_SALT : 0u) != p->key_len)
 		return "the encryption key is not of key_bits";
 	return NULL;
@@ -96,8 +96,29 @@ static bool dscp_of(const Stack__DynamicTunnel *t, struct sa_params *p)
 	return p->map_dscp = true;
 }
 
-static const char *params_of(const Stack__DynamicTunnel *t, const struct sa_path *path, struct sa_params *in, struct sa_params *out)
+/* One direction of a bundle: what @p has of integrity and extended numbers goes to the AH over it. ESP numbers count only with an ICV of
+ * its own. */
+static const char *over(const Stack__DynamicTunnel *t, const Stack__SaHalf *h, struct sa_params *p, struct sa_params *ah)
 {
+	bool aead = crypto_cipher_info(p->cipher)->icv != 0;
+
+	*ah = *p;
+	ah->proto = SA_AH;
+	ah->mode = SA_TRANSPORT;
+	ah->cipher = CIPHER_NULL;
+	ah->hard_bytes = 0; /* the pair's end is ESP's */
+	p->auth = aead ? AUTH_NONE : AUTH_AH;
+	p->esn = false;
+	if (!aead)
+		p->replay = 0;
+	if (t->protocol != 3 || ah->auth == AUTH_NONE)
+		return "in_ah, out_ah: expected ESP as the protocol, and an auth";
+	return half_of(t, h, ah);
+}
+
+static const char *params_of(const Stack__DynamicTunnel *t, const struct sa_path *path, struct tunnel_sas *s)
+{
+	struct sa_params *in = &s->in, *out = &s->out;
 	struct sa_params p = {.mode = t->tunnel_mode ? SA_TUNNEL : SA_TRANSPORT, .esn = t->esn, .udp = path->udp, .keep_dscp = t->passthrough_dscp,
 		.hard_bytes = t->hard_bytes, .src = path->src, .dst = path->dst, .sport = path->sport, .dport = path->dport};
 	const char *wrong;
@@ -121,6 +142,9 @@ static const char *params_of(const Stack__DynamicTunnel *t, const struct sa_path
 	if ((t->nat_oa_remote && *t->nat_oa_remote && !field_addr(t->nat_oa_remote, &in->oa_src)) ||
 		(t->nat_oa_local && *t->nat_oa_local && !field_addr(t->nat_oa_local, &in->oa_dst)))
 		return "nat_oa_local, nat_oa_remote: expected addresses";
+	s->bundle = t->in_ah || t->out_ah;
+	if (s->bundle && ((wrong = over(t, t->in_ah, in, &s->in_ah)) || (wrong = over(t, t->out_ah, out, &s->out_ah))))
+		return wrong;
 	if ((wrong = half_of(t, t->in, in)))
 		return wrong;
 	return half_of(t, t->out, out);
@@ -179,17 +203,15 @@ static const char *names_of(const Stack__DynamicTunnel *t)
 	return NULL;
 }
 
-const char *tunnels_request(
-	const Stack__DynamicTunnel *t, struct sa_params *in, struct sa_params *out, struct filter_protect *protect)
+const char *tunnels_request(const Stack__DynamicTunnel *t, struct tunnel_sas *sas, struct filter_protect *protect)
 {
 	struct sa_path path;
 	const char *wrong = names_of(t);
 
-	memset(in, 0, sizeof(*in));
-	memset(out, 0, sizeof(*out));
+	memset(sas, 0, sizeof(*sas));
 	if (!wrong)
 		wrong = path_of(t, &path);
 	if (!wrong)
 		wrong = protect_of(t, &path, protect);
-	return wrong ? wrong : params_of(t, &path, in, out);
+	return wrong ? wrong : params_of(t, &path, sas);
 }

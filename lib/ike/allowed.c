@@ -47,7 +47,7 @@ bool allowed_tunnel(const struct ipsec_policy *policy, const struct tunnel *t)
 		return false;
 	for (size_t i = 0; t->live && i < r->vpn->n_offers; i++) {
 		const struct data_offer *o = &r->vpn->offers[i];
-		if (o->tunnel == c->tunnel && o->ah == (c->proto == IPSEC_PROTO_AH) && o->esp == c->esp && o->key_bits == c->key_bits &&
+		if (o->tunnel == c->tunnel && o->ah == (c->bundle || c->proto == IPSEC_PROTO_AH) && o->esp == c->esp && o->key_bits == c->key_bits &&
 			o->auth == c->auth)
 			return true;
 	}

@@ -41,9 +41,11 @@ struct ike_child {
 	struct ike_path path;	/* outer addresses; ports used when udp */
 	bool tunnel, udp, esn, initiator;
 	uint8_t proto;		/* IPSEC_PROTO_ESP or _AH */
+	bool bundle;		/* ESP, and AH over it: auth and esn are AH's */
 	uint16_t esp, key_bits, auth;
 	uint16_t pfs_group;
 	struct ike_sa_half in, out;
+	struct ike_sa_half in_ah, out_ah; /* of the AH in a bundle */
 	uint64_t soft_s, hard_s, soft_bytes, hard_bytes; /* 0: none */
 	uint64_t vpn_life_s;
 	struct addr nat_oa_local, nat_oa_remote; /* family 0: none (RFC 3947 5.2) */

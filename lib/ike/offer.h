@@ -8,9 +8,13 @@
  *
  * Lifetimes: a peer's value must lie in the offer's accepted range (0: no limit there), else the
  * transform does not fit. A peer that states none gets ours, but phase 2's default of 28,800
- * seconds when that is shorter (RFC 2407 section 4.5). AND'ed protocols (several proposal payloads
- * of one number: ESP and AH together) are never chosen, and offers of ours that would need them (ah
- * and esp both) are never sent. */
+ * seconds when that is shorter (RFC 2407 section 4.5).
+ *
+ * AH and ESP for one tunnel are two proposal payloads of one number (RFC 2408 section 4.2: AND), each
+ * with an SPI of its own; the answer has one transform for each. Both name the mode of the tunnel,
+ * which is ESP's: AH stands behind ESP's outer header (a peer may say transport of it). Extended
+ * sequence numbers are AH's, ESP has none. Other AND'ed protocols (with IPCOMP, twice the same,
+ * three) are never chosen. */
 #pragma once
 #include "lib/base/wr.h"
 #include "lib/ike/notify.h"
@@ -54,6 +58,7 @@ struct p2_terms {
 	bool draft; /* the peer speaks draft-ietf-ipsec-nat-t-ike-02/03 only: 61443, 61444 */
 	bool esn_allowed;
 	uint32_t spi;		/* ours */
+	uint32_t ah_spi;	/* ours, of an AH that stands over ESP */
 	const uint16_t *groups; /* responder: acceptable PFS groups, 0 among them: none; initiator:
 				   exactly one */
 	size_t n_groups;
@@ -63,14 +68,15 @@ struct p2_choice {
 	struct data_offer agreed; /* our offer, with the agreed lifetimes as "proposed", esn, udp
 				     and tunnel as agreed */
 	uint16_t encap, group;	  /* as agreed; group 0: no PFS */
-	uint8_t proto;		  /* IPSEC_PROTO_ESP or _AH */
+	uint8_t proto;		  /* IPSEC_PROTO_ESP or _AH; ESP with AH over it: ESP */
 	uint32_t spi;		  /* the peer's */
+	uint32_t ah_spi;	  /* the peer's, of the AH over the ESP; 0: there is none */
 	uint8_t proposal, transform;
 	uint8_t answer[OFFER_ANSWER_MAX]; /* with our SPI */
 	size_t answer_len;
 };
-/* One proposal per offer, numbered from 1, all with our SPI: an offer with esn gives two
- * transforms, with and without. */
+/* One proposal per offer (two of one number for both protocols), numbered from 1, all with our SPI: an
+ * offer with esn gives two transforms, with and without. The count of numbers. */
 size_t offer_p2_write(
 	struct wr *w, const struct data_offer *offers, size_t n, const struct p2_terms *t);
 /* May be called with each anchor's offers in turn. */

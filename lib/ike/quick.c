@@ -235,7 +235,7 @@ void quick_refused(struct p1 *p, uint32_t spi, const char *why)
 	char text[200];
 
 	TAILQ_FOREACH(q, &p->quicks, entry) {
-		if (!q->initiator || q->step != QUICK_WAIT || (spi && q->child.in.spi != spi))
+		if (!q->initiator || q->step != QUICK_WAIT || (spi && q->child.in.spi != spi && q->child.in_ah.spi != spi))
 			continue;
 		meant = q;
 		n++;

@@ -2,8 +2,6 @@
 #pragma once
 #include "lib/ike/engine.h"
 
-enum { QUICK_SPI_MIN = 256 };
-
 /* quick.c */
 struct quick *quick_new(struct p1 *p, uint32_t id, bool initiator);
 struct tunnel *quick_tunnel(const struct quick *q); /* NULL: it has ended */
@@ -11,6 +9,7 @@ void quick_failed(struct quick *q, const char *why); /* ends it; a tunnel that w
 
 /* quick_message.c */
 int quick_random(struct ike *k, uint32_t least, uint32_t *ret);
+int quick_spis(struct quick *q); /* ours: one for each protocol that there may be */
 bool quick_natted(const struct p1 *p);
 int quick_own_values(struct quick *q); /* nonce, and a DH pair when there is a group */
 struct p2_terms quick_terms(const struct quick *q, const uint16_t *groups, size_t n_groups);
@@ -34,6 +33,7 @@ const struct policy_rule *quick_anchor(struct quick *q, struct selector *s, stru
 int quick_keys(struct quick *q, const struct isakmp_payload *ke, struct ike_refusal *why);
 void quick_describe(struct quick *q, const struct policy_rule *r);
 void quick_install(struct quick *q);
+void quick_forget_halves(struct ike_child *c); /* SPIs and keys; cleanses */
 
 /* quick_initiator.c, quick_responder.c: a message of the exchange, decrypted; -EPROTO with the refusal. */
 int quick_take_1(struct quick *q, const struct isakmp_payloads *pl, struct ike_refusal *why);

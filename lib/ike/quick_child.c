@@ -5,18 +5,20 @@
 #include "lib/ike/quick.h"
 #include <stdio.h>
 
-/* KEYMAT of one direction, cut. */
-static int half_keys(struct quick *q, struct ike_part gqm, struct ike_sa_half *h)
+/* KEYMAT of one direction of one protocol, cut: each SPI has its own (RFC 2409 section 5.5). */
+static int half_keys(struct quick *q, struct ike_part gqm, bool ah, struct ike_sa_half *h)
 {
+	const struct ike_child *c = &q->child;
 	struct p1 *p = q->p1;
-	uint8_t keymat[2 * IKE_KEY_MAX];
+	uint8_t keymat[2 * IKE_KEY_MAX], proto = ah ? IPSEC_PROTO_AH : IPSEC_PROTO_ESP;
 	uint16_t enc, auth;
-	int rc = ike_key_sizes(q->child.proto, q->child.esp, q->child.key_bits, q->child.auth, &enc, &auth);
+	int rc = ah ? ike_key_sizes(proto, 0, 0, c->auth, &enc, &auth) :
+		      ike_key_sizes(proto, c->esp, c->key_bits, c->bundle ? IPSEC_AUTH_NONE : c->auth, &enc, &auth);
 
 	if (!rc && (enc > IKE_KEY_MAX || auth > IKE_KEY_MAX))
 		rc = -EPROTONOSUPPORT;
 	if (!rc)
-		rc = ike_keymat(&p->suite, &p->keys, gqm, q->child.proto, h->spi, bytes_part(&q->ni), bytes_part(&q->nr), keymat,
+		rc = ike_keymat(&p->suite, &p->keys, gqm, proto, h->spi, bytes_part(&q->ni), bytes_part(&q->nr), keymat,
 			(size_t)enc + auth);
 	if (!rc) {
 		memcpy(h->enc_key, keymat, enc);
@@ -32,6 +34,8 @@ int quick_keys(struct quick *q, const struct isakmp_payload *ke, struct ike_refu
 {
 	uint8_t shared[DH_SHARED_MAX];
 	struct ike_part gqm = IKE_PART(NULL, 0);
+	struct ike_child *c = &q->child;
+	bool ah = c->proto == IPSEC_PROTO_AH;
 	int rc = 0;
 
 	if (q->dh) {
@@ -39,9 +43,13 @@ int quick_keys(struct quick *q, const struct isakmp_payload *ke, struct ike_refu
 		gqm = IKE_PART(shared, dh_shared_len(q->group));
 	}
 	if (!rc)
-		rc = half_keys(q, gqm, &q->child.in);
+		rc = half_keys(q, gqm, ah, &c->in);
 	if (!rc)
-		rc = half_keys(q, gqm, &q->child.out);
+		rc = half_keys(q, gqm, ah, &c->out);
+	if (!rc && c->bundle)
+		rc = half_keys(q, gqm, true, &c->in_ah);
+	if (!rc && c->bundle)
+		rc = half_keys(q, gqm, true, &c->out_ah);
 	secret_wipe(shared, sizeof(shared));
 	return rc < 0 ? ike_refuse(why, why->notify, why->notify ? why->text : "its keys cannot be made") : 0;
 }
@@ -77,6 +85,10 @@ void quick_describe(struct quick *q, const struct policy_rule *r)
 	c->auth = o->auth;
 	c->pfs_group = q->choice.group;
 	c->out.spi = q->choice.spi;
+	c->bundle = q->choice.ah_spi != 0;
+	c->out_ah.spi = q->choice.ah_spi;
+	if (!c->bundle)
+		c->in_ah.spi = 0;
 	c->hard_s = o->seconds.proposed;
 	c->hard_bytes = (uint64_t)o->kbytes.proposed * 1024;
 	c->soft_s = soft_of(q, c->hard_s);
@@ -88,6 +100,14 @@ void quick_describe(struct quick *q, const struct policy_rule *r)
 	c->owner_data[0] = p->peer.type;
 	memcpy(c->owner_data + 1, p->peer.data, p->peer.len);
 	c->owner_len = (uint16_t)(1 + p->peer.len);
+}
+
+void quick_forget_halves(struct ike_child *c)
+{
+	secret_wipe(&c->in, sizeof(c->in));
+	secret_wipe(&c->out, sizeof(c->out));
+	secret_wipe(&c->in_ah, sizeof(c->in_ah));
+	secret_wipe(&c->out_ah, sizeof(c->out_ah));
 }
 
 void quick_install(struct quick *q)

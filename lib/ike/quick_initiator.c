@@ -1,5 +1,4 @@
 /* quick_initiator: messages 1 and 3 of quick mode, and the answer between them. */
-#include "lib/base/secret.h"
 #include "lib/ike/quick.h"
 
 enum { LINGER_S = 200 };
@@ -59,14 +58,13 @@ void quick_begin(struct tunnel *t)
 	struct quick *q = quick_new(p, id, true);
 	q->tunnel = t;
 	q->child = t->child;
-	memset(&q->child.in, 0, sizeof(q->child.in));
-	memset(&q->child.out, 0, sizeof(q->child.out));
+	quick_forget_halves(&q->child);
 	q->child.generation = ++t->last_generation;
 	q->child.path = p->path;
 	q->child.initiator = true;
 	q->group = r->vpn->initiate_pfs;
 	t->quick = q;
-	int rc = quick_random(k, QUICK_SPI_MIN, &q->child.in.spi);
+	int rc = quick_spis(q);
 	if (!rc)
 		rc = quick_own_values(q);
 	if (!rc)
@@ -126,8 +124,7 @@ void quick_message_3(struct quick *q)
 	if (t)
 		tunnel_in_force(t, &q->child);
 	/* It stays to say message 3 again, and needs nothing else for that. */
-	secret_wipe(&q->child.in, sizeof(q->child.in));
-	secret_wipe(&q->child.out, sizeof(q->child.out));
+	quick_forget_halves(&q->child);
 	dh_key_free(q->dh);
 	q->dh = NULL;
 	bytes_free(&q->sa);

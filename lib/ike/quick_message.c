@@ -3,7 +3,7 @@
 #include "lib/base/xalloc.h"
 #include "lib/ike/quick.h"
 
-enum { NONCE_LEN = 32 };
+enum { NONCE_LEN = 32, SPI_MIN = 256 };
 
 int quick_random(struct ike *k, uint32_t least, uint32_t *ret)
 {
@@ -12,6 +12,13 @@ int quick_random(struct ike *k, uint32_t least, uint32_t *ret)
 			return -EIO;
 	} while (*ret < least);
 	return 0;
+}
+
+int quick_spis(struct quick *q)
+{
+	int rc = quick_random(q->p1->ike, SPI_MIN, &q->child.in.spi);
+
+	return rc ? rc : quick_random(q->p1->ike, SPI_MIN, &q->child.in_ah.spi);
 }
 
 bool quick_natted(const struct p1 *p)
@@ -74,7 +81,7 @@ struct p2_terms quick_terms(const struct quick *q, const uint16_t *groups, size_
 	const struct p1 *p = q->p1;
 
 	return (struct p2_terms){.nat = quick_natted(p), .draft = p->natt_draft, .esn_allowed = p->ike->c.esn_allowed, .spi = q->child.in.spi,
-		.groups = groups, .n_groups = n_groups};
+		.ah_spi = q->child.in_ah.spi, .groups = groups, .n_groups = n_groups};
 }
 
 /* RFC 3947 section 5.2: in transport mode both ends say what addresses they see. */

@@ -23,7 +23,6 @@ static int find_tunnel(struct quick *q, struct ike_refusal *why)
 
 int quick_take_1(struct quick *q, const struct isakmp_payloads *pl, struct ike_refusal *why)
 {
-	struct p1 *p = q->p1;
 	const struct isakmp_payload *sa = isakmp_find(pl, ISAKMP_SA, 0), *ke;
 
 	if (!sa || isakmp_count(pl, ISAKMP_SA) != 1)
@@ -33,7 +32,7 @@ int quick_take_1(struct quick *q, const struct isakmp_payloads *pl, struct ike_r
 	const struct policy_rule *r = quick_anchor(q, &q->child.sel, why);
 	if (!r)
 		return -EPROTO;
-	if (quick_random(p->ike, QUICK_SPI_MIN, &q->child.in.spi))
+	if (quick_spis(q))
 		return ike_refuse(why, NOTIFY_NONE, "no random numbers");
 	struct p2_terms terms = quick_terms(q, r->vpn->acceptable_pfs, r->vpn->n_acceptable_pfs);
 	if (offer_p2_choose(sa->body, sa->len, r->vpn->offers, r->vpn->n_offers, &terms, &q->choice, why))

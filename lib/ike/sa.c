@@ -213,40 +213,75 @@ void sa_end(struct sa_writer *s)
 	fill_length(s, s->proposal);
 }
 
-size_t sa_answer(uint8_t *out, size_t size, const struct sa_transform *t, const void *spi)
+size_t sa_answer_all(uint8_t *out, size_t size, const struct sa_chosen *v, size_t n)
 {
 	struct wr w = wr_init(out, size);
 	struct sa_writer s;
 
 	sa_begin(&s, &w);
-	sa_add_proposal(&s, t->proposal->number, t->proposal->protocol,
-		spi ? spi : t->proposal->spi, t->proposal->spi_len);
-	sa_add_transform(&s, t->number, t->id);
-	wr_bytes(&w, t->attrs, t->attrs_len);
+	for (size_t i = 0; i < n; i++) {
+		const struct sa_transform *t = v[i].t;
+		sa_add_proposal(&s, t->proposal->number, t->proposal->protocol,
+			v[i].spi ? v[i].spi : t->proposal->spi, t->proposal->spi_len);
+		sa_add_transform(&s, t->number, t->id);
+		wr_bytes(&w, t->attrs, t->attrs_len);
+	}
 	sa_end(&s);
 	return wr_ok(&w) ? wr_len(&w) : 0;
+}
+
+size_t sa_answer(uint8_t *out, size_t size, const struct sa_transform *t, const void *spi)
+{
+	return sa_answer_all(out, size, &(struct sa_chosen){t, spi}, 1);
+}
+
+/* Is @got what @t offered? */
+static bool same_transform(const struct sa_transform *got, const struct sa_transform *t, bool phase1)
+{
+	struct sa_attrs a, b;
+
+	if (t->id != got->id || t->proposal->protocol != got->proposal->protocol ||
+		t->proposal->bundled != got->proposal->bundled)
+		return false;
+	sa_decode(got->attrs, got->attrs_len, phase1, &a);
+	sa_decode(t->attrs, t->attrs_len, phase1, &b);
+	return sa_attrs_equal(&a, &b);
+}
+
+/* One transform; or two, of different protocols in two proposals of one number. */
+static bool well_chosen(const struct sa_list *answer, bool phase1)
+{
+	const struct sa_transform *t = answer->transforms;
+
+	if (answer->n_transforms == 1)
+		return answer->n_proposals == 1;
+	return !phase1 && answer->n_transforms == 2 && answer->n_proposals == 2 && t[0].proposal != t[1].proposal &&
+	       t[0].proposal->number == t[1].proposal->number && t[0].proposal->protocol != t[1].proposal->protocol;
 }
 
 int sa_answer_check(const struct sa_list *answer, const void *sent, size_t sent_len, bool phase1,
 	struct ike_refusal *why)
 {
 	const struct sa_transform *got = answer->transforms;
-	struct sa_attrs got_attrs, attrs;
 	struct sa_list list;
 	int rc = sa_read(sent, sent_len, &list, why);
 
 	if (rc)
 		return rc;
-	if (answer->n_transforms != 1)
+	if (!well_chosen(answer, phase1))
 		return ike_refuse(why, NOTIFY_BAD_PROPOSAL_SYNTAX,
 			"the answer does not choose one transform");
-	sa_decode(got->attrs, got->attrs_len, phase1, &got_attrs);
 	for (size_t i = 0; i < list.n_transforms; i++) {
 		const struct sa_transform *t = &list.transforms[i];
-		sa_decode(t->attrs, t->attrs_len, phase1, &attrs);
-		if (t->id == got->id && t->proposal->protocol == got->proposal->protocol &&
-			sa_attrs_equal(&attrs, &got_attrs))
+		if (!same_transform(got, t, phase1))
+			continue;
+		if (answer->n_transforms == 1)
 			return 0;
+		for (size_t k = 0; k < list.n_transforms; k++) {
+			const struct sa_transform *o = &list.transforms[k];
+			if (o->proposal->number == t->proposal->number && same_transform(got + 1, o, phase1))
+				return 0;
+		}
 	}
 	return ike_refuse(why, NOTIFY_BAD_PROPOSAL_SYNTAX, "the answer is not what was offered");
 }

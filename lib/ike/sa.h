@@ -58,8 +58,15 @@ void sa_end(struct sa_writer *s);
 /* The answer that chooses @t: its own bytes, with @spi (length as the peer's) in place of the
  * peer's; NULL: the peer's. */
 size_t sa_answer(uint8_t *out, size_t size, const struct sa_transform *t, const void *spi);
+/* The same of @n that are chosen together: a proposal for each. */
+struct sa_chosen {
+	const struct sa_transform *t;
+	const void *spi;
+};
+size_t sa_answer_all(uint8_t *out, size_t size, const struct sa_chosen *v, size_t n);
 
-/* Is @answer (exactly one transform) one of what was @sent, with equal attributes? Numbers of
- * proposals and transforms may differ: some peers count anew. 0 or -EPROTO. */
+/* Is @answer (exactly one transform, in phase 2 one of each of two AND'ed protocols) one of what was
+ * @sent, with equal attributes? Numbers of proposals and transforms may differ: some peers count anew.
+ * 0 or -EPROTO. */
 int sa_answer_check(const struct sa_list *answer, const void *sent, size_t sent_len, bool phase1,
 	struct ike_refusal *why);

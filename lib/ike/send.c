@@ -128,7 +128,7 @@ void send_error(struct p1 *p, uint16_t notify, uint8_t protocol, const void *spi
 		send_notify(p, &n);
 }
 
-static void send_deletion(struct p1 *p, const struct ike_deletion *d)
+static void send_deletions(struct p1 *p, const struct ike_deletion *d, size_t n)
 {
 	struct isakmp_build b;
 	uint32_t id;
@@ -136,9 +136,11 @@ static void send_deletion(struct p1 *p, const struct ike_deletion *d)
 
 	if (!p1_peer_done(p) || info_start(p, &b, &id, &hash))
 		return;
-	isakmp_open(&b, ISAKMP_DELETE);
-	ike_deletion_write(&b.w, d);
-	isakmp_close(&b);
+	for (size_t i = 0; i < n; i++) {
+		isakmp_open(&b, ISAKMP_DELETE);
+		ike_deletion_write(&b.w, &d[i]);
+		isakmp_close(&b);
+	}
 	info_send(p, &b, id, hash);
 }
 
@@ -148,16 +150,19 @@ void send_delete_p1(struct p1 *p)
 
 	memcpy(cookies, p->icookie, IKE_COOKIE);
 	memcpy(cookies + IKE_COOKIE, p->rcookie, IKE_COOKIE);
-	send_deletion(p, &(struct ike_deletion){.protocol = IKE_PROTO_ISAKMP, .spi_len = SA_BYTES, .n = 1, .spis = cookies});
+	send_deletions(p, &(struct ike_deletion){.protocol = IKE_PROTO_ISAKMP, .spi_len = SA_BYTES, .n = 1, .spis = cookies}, 1);
 }
 
 void send_delete_child(struct p1 *p, const struct ike_child *c)
 {
-	uint8_t spi[4];
-	struct wr w = wr_init(spi, sizeof(spi));
+	uint8_t spi[4], ah_spi[4];
+	struct wr w = wr_init(spi, sizeof(spi)), a = wr_init(ah_spi, sizeof(ah_spi));
+	const struct ike_deletion both[] = {{.protocol = c->proto, .spi_len = sizeof(spi), .n = 1, .spis = spi},
+		{.protocol = IPSEC_PROTO_AH, .spi_len = sizeof(ah_spi), .n = 1, .spis = ah_spi}};
 
 	wr_u32(&w, c->in.spi);
-	send_deletion(p, &(struct ike_deletion){.protocol = c->proto, .spi_len = sizeof(spi), .n = 1, .spis = spi});
+	wr_u32(&a, c->in_ah.spi);
+	send_deletions(p, both, c->bundle ? 2 : 1);
 }
 
 void send_plain_error(struct ike *k, const struct ike_path *path, const struct isakmp_header *h, uint16_t notify)

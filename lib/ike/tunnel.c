@@ -38,9 +38,9 @@ static void refresh(struct ike *k, void *arg)
 
 static void without_keys(struct ike_child *c)
 {
-	struct ike_sa_half *halves[] = {&c->in, &c->out};
+	struct ike_sa_half *halves[] = {&c->in, &c->out, &c->in_ah, &c->out_ah};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(halves) / sizeof(*halves); i++) {
 		secret_wipe(halves[i]->enc_key, sizeof(halves[i]->enc_key));
 		secret_wipe(halves[i]->auth_key, sizeof(halves[i]->auth_key));
 	}

@@ -58,6 +58,12 @@ static void fall_back(struct tunnel *t)
 	timer_set(k, &t->refresh, k->now); /* a new pair as soon as may be */
 }
 
+/* Of two protocols that stand together neither is of use without the other. */
+static bool means(const struct ike_child *c, uint8_t protocol, uint32_t spi)
+{
+	return (c->proto == protocol && c->out.spi == spi) || (c->bundle && protocol == IPSEC_PROTO_AH && c->out_ah.spi == spi);
+}
+
 void tunnel_deleted(struct p1 *p, uint8_t protocol, uint32_t spi)
 {
 	struct ike *k = p->ike;
@@ -65,16 +71,16 @@ void tunnel_deleted(struct p1 *p, uint8_t protocol, uint32_t spi)
 
 	for (t = LIST_FIRST(tunnels_at(k, &p->path)); t; t = next) {
 		next = LIST_NEXT(t, ends);
-		if (t->child.proto != protocol || !tunnel_belongs(t, p))
+		if (!tunnel_belongs(t, p))
 			continue;
 		for (struct old_child *o = t->old, *on; o; o = on) {
 			on = o->next;
-			if (o->child.out.spi == spi) {
+			if (means(&o->child, protocol, spi)) {
 				old_child_gone(k, o, "the peer deleted it");
 				return;
 			}
 		}
-		if (t->child.out.spi != spi)
+		if (!means(&t->child, protocol, spi))
 			continue;
 		/* Of two that crossed, the peer gives up one: the older is still good. Later, it means the tunnel. */
 		if (t->old && k->now - t->established_us < CROSSING_S * IKE_SECOND)

@@ -106,7 +106,7 @@ struct data_offer { /* IpDataOffer */
 	bool tunnel;	      /* HowToEncap */
 	uint16_t esp, key_bits; /* 0: no ESP (HowToEncrypt DoNot with HowToAuth AH); NULL with HowToAuth ESP */
 	uint16_t auth;	      /* with AH when @ah, of the ESP otherwise; NONE with a combined mode */
-	bool ah;
+	bool ah;	      /* with @esp beside it: AH over ESP, which has no integrity but a combined mode's own */
 	bool esn;	      /* offered and accepted (RFC 4304) */
 	bool udp;	      /* ESP in UDP asked for even without a NAT */
 	enum policy_suite suite;

@@ -149,13 +149,11 @@ static int data_auth(struct conf_node *n, struct data_offer *o)
 	bool gcm = o->esp == IPSEC_ESP_AES_GCM_16;
 	o->ah = build_word(n, "HowToAuth", 0) == 1;
 	o->auth = alg ? auths[alg->u] : IPSEC_AUTH_NONE;
-	if (gcm && (o->ah || o->auth))
+	if (gcm && !o->ah && o->auth)
 		return conf_node_error(at, "found HowToAuth beside AES_GCM, expected ESP NULL: it authenticates by itself");
-	if (!gcm && !o->auth)
+	if ((!gcm || o->ah) && !o->auth)
 		return conf_node_error(at ? at : n, "found no algorithm of HowToAuth, expected one: a tunnel without integrity check is refused");
-	if (o->ah && o->esp && o->esp != IPSEC_ESP_NULL)
-		return conf_node_error(at, "found HowToAuth AH beside HowToEncrypt, expected HowToAuth ESP: one tunnel is AH or ESP");
-	if (o->ah)
+	if (o->ah && o->esp == IPSEC_ESP_NULL)
 		o->esp = 0;
 	return 0;
 }

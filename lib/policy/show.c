@@ -107,7 +107,7 @@ static void data_offer(struct json *j, const struct data_offer *o)
 	json_kv_str(j, "name", o->name);
 	json_kv_str(j, "suite", suite_name(o->suite));
 	json_kv_str(j, "encapsulation", o->tunnel ? "Tunnel" : "Transport");
-	json_kv_str(j, "protocol", o->ah ? "AH" : "ESP");
+	json_kv_str(j, "protocol", o->ah ? o->esp ? "AH+ESP" : "AH" : "ESP");
 	json_kv_u64(j, "esp", o->esp);
 	json_kv_u64(j, "key_length", o->key_bits);
 	json_kv_u64(j, "authentication", o->auth);

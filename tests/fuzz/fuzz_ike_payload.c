@@ -123,9 +123,10 @@ static void phase2(const uint8_t *data, size_t size)
 							   .auth = 5,
 							   .seconds = {14400, 600, 86400}},
 		{.tunnel = true, .esp = 20, .key_bits = 128, .esn = true}, {.esp = 12, .auth = 9},
-		{.tunnel = true, .ah = true, .auth = 2}, {.esp = 11, .auth = 1}};
+		{.tunnel = true, .ah = true, .auth = 2}, {.esp = 11, .auth = 1},
+		{.tunnel = true, .esp = 12, .key_bits = 128, .ah = true, .auth = 2, .esn = true}};
 	static const uint16_t groups[] = {0, 2, 14};
-	struct p2_terms t = {.spi = 0x01020304, .groups = groups, .n_groups = 3};
+	struct p2_terms t = {.spi = 0x01020304, .ah_spi = 0x05060708, .groups = groups, .n_groups = 3};
 	struct p2_choice c, again;
 	struct ike_refusal why = {0};
 
@@ -136,13 +137,13 @@ static void phase2(const uint8_t *data, size_t size)
 	t.esn_allowed = *data & 4;
 	data++;
 	size--;
-	int rc = offer_p2_choose(data, size, offers, 5, &t, &c, &why);
+	int rc = offer_p2_choose(data, size, offers, 6, &t, &c, &why);
 	outcome(rc, &why);
 	if (rc)
 		return;
-	must(c.index < 5 && c.spi >= 256 && c.answer_len && c.answer_len <= sizeof(c.answer));
-	must(offer_p2_check(data, size, c.answer, c.answer_len, offers, 5, &t, &again, &why) == 0);
-	must(again.index == c.index && again.spi == t.spi && again.encap == c.encap);
+	must(c.index < 6 && c.spi >= 256 && (c.index == 5) == (c.ah_spi >= 256) && c.answer_len && c.answer_len <= sizeof(c.answer));
+	must(offer_p2_check(data, size, c.answer, c.answer_len, offers, 6, &t, &again, &why) == 0);
+	must(again.index == c.index && again.spi == t.spi && again.ah_spi == (c.ah_spi ? t.ah_spi : 0) && again.encap == c.encap);
 }
 
 static void fragments(const uint8_t *data, size_t size)

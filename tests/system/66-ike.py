@@ -62,6 +62,7 @@ def negotiated(p):
             ("aggressive mode", {"initiate": "Aggressive", "group": "Group19"}),
             ("GCM, P-384, no PFS", {"group": "Group20", "hash": "SHA2_384", "pfs": "None", "pfs_ok": "None",
                                     "data": "HowToEncrypt AES_GCM KeyLength 256\n  HowToAuth ESP NULL"}),
+            ("AH over ESP", {"data": "HowToEncrypt AES_CBC KeyLength 128\n  HowToAuth AH HMAC_SHA1"}),
             ("AH", {"data": "HowToEncrypt DoNot\n  HowToAuth AH HMAC_SHA2_256_128"}),
             ("3DES and SHA1", {"enc": "3DES", "hash": "SHA1", "group": "Group2", "pfs": "Group2", "pfs_ok": "Group2",
                                "data": "HowToEncrypt 3DES\n  HowToAuth ESP HMAC_SHA1"})]
@@ -74,6 +75,32 @@ def negotiated(p):
         rv.check(name + ": traffic passes both ways", there == 4 and back == 4, (there, back, p.said()))
         rows = [t for t in p.left.in_stack() if t.get("state") == "Active"]
         rv.check(name + ": the stack counts it", rows and rows[0].get("out_packets", 0) >= 8 and rows[0].get("in_packets", 0) >= 8, rows)
+
+
+def both_protocols(p):
+    """AH over ESP: what is shown, a renewal and a restart of ikeD under traffic, and that each end's delete takes both."""
+    p.agree({"data": "HowToEncrypt AES_GCM KeyLength 128\n  HowToAuth AH HMAC_SHA2_256_128"})
+    p.up()
+    out = p.left.run("ipsec", "-y", "display", "-p", "LEFT").stdout
+    spis = {n: re.search(r"%sSpi: +(0x[0-9A-F]{8})" % n, out) for n in ("AuthInbound", "AuthOutbound", "EncryptInbound", "EncryptOutbound")}
+    rv.check("both protocols: ipsec -y shows four SPIs", all(spis.values()) and len({m[1] for m in spis.values()}) == 4 and
+             re.search(r"HowToAuth: +AH\n", out) and re.search(r"HowToEncrypt: +AES-GCM", out), out)
+    other = p.right.run("ipsec", "-y", "display", "-p", "RIGHT").stdout
+    rv.check("both protocols: what one sends by the other receives by", all(spis.values()) and
+             re.search("AuthInboundSpi: +" + spis["AuthOutbound"][1], other) and re.search("EncryptInboundSpi: +" + spis["EncryptOutbound"][1], other), other)
+    y = p.left.up(1) or {}
+    q = p.left.run("ipsec", "-y", "refresh", "-a", y.get("tunnel_id", "Y0"), "-p", "LEFT")
+    fresh = rv.until(lambda: next((t for t in p.left.dynamic() if t.get("state") == "DONE" and t.get("in_ah_spi") != y.get("in_ah_spi")), None), 8, 0.1)
+    rv.check("both protocols: renewed, with other SPIs for both", fresh and fresh.get("in_ah_spi") and fresh["in_spi"] != y["in_spi"] and
+             p.left.ping(4) == 4 and p.right.ping(4) == 4, (q.stderr, fresh, p.said()))
+    p.left.iked.kill()
+    p.left.start_iked().wait_ready()
+    again = rv.until(lambda: [d for d in p.left.dynamic() if d.get("ipsec_protocol") == "AH+ESP" and d.get("in_ah_spi")], 8, 0.1)
+    rv.check("both protocols: ikeD killed: the new one owns both", again and p.left.ping(3) == 3, (again, p.said()))
+    rv.until(lambda: [t for t in p.left.tunnels() if t.get("state") == "DONE"], 15, 0.2)
+    p.right.run("ipsec", "-y", "deactivate", "-a", "all", "-p", "RIGHT")
+    rv.check("both protocols: a delete at one end takes both at the other", rv.until(lambda: not p.left.dynamic() and not p.left.in_stack(), 8, 0.1),
+             (p.left.dynamic(), p.left.in_stack(), p.said()))
 
 
 def on_demand(p):
@@ -314,7 +341,7 @@ def events_and_audit(p):
 
 
 PARTS = [("negotiated", negotiated), ("on demand", on_demand), ("automatic", automatic), ("commands", commands), ("authority", authority),
-         ("reload", reload), ("iked killed", iked_killed), ("stack killed", stack_killed), ("peer killed", peer_killed), ("events", events_and_audit)]
+         ("both protocols", both_protocols), ("reload", reload), ("iked killed", iked_killed), ("stack killed", stack_killed), ("peer killed", peer_killed), ("events", events_and_audit)]
 
 
 def main():

@@ -116,6 +116,32 @@ START_TEST(takes_all)
 }
 END_TEST
 
+START_TEST(both_protocols)
+{
+	struct iked_stack s = {.conf = {.name = "LEFT"}};
+	Stack__SaHalf in_ah, out_ah;
+	struct iked_dyn_view v;
+	struct ike_child c;
+	Stack__DynamicTunnel t = good();
+	stack__sa_half__init(&in_ah);
+	stack__sa_half__init(&out_ah);
+	in_ah.spi = 0x2001;
+	out_ah.spi = 0x2002;
+	t.in_ah = &in_ah; /* one is none */
+	ck_assert_int_eq(tunnel_from_stack(&t, 0, &c), 0);
+	ck_assert(!c.bundle && !c.in_ah.spi);
+	view_child(&s, &c, &v);
+	ck_assert(!v.msg.has_in_ah_spi && !v.msg.has_out_ah_spi);
+	ck_assert_str_eq(v.msg.ipsec_protocol, "ESP");
+	t.out_ah = &out_ah;
+	ck_assert_int_eq(tunnel_from_stack(&t, 0, &c), 0);
+	ck_assert(c.bundle && c.in_ah.spi == 0x2001 && c.out_ah.spi == 0x2002 && c.in.spi == 0x1001);
+	view_child(&s, &c, &v);
+	ck_assert_str_eq(v.msg.ipsec_protocol, "AH+ESP");
+	ck_assert(v.msg.in_ah_spi == 0x2001 && v.msg.out_ah_spi == 0x2002 && v.msg.in_spi == 0x1001);
+}
+END_TEST
+
 START_TEST(a_row_has_no_key)
 {
 	struct iked_stack s = {.conf = {.name = "LEFT"}};
@@ -165,6 +191,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("tunnel");
 	tcase_add_test(t, refuses_what_is_not_whole);
 	tcase_add_test(t, takes_all);
+	tcase_add_test(t, both_protocols);
 	tcase_add_test(t, a_row_has_no_key);
 	tcase_add_test(t, phase_1_as_a_row);
 	suite_add_tcase(s, t);

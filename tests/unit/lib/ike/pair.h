@@ -431,7 +431,8 @@ static inline unsigned pair_flows(const struct pair *n, unsigned who, unsigned *
 			found = found || (b->children[j].there && pair_half_equal(&a->children[i].c.out, &b->children[j].c.in) &&
 						 a->children[i].c.esp == b->children[j].c.esp && a->children[i].c.auth == b->children[j].c.auth &&
 						 a->children[i].c.esn == b->children[j].c.esn && a->children[i].c.tunnel == b->children[j].c.tunnel &&
-						 a->children[i].c.udp == b->children[j].c.udp);
+						 a->children[i].c.udp == b->children[j].c.udp && a->children[i].c.bundle == b->children[j].c.bundle &&
+						 pair_half_equal(&a->children[i].c.out_ah, &b->children[j].c.in_ah));
 		good += found;
 		*lost += !found;
 	}

@@ -456,7 +456,8 @@ START_TEST(p2_offers_that_cannot_be_sent)
 	struct p2_terms t = {.spi = 300};
 	uint8_t buf[1024];
 
-	bad[0].esp = 12;      /* AH and ESP together */
+	bad[0].esp = 12;      /* AH over ESP, and that in UDP */
+	bad[0].udp = true;
 	bad[1].auth = 0;      /* nothing at all */
 	bad[2].auth = 2;      /* a combined mode with another authenticator */
 	bad[3].key_bits = 64; /* no such key */

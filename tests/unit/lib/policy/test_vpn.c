@@ -34,8 +34,10 @@ START_TEST(refused_offers)
 		"f:5:1: found no algorithm of HowToAuth, expected one: a tunnel without integrity check is refused");
 	refused(DATA("HowToEncrypt AES_GCM\nHowToAuth ESP HMAC_SHA1\n"),
 		"f:5:1: found HowToAuth beside AES_GCM, expected ESP NULL: it authenticates by itself");
-	refused(DATA("HowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\n"),
-		"f:5:1: found HowToAuth AH beside HowToEncrypt, expected HowToAuth ESP: one tunnel is AH or ESP");
+	refused(DATA("HowToEncrypt AES_GCM\nHowToAuth AH NULL\n"),
+		"f:5:1: found no algorithm of HowToAuth, expected one: a tunnel without integrity check is refused");
+	refused(DATA("HowToEncrypt AES_CBC\nHowToAuth AH HMAC_SHA1\nUdpEncapsulation Yes\n"),
+		"f:3:1: found UdpEncapsulation with AH, expected ESP (RFC 3948)");
 	refused(DATA("HowToEncrypt 3DES KeyLength 128\nHowToAuth ESP HMAC_SHA1\n"),
 		"f:4:1: found KeyLength 128, expected none: it belongs to AES");
 	refused(DATA("HowToAuth AH HMAC_SHA1\nUdpEncapsulation Yes\n"),
@@ -155,6 +157,8 @@ START_TEST(every_transform_has_its_number)
 		{"HowToEncrypt AES_GCM_16 KeyLength 256\nHowToAuth ESP NULL\n", {.esp = 20, .key_bits = 256}},
 		{"HowToEncrypt AES_GCM\n", {.esp = 20, .key_bits = 128}},
 		{"HowToAuth AH AES128_XCBC_96\n", {.auth = 9, .ah = true}},
+		{"HowToEncrypt 3DES\nHowToAuth AH HMAC_SHA1\n", {.esp = 3, .auth = 2, .ah = true}},
+		{"HowToEncrypt AES_GCM KeyLength 256\nHowToAuth AH HMAC_SHA2_256_128\n", {.esp = 20, .key_bits = 256, .auth = 5, .ah = true}},
 		{"HowToEncrypt DoNot\nHowToAuth AH HMAC_SHA1\nExtendedSequenceNumbers Yes\n", {.auth = 2, .ah = true, .esn = true}},
 		{"HowToEncrypt AES_GCM\nUdpEncapsulation Yes\n", {.esp = 20, .key_bits = 128, .udp = true}},
 		{"Suite VPN-A\n", {.esp = 3, .auth = 2}},
