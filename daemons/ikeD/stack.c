@@ -37,10 +37,12 @@ static void refused(struct iked_stack *s, const char *what, const char *text)
 
 /* --- which tunnels it holds --- */
 
+/* The generations of a tunnel come newest first, and are taken oldest first, as they were made: so the engine has all of them, and a peer
+ * that deletes one does not leave another without an owner. */
 static void resume_page(struct iked_stack *s, const Stack__DynamicTunnelsReply *r)
 {
 	uint64_t wall = iked_wall_us(), now = iked_now_us();
-	for (size_t i = 0; i < r->n_tunnels; i++) {
+	for (size_t i = r->n_tunnels; i-- > 0;) {
 		const Stack__DynamicTunnel *t = r->tunnels[i];
 		struct ike_child c;
 		int rc = tunnel_from_stack(t, wall, &c);
