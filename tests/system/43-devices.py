@@ -271,6 +271,7 @@ daemon.stop()
 daemon.start()
 rv.check("XDP at the start", driven_by("XDP") and answers(), links())
 told, conf = (rv.Subscriber("stack-core@LEFT", topic) for topic in ("stack.link.", "stack.conf."))
+time.sleep(1)  # a subscriber that comes late hears nothing
 unplugged("XDP")
 other_mac()
 reloads()

@@ -181,6 +181,7 @@ rv.check("and the interfaces are what they were", sorted(links()) == sorted(befo
 
 # --- interfaces come, change and go, while each ping over another one is counted ---
 told = rv.Subscriber("stack-core@LEFT", "stack.link.")
+time.sleep(1)  # a subscriber that comes late hears nothing
 flood = subprocess.Popen(rv.in_ns(ns[1]) + ["ping", "-n", "-q", "-i", "0.004", "-w", "20", "-W", "3", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
 start = time.monotonic()
 B = "INTERFACE BETA DEFINE AFPACKET DEVICE wire1 "
