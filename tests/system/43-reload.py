@@ -98,7 +98,7 @@ time.sleep(0.5)
 before = {me: drops(me) for me in ns}
 # A rate far below what the path carries: what is lost is lost by a reload.
 client = subprocess.Popen(rv.in_ns(ns[1]) + ["iperf3", "-c", "10.2.0.1", "-t", "10", "-i", "1", "-b", "40M", "-J"], stdout=subprocess.PIPE, text=True)
-flood = subprocess.Popen(rv.in_ns(ns[1]) + ["ping", "-n", "-q", "-i", "0.004", "-w", "9", "-W", "3", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
+flood = subprocess.Popen(rv.in_ns(ns[1]) + ["ping", "-n", "-q", "-i", "0.004", "-c", "2200", "-W", "3", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
 start, turn, loaded = time.monotonic(), 0, 0
 while time.monotonic() - start < 8.5:
     turn += 1
@@ -182,7 +182,7 @@ rv.check("and the interfaces are what they were", sorted(links()) == sorted(befo
 # --- interfaces come, change and go, while each ping over another one is counted ---
 told = rv.Subscriber("stack-core@LEFT", "stack.link.")
 time.sleep(1)  # a subscriber that comes late hears nothing
-flood = subprocess.Popen(rv.in_ns(ns[1]) + ["ping", "-n", "-q", "-i", "0.004", "-w", "20", "-W", "3", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
+flood = subprocess.Popen(rv.in_ns(ns[1]) + ["ping", "-n", "-q", "-i", "0.004", "-c", "4500", "-W", "3", "10.2.0.1"], stdout=subprocess.PIPE, text=True)
 start = time.monotonic()
 B = "INTERFACE BETA DEFINE AFPACKET DEVICE wire1 "
 rv.check("an interface is added", loaded_with(B + "IPADDR 198.51.100.1/24") and "BETA" in links(), links())
