@@ -7,9 +7,9 @@
  * and either one direct call a packet (GCM) or one job after another. Both are measured, lines esp.raw.*, and the pipeline
  * is held against the better one. esp.multi is 16 SAs whose packets alternate.
  *
- * DPDK's ipsec-secgw (22.11) is packaged as source only and needs a patch to run over devices without offloads, so it cannot run
- * beside. It was measured once, on a CPU with AVX-512, with the same release of the library (its bursts there: 25.9 and 24.6 Mpps
- * at 64 bytes, 6.63 and 6.61 at 1400). Lines esp.share.* compare what share of the library's bursts each reaches on its machine.
+ * DPDK's ipsec-secgw (22.11) was measured once, on a CPU with AVX-512, with the same release of the library (its bursts there: 25.9 and
+ * 24.6 Mpps at 64 bytes, 6.63 and 6.61 at 1400). Lines esp.share.* compare what share of the library's bursts each reaches on its
+ * machine. secgw.py has both gateways on one machine, for who has a binary of it.
  *
  * One line a figure: name, value, unit, peer, peer's value, ratio; medians of 5 runs, in CPU time of the thread; within a
  * run all take turns every few milliseconds, so that a busy machine slows them alike. */
