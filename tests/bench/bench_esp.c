@@ -5,11 +5,7 @@
  *
  * The library has more than one interface, and which is the fastest depends on algorithm, release and CPU: bursts of 32,
  * and either one direct call a packet (GCM) or one job after another. Both are measured, lines esp.raw.*, and the pipeline
- * is held against the better one. esp.multi is 16 SAs whose packets alternate.
- *
- * DPDK's ipsec-secgw (22.11) was measured once, on a CPU with AVX-512, with the same release of the library (its bursts there: 25.9 and
- * 24.6 Mpps at 64 bytes, 6.63 and 6.61 at 1400). Lines esp.share.* compare what share of the library's bursts each reaches on its
- * machine. secgw.py has both gateways on one machine, for who has a binary of it.
+ * is held against the better one. esp.multi is 16 SAs whose packets alternate. The whole gateway beside another one: secgw.py.
  *
  * One line a figure: name, value, unit, peer, peer's value, ratio; medians of 5 runs, in CPU time of the thread; within a
  * run all take turns every few milliseconds, so that a busy machine slows them alike. */
@@ -282,24 +278,6 @@ static double median(double *v)
 	return 1e-6 * TURNS / v[RUNS / 2];
 }
 
-/* AES-GCM-128: ipsec-secgw's Mpps and the library's beside it, as recorded. */
-static void print_share(const char *direction, uint32_t size, double mine, double burst)
-{
-	static const struct {
-		const char *direction;
-		uint32_t size;
-		double secgw, library;
-	} recorded[] = {{"enc", 64, 6.425, 25.9}, {"dec", 64, 5.985, 24.6}, {"enc", 1400, 3.359, 6.63}, {"dec", 1400, 3.219, 6.61}};
-
-	for (size_t i = 0; i < sizeof(recorded) / sizeof(recorded[0]); i++) {
-		if (recorded[i].size != size || strcmp(recorded[i].direction, direction))
-			continue;
-		double a = 100 * mine / burst, b = 100 * recorded[i].secgw / recorded[i].library;
-		printf("esp.share.aes-gcm-128.%s.%u\t%.1f\t%% of the library in bursts\tDPDK ipsec-secgw 22.11 as recorded\t%.1f\t%.2f\n", direction,
-			size, a, b, a / b);
-	}
-}
-
 enum { OURS, RAW_BURST, RAW_OTHER, SUBJECTS };
 
 static void print(const struct kind *kind, bool multi, const char *direction, uint32_t size, double v[SUBJECTS][RUNS])
@@ -313,8 +291,6 @@ static void print(const struct kind *kind, bool multi, const char *direction, ui
 			burst, other, single, burst / single);
 	printf("esp%s.%s.%s.%u\t%.2f\tMpps\tintel-ipsec-mb alone, %s\t%.2f\t%.2f\n", multi ? ".multi" : "", kind->name, direction,
 		size, mine, burst > single ? "bursts of 32" : other, best, mine / best);
-	if (!multi && kind == &kinds[0])
-		print_share(direction, size, mine, burst);
 	fflush(stdout);
 }
 
