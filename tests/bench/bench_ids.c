@@ -7,103 +7,32 @@
  * Medians of nine runs over 256 flows. */
 #include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/parse.h"
-#include "daemons/stack-core/worker.h"
+#include "tests/bench/memory.h"
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <urcu-qsbr.h>
 
-enum { FLOWS = 256, RUNS = 9, LEN = 64, CONTROL_MS = 20 };
+enum { RUNS = 9, LEN = 64, CONTROL_MS = 20 };
 static const double run_seconds = 0.2;
 
-static uint8_t templates[FLOWS][LEN];
-static unsigned next_flow;
-static uint64_t sent, taken;
-static bool invented;
+static uint64_t taken;
 static uint32_t lcg = 1;
 
-static unsigned source(void *arg, struct pkt_pool *pool, struct pkt **out, unsigned max)
+static void invent(uint8_t *packet)
 {
-	if (!arg)
-		return 0;
-	for (unsigned i = 0; i < max; i++) {
-		struct pkt *p = pkt_alloc(pool);
-		p->len = LEN;
-		memcpy(pkt_data(p), templates[next_flow++ % FLOWS], LEN);
-		if (invented) {
-			lcg = lcg * 1664525 + 1013904223;
-			ip_put32(pkt_data(p) + 12, 0x0b000000u | (lcg >> 8 & 0xffffff));
-			ip4_checksum(pkt_data(p));
-		}
-		p->ethertype = ETHER_IP4;
-		out[i] = p;
-	}
-	taken += max;
-	return max;
-}
-
-static void sink(void *arg, const struct pkt *p)
-{
-	(void)arg;
-	(void)p;
-	sent++;
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static struct addr parse(const char *text)
-{
-	struct addr a;
-	if (addr_parse(text, &a))
-		abort();
-	return a;
+	lcg = lcg * 1664525 + 1013904223;
+	ip_put32(packet + 12, 0x0b000000u | (lcg >> 8 & 0xffffff));
+	ip4_checksum(packet);
+	taken++;
 }
 
 static void fill(uint8_t proto, uint8_t flags)
 {
-	for (unsigned i = 0; i < FLOWS; i++) {
-		struct addr src = parse("192.0.2.9"), dst = parse("203.0.113.0");
-		uint8_t *b = templates[i];
-		memset(b, 0, LEN);
-		dst.b[3] = flags == 2 ? 5 : (uint8_t)i;
-		ip4_write(b, &src, &dst, proto, 64, 0, LEN, (uint16_t)i, true);
-		ip_put16(b + 20, 1000 + i);
-		ip_put16(b + 22, 2000);
-		if (proto == IP_UDP)
-			ip_put16(b + 24, LEN - 20);
+	memory.len = LEN;
+	for (unsigned i = 0; i < MEMORY_FLOWS; i++) {
+		uint8_t *b = memory_packet(i, proto, flags == 2 ? 5 : (uint8_t)i, false);
 		b[32] = proto == IP_TCP ? 0x50 : 0;
 		b[33] = proto == IP_TCP ? flags : 0;
 	}
-}
-
-static struct stack *make(void)
-{
-	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
-	struct errbuf e = {""};
-	struct fib_route r = {.dst = {parse("203.0.113.0"), 24}, .kind = FIB_GATEWAY, .link = 1, .gateway = parse("198.51.100.254")};
-	struct stack *s = stack_new("BENCH", 1);
-	s->n_links = 2;
-	for (unsigned i = 0; i < 2; i++) {
-		struct link *l = &s->links[i];
-		(void)snprintf(l->name, sizeof(l->name), "L%u", i);
-		l->type = LINK_MEMORY;
-		l->ethernet = true;
-		l->addrs[0] = (struct prefix){parse(i ? "198.51.100.1" : "192.0.2.1"), 24};
-		l->n_addrs = 1;
-		l->memory = (struct link_memory){source, sink, i ? NULL : l};
-	}
-	if (stack_open(s, &e) || stack_routes(s, &r, 1, &e)) {
-		fprintf(stderr, "%s\n", e.text);
-		exit(1);
-	}
-	struct addr gateway = parse("198.51.100.254");
-	(void)neigh_hear(s->neigh, 1, &gateway, mac, NEIGH_ASKED, 1);
-	return s;
 }
 
 static void hear(void *arg, const struct ids_report_out *r)
@@ -114,10 +43,10 @@ static void hear(void *arg, const struct ids_report_out *r)
 
 static double run(struct stack *s, uint64_t *count)
 {
-	double start = seconds(), now = start;
+	double start = memory_seconds(), now = start;
 	uint64_t control_ms = 0;
 	*count = 0;
-	while ((now = seconds()) - start < run_seconds) {
+	while ((now = memory_seconds()) - start < run_seconds) {
 		uint64_t ms = 1000000 + (uint64_t)(now * 1000);
 		for (unsigned k = 0; k < 16; k++)
 			(void)worker_round(s->workers[0], ms, ms * 1000);
@@ -139,12 +68,12 @@ static int by_value(const void *a, const void *b)
 static void compare(const char *name, const struct ids_policy *p)
 {
 	double on[RUNS], off[RUNS], ratio[RUNS];
-	struct stack *s = make();
+	struct stack *s = memory_stack(MEMORY_INSIDE, false);
 	for (unsigned i = 0; i < RUNS; i++) {
 		ids_apply(s->ids, NULL);
-		off[i] = run(s, &sent);
+		off[i] = run(s, &memory.sent);
 		ids_apply(s->ids, p);
-		on[i] = run(s, &sent);
+		on[i] = run(s, &memory.sent);
 		ratio[i] = on[i] / off[i];
 	}
 	qsort(on, RUNS, sizeof(double), by_value);
@@ -159,9 +88,9 @@ static void flood(const struct ids_policy *p)
 {
 	double rates[RUNS];
 	struct ids_counts c;
-	struct stack *s = make();
+	struct stack *s = memory_stack(MEMORY_INSIDE, false);
 	ids_apply(s->ids, p);
-	invented = true;
+	memory.alter = invent;
 	for (unsigned i = 0; i < RUNS; i++)
 		rates[i] = run(s, &taken);
 	ids_counts(s->ids, &c);

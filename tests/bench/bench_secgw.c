@@ -7,20 +7,13 @@
  *
  * 256 flows through one tunnel. Inbound the same 256 protected packets come again and again, so the SA has no replay window,
  * here as there. */
-#include "daemons/stack-core/ip/checksum.h"
 #include "daemons/stack-core/ip/parse.h"
-#include "daemons/stack-core/worker.h"
+#include "tests/bench/memory.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <urcu-qsbr.h>
 
-enum { FLOWS = 256, LEN_MIN = 28, LEN_MAX = 1440, ROUNDS = 16, INSIDE = 0, OUTSIDE = 1, HERE = 1, THERE = 2, SPI = 256 };
-
-static uint8_t packets[FLOWS][2048];
-static uint32_t packet_len;
-static unsigned next_flow;
-static uint64_t sent;
+enum { LEN_MIN = 28, LEN_MAX = 1440, ROUNDS = 16, HERE = 1, THERE = 2, SPI = 256 };
 
 static void fail(const char *why)
 {
@@ -28,64 +21,18 @@ static void fail(const char *why)
 	exit(EXIT_FAILURE);
 }
 
-static unsigned source(void *arg, struct pkt_pool *pool, struct pkt **out, unsigned max)
-{
-	if (!arg)
-		return 0;
-	for (unsigned i = 0; i < max; i++) {
-		struct pkt *p = pkt_alloc(pool);
-		p->len = packet_len;
-		memcpy(pkt_data(p), packets[next_flow++ % FLOWS], packet_len);
-		p->ethertype = ETHER_IP4;
-		out[i] = p;
-	}
-	return max;
-}
-
-static void sink(void *arg, const struct pkt *p)
-{
-	(void)arg;
-	(void)p;
-	sent++;
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static struct addr parse(const char *text)
-{
-	struct addr a;
-	if (addr_parse(text, &a))
-		abort();
-	return a;
-}
-
 static struct addr gateway(unsigned host)
 {
-	struct addr a = parse("198.51.100.0");
+	struct addr a = memory_addr("198.51.100.0");
 	a.b[3] = (uint8_t)host;
 	return a;
 }
 
-/* UDP from the net here, 192.0.2.0/24, to the one there, 203.0.113.0/24, or the reverse. */
 static void clear_packets(uint32_t len, bool back)
 {
-	packet_len = len;
-	for (unsigned i = 0; i < FLOWS; i++) {
-		struct addr here = parse("192.0.2.9"), there = parse("203.0.113.0");
-		uint8_t *b = packets[i];
-		memset(b, 0x5a, len);
-		there.b[3] = (uint8_t)i;
-		ip4_write(b, back ? &there : &here, back ? &here : &there, IP_UDP, 64, 0, len, (uint16_t)i, true);
-		ip_put16(b + 20, 1000 + i);
-		ip_put16(b + 22, 2000);
-		ip_put16(b + 24, len - 20);
-		ip_put16(b + 26, 0);
-	}
+	memory.len = len;
+	for (unsigned i = 0; i < MEMORY_FLOWS; i++)
+		(void)memory_packet(i, IP_UDP, (uint8_t)i, back);
 }
 
 static struct sa *make_sa(bool inbound, unsigned src, unsigned dst)
@@ -127,15 +74,15 @@ static void seal_packets(void)
 	struct ipsec_worker *w = ipsec_worker_new(db, 0);
 	struct tunnel *t = add_tunnel(db, THERE, HERE);
 
-	for (unsigned i = 0; i < FLOWS; i++) {
-		struct pkt p = {.buf = room, .size = sizeof(room), .off = PKT_HEADROOM, .len = packet_len}, *one = &p;
-		memcpy(pkt_data(&p), packets[i], packet_len);
+	for (unsigned i = 0; i < MEMORY_FLOWS; i++) {
+		struct pkt p = {.buf = room, .size = sizeof(room), .off = PKT_HEADROOM, .len = memory.len}, *one = &p;
+		memcpy(pkt_data(&p), memory.packets[i], memory.len);
 		ipsec_out(w, &one, &t->out, 1);
 		if (p.drop)
 			fail("a packet cannot be protected");
-		memcpy(packets[i], pkt_data(&p), p.len);
-		if (i == FLOWS - 1)
-			packet_len = p.len;
+		memcpy(memory.packets[i], pkt_data(&p), p.len);
+		if (i == MEMORY_FLOWS - 1)
+			memory.len = p.len;
 	}
 	ipsec_worker_free(w);
 	sadb_free(db);
@@ -152,7 +99,7 @@ static void filters(struct stack *s, struct tunnel *t)
 {
 	enum { RULES = 4 };
 	struct filter_spec rules[RULES];
-	struct prefix here = {parse("192.0.2.0"), 24}, there = {parse("203.0.113.0"), 24};
+	struct prefix here = {memory_addr("192.0.2.0"), 24}, there = {memory_addr("203.0.113.0"), 24};
 	struct filter_install in = {.rules = rules, .n = RULES, .loaded = true, .find = find_tunnel, .find_arg = t};
 	struct errbuf e = {""};
 
@@ -174,53 +121,37 @@ static void filters(struct stack *s, struct tunnel *t)
 static struct stack *make(unsigned from)
 {
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
-	struct errbuf e = {""};
-	struct addr there = gateway(THERE), host = parse("192.0.2.9");
-	struct fib_route r = {.dst = {parse("203.0.113.0"), 24}, .kind = FIB_GATEWAY, .link = OUTSIDE, .gateway = there};
-	struct stack *s = stack_new("BENCH", 1);
+	struct addr host = memory_addr("192.0.2.9");
+	struct stack *s = memory_stack(from, true);
 
-	s->n_links = 2;
-	for (unsigned i = 0; i < 2; i++) {
-		struct link *l = &s->links[i];
-		(void)snprintf(l->name, sizeof(l->name), "L%u", i);
-		l->type = LINK_MEMORY;
-		l->ethernet = true;
-		l->addrs[0] = (struct prefix){i == OUTSIDE ? gateway(HERE) : parse("192.0.2.1"), 24};
-		l->n_addrs = 1;
-		l->memory = (struct link_memory){source, sink, i == from ? l : NULL};
-	}
-	s->ipsecurity4 = true;
-	if (stack_open(s, &e) || stack_routes(s, &r, 1, &e))
-		fail(e.text);
 	filters(s, add_tunnel(s->sadb, HERE, THERE));
-	(void)neigh_hear(s->neigh, OUTSIDE, &there, mac, NEIGH_ASKED, 1);
-	(void)neigh_hear(s->neigh, INSIDE, &host, mac, NEIGH_ASKED, 1);
+	(void)neigh_hear(s->neigh, MEMORY_INSIDE, &host, mac, NEIGH_ASKED, 1);
 	return s;
 }
 
 static void measure(bool in, double run)
 {
-	struct stack *s = make(in ? OUTSIDE : INSIDE);
-	double start = seconds(), now;
+	struct stack *s = make(in ? MEMORY_OUTSIDE : MEMORY_INSIDE);
+	double start = memory_seconds(), now;
 	uint64_t given;
 
 	(void)worker_round(s->workers[0], 1000, 1000000);
-	if (sent != next_flow)
+	if (memory.sent != memory.next)
 		fail("packets were dropped");
-	start = seconds();
-	sent = 0;
-	given = next_flow = 0;
+	start = memory_seconds();
+	memory.sent = 0;
+	given = memory.next = 0;
 	do {
-		unsigned before = next_flow;
+		unsigned before = memory.next;
 		for (unsigned i = 0; i < ROUNDS; i++)
 			(void)worker_round(s->workers[0], 1000, 1000000);
-		given += next_flow - before;
+		given += memory.next - before;
 		rcu_quiescent_state();
-		now = seconds();
+		now = memory_seconds();
 	} while (now - start < run);
-	if (sent != given)
+	if (memory.sent != given)
 		fail("packets were dropped");
-	printf("%.0f\n", (double)sent / (now - start));
+	printf("%.0f\n", (double)memory.sent / (now - start));
 	stack_free(s);
 }
 
@@ -228,12 +159,12 @@ static void write_packets(const char *path)
 {
 	FILE *f = fopen(path, "wb");
 
-	for (unsigned i = 0; f && i < FLOWS; i++)
-		if (fwrite(packets[i], packet_len, 1, f) != 1)
+	for (unsigned i = 0; f && i < MEMORY_FLOWS; i++)
+		if (fwrite(memory.packets[i], memory.len, 1, f) != 1)
 			fail("cannot write");
 	if (!f || fclose(f))
 		fail("cannot write");
-	printf("%u\n", packet_len);
+	printf("%u\n", memory.len);
 }
 
 int main(int argc, char **argv)
